@@ -1,0 +1,9 @@
+//! Ports to the cloud. Each outside thing Haulier talks to is a small trait in our own types; the AWS adapters stand
+//! behind one feature each, and this is the only crate that names an AWS SDK.
+//!
+//! Whether a call took effect matters more here than why it failed: see [`error::Outcome`].
+
+pub mod error;
+pub mod object_store;
+
+pub use error::{CloudError, ErrorKind, Outcome, Result};

@@ -1,0 +1,1 @@
+//! The deduplicating, compressing, encrypting repository.

@@ -1,0 +1,1 @@
+//! Wire messages of Haulier and their conversion to domain types.

@@ -1,0 +1,1 @@
+//! The agent that moves data on a worker.

@@ -1,0 +1,2 @@
+//! The agent that moves data on a worker.
+fn main() {}

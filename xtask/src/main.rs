@@ -1,0 +1,2 @@
+//! Set-up, demo, tests, checks and benchmarks.
+fn main() {}

@@ -1,1 +1,8 @@
 //! A laptop-sized AWS for the demo, tests and benchmarks.
+//!
+//! One front on one port takes every AWS request, verifies its signature, decides what third-party emulators get wrong
+//! and our correctness depends on, and passes the rest on. Behind it stand real machines: PostgreSQL servers as DB
+//! instances, and EC2 instances that run their user-data in namespaces of their own. Nothing here is linked into a
+//! release binary.
+
+pub mod machines;

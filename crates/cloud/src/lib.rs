@@ -3,7 +3,12 @@
 //!
 //! Whether a call took effect matters more here than why it failed: see [`error::Outcome`].
 
+pub mod compute;
+pub mod databases;
 pub mod error;
+pub mod identity;
+pub mod keys;
 pub mod object_store;
+pub mod secrets;
 
 pub use error::{CloudError, ErrorKind, Outcome, Result};

@@ -1,5 +1,6 @@
 //! The pure part of Haulier: plain data and decisions over it. Nothing here reads a clock, a network, a file or a
 //! database; whoever needs one of those passes its answer in. Terms are those of the glossary in `docs/glossary.md`.
 
+pub mod failure;
 pub mod id;
 pub mod secret;

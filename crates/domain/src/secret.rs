@@ -55,6 +55,9 @@ mod tests {
 
     #[test]
     fn debug_never_shows_the_value() {
-        assert_eq!(format!("{:?} {:?}", SecretString::new("hunter2"), SecretBytes::new(*b"hunter2")), "[redacted] [redacted]");
+        assert_eq!(
+            format!("{:?} {:?}", SecretString::new("hunter2"), SecretBytes::new(*b"hunter2")),
+            "[redacted] [redacted]"
+        );
     }
 }

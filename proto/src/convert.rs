@@ -1,0 +1,72 @@
+//! Conversion between wire and domain.
+
+use haulier_domain::failure::Failure;
+
+use crate::common::v1 as common;
+
+/// A message that breaks its own rules.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("field {field} of {message} {problem}")]
+pub struct InvalidMessage {
+    /// Message type.
+    pub message: &'static str,
+    /// Field name as in the proto.
+    pub field: &'static str,
+    /// What is wrong with it: "is missing".
+    pub problem: String,
+}
+
+/// The value of a field that must be there.
+///
+/// # Errors
+/// Where it is not.
+pub fn required<T>(value: Option<T>, message: &'static str, field: &'static str) -> Result<T, InvalidMessage> {
+    value.ok_or_else(|| InvalidMessage { message, field, problem: "is missing".to_owned() })
+}
+
+/// Wire form of a point in time.
+pub fn to_timestamp(at: jiff::Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}
+
+/// A point in time from its wire form; `None` where it is out of range.
+pub fn from_timestamp(at: &prost_types::Timestamp) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::new(at.seconds, at.nanos).ok()
+}
+
+impl From<Failure> for common::Failure {
+    fn from(failure: Failure) -> Self {
+        Self {
+            code: failure.code,
+            what: failure.what,
+            cause: failure.cause,
+            remedy: failure.remedy,
+            retryable: failure.retryable,
+        }
+    }
+}
+
+impl From<common::Failure> for Failure {
+    fn from(failure: common::Failure) -> Self {
+        Self {
+            code: failure.code,
+            what: failure.what,
+            cause: failure.cause,
+            remedy: failure.remedy,
+            retryable: failure.retryable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_survives_the_wire() {
+        for at in ["2026-11-20T12:34:56.789Z", "1969-12-31T23:59:58.5Z"] {
+            let at: jiff::Timestamp = at.parse().unwrap();
+            assert_eq!(from_timestamp(&to_timestamp(at)), Some(at));
+        }
+    }
+}

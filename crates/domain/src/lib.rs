@@ -4,3 +4,6 @@
 pub mod failure;
 pub mod id;
 pub mod secret;
+pub mod security_groups;
+pub mod session;
+pub mod session_policy;

@@ -1,0 +1,227 @@
+//! The inline policy of a session's credentials: what one worker may do, and nothing else.
+//!
+//! The worker's role can do this for every session; the policy cuts it down to one. It reads and lists its own domain of
+//! the repository, creates packs, index tables and lists there (never over an existing object: `s3:if-none-match` must be
+//! sent), and cannot delete or publish anything: `points/` is written by the coordinator alone. AWS takes 2,048
+//! characters, so statements are merged where they can be.
+
+use std::fmt::Write as _;
+
+/// AWS's limit on an inline session policy, in characters.
+pub const MAX_LENGTH: usize = 2048;
+
+/// What a session may touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// AWS partition: `aws`, `aws-cn`.
+    pub partition: String,
+    /// Bucket of the repository.
+    pub bucket: String,
+    /// Prefix of the repository's domain within the bucket, no leading and no trailing slash.
+    pub domain_prefix: String,
+    /// Whether it stores data, or reads only.
+    pub writes: bool,
+    /// The database, where the session has one.
+    pub database: Option<DatabaseAccess>,
+}
+
+/// How the session logs in to the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseAccess {
+    /// It reads this secret. Its key may be used through Secrets Manager of the Region, and in no other way.
+    Secret {
+        /// ARN of the secret.
+        arn: String,
+        /// Region of the secret.
+        region: String,
+    },
+    /// It makes IAM tokens for one user of one instance.
+    Iam {
+        /// Region of the instance.
+        region: String,
+        /// Account of the instance.
+        account: String,
+        /// `DbiResourceId`.
+        resource_id: String,
+        /// User name in the database.
+        user: String,
+    },
+}
+
+/// A scope whose policy AWS would not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the session policy has {length} characters, AWS takes {MAX_LENGTH}: shorten the repository's prefix")]
+pub struct TooLong {
+    /// Its length.
+    pub length: usize,
+}
+
+/// The policy document, JSON without spaces.
+///
+/// # Errors
+/// Where it would be longer than AWS takes.
+pub fn document(scope: &Scope) -> Result<String, TooLong> {
+    let Scope { partition, bucket, domain_prefix, .. } = scope;
+    let bucket_arn = format!("arn:{partition}:s3:::{bucket}");
+    let domain_prefix = literal(domain_prefix);
+    let domain = format!("{bucket_arn}/{domain_prefix}");
+    let mut statements = vec![
+        allow("s3:GetObject", &[format!("{domain}/*")], None),
+        allow(
+            "s3:ListBucket",
+            std::slice::from_ref(&bucket_arn),
+            Some(&condition("StringLike", "s3:prefix", &format!("{domain_prefix}/*"))),
+        ),
+    ];
+    if scope.writes {
+        let places = ["packs", "index", "lists"].map(|place| format!("{domain}/{place}/*"));
+        let new_only = condition("Null", "s3:if-none-match", "false");
+        statements.push(allow("s3:PutObject", &places, Some(&new_only)));
+    }
+    match &scope.database {
+        Some(DatabaseAccess::Secret { arn, region }) => {
+            statements.push(allow("secretsmanager:GetSecretValue", std::slice::from_ref(arn), None));
+            let through = condition("StringEquals", "kms:ViaService", &format!("secretsmanager.{region}.amazonaws.com"));
+            statements.push(allow("kms:Decrypt", &["*".to_owned()], Some(&through)));
+        }
+        Some(DatabaseAccess::Iam { region, account, resource_id, user }) => {
+            let user_arn = format!("arn:{partition}:rds-db:{region}:{account}:dbuser:{resource_id}/{}", literal(user));
+            statements.push(allow("rds-db:connect", &[user_arn], None));
+        }
+        None => {}
+    }
+    let document = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
+    let length = document.chars().count();
+    if length > MAX_LENGTH { Err(TooLong { length }) } else { Ok(document) }
+}
+
+/// The text with IAM's wildcards and variables taken by the letter: a prefix or a user name may contain them.
+fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '*' | '?' | '$' => {
+                let _ = write!(out, "${{{character}}}");
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn allow(action: &str, resources: &[String], condition: Option<&str>) -> String {
+    let resources = resources.iter().map(|resource| quoted(resource)).collect::<Vec<_>>().join(",");
+    let mut statement = format!(r#"{{"Effect":"Allow","Action":{},"Resource":[{resources}]"#, quoted(action));
+    if let Some(condition) = condition {
+        let _ = write!(statement, r#","Condition":{condition}"#);
+    }
+    statement.push('}');
+    statement
+}
+
+fn condition(operator: &str, key: &str, value: &str) -> String {
+    format!("{{{}:{{{}:{}}}}}", quoted(operator), quoted(key), quoted(value))
+}
+
+/// A JSON string. The texts are ARNs and names; quotes, backslashes and control characters are escaped all the same.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(character);
+            }
+            control if (control as u32) < 0x20 => {
+                let _ = write!(out, "\\u{:04x}", control as u32);
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn scope(writes: bool) -> Scope {
+        Scope {
+            partition: "aws".into(),
+            bucket: "backups".into(),
+            domain_prefix: "prod/domains/dom-1".into(),
+            writes,
+            database: Some(DatabaseAccess::Secret {
+                arn: "arn:aws:secretsmanager:eu-central-1:111122223333:secret:orders-AbCdEf".into(),
+                region: "eu-central-1".into(),
+            }),
+        }
+    }
+
+    fn statements(scope: &Scope) -> Vec<Value> {
+        let document: Value = serde_json::from_str(&document(scope).unwrap()).unwrap();
+        document["Statement"].as_array().unwrap().clone()
+    }
+
+    fn actions(scope: &Scope) -> Vec<String> {
+        statements(scope).iter().map(|statement| statement["Action"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_backup_may_create_data_but_neither_points_nor_deletions() {
+        let scope = scope(true);
+        let put = statements(&scope).into_iter().find(|statement| statement["Action"] == "s3:PutObject").unwrap();
+        let places: Vec<_> = put["Resource"].as_array().unwrap().iter().map(|place| place.as_str().unwrap()).collect();
+        assert_eq!(
+            places,
+            ["packs", "index", "lists"].map(|place| format!("arn:aws:s3:::backups/prod/domains/dom-1/{place}/*"))
+        );
+        assert_eq!(put["Condition"]["Null"]["s3:if-none-match"], "false");
+        assert!(!actions(&scope).iter().any(|action| action.contains("Delete") || action.contains('*')));
+    }
+
+    #[test]
+    fn a_restore_writes_nothing() {
+        assert!(!actions(&scope(false)).contains(&"s3:PutObject".to_owned()));
+    }
+
+    #[test]
+    fn iam_login_names_one_user_of_one_instance() {
+        let mut scope = scope(false);
+        scope.database = Some(DatabaseAccess::Iam {
+            region: "eu-central-1".into(),
+            account: "111122223333".into(),
+            resource_id: "db-ABC".into(),
+            user: "haulier".into(),
+        });
+        let connect = statements(&scope).pop().unwrap();
+        assert_eq!(connect["Resource"][0], "arn:aws:rds-db:eu-central-1:111122223333:dbuser:db-ABC/haulier");
+        assert!(!actions(&scope).contains(&"kms:Decrypt".to_owned()));
+    }
+
+    #[test]
+    fn a_name_cannot_break_out_of_its_string() {
+        let mut hostile = scope(false);
+        hostile.domain_prefix = r#"x"],"Action":"*","Resource":["*"#.into();
+        assert!(!actions(&hostile).contains(&"*".to_owned()));
+    }
+
+    #[test]
+    fn a_wildcard_in_a_name_stands_for_itself() {
+        let mut wild = scope(false);
+        wild.domain_prefix = "prod*".into();
+        assert_eq!(statements(&wild)[0]["Resource"][0], "arn:aws:s3:::backups/prod${*}/*");
+    }
+
+    #[test]
+    fn a_policy_that_aws_would_refuse_is_refused_here() {
+        let mut long = scope(true);
+        assert!(document(&long).unwrap().len() <= MAX_LENGTH);
+        long.domain_prefix = "x".repeat(900);
+        assert!(document(&long).is_err());
+    }
+}

@@ -3,8 +3,12 @@
 //!
 //! Whether a call took effect matters more here than why it failed: see [`error::Outcome`].
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod compute;
 pub mod databases;
+#[cfg(feature = "doubles")]
+pub mod doubles;
 pub mod error;
 pub mod identity;
 pub mod keys;

@@ -1,0 +1,157 @@
+//! What the SDK reports, in the port's terms.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::error::{CloudError, ErrorKind, Outcome};
+
+/// Turns an SDK error into a [`CloudError`]: which operation, on what, and may it have taken effect.
+pub(super) fn failed<E>(
+    operation: &'static str,
+    target: impl Into<String>,
+    error: SdkError<E, HttpResponse>,
+) -> CloudError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let (kind, outcome, code, message) = match &error {
+        SdkError::ServiceError(service) => {
+            let code = service.err().code().map(str::to_owned);
+            let message = service.err().message().unwrap_or("no message").to_owned();
+            let kind = classify(code.as_deref(), status);
+            let outcome = if kind == ErrorKind::Unavailable { Outcome::Indeterminate } else { Outcome::Determinate };
+            (kind, outcome, code, message)
+        }
+        SdkError::ConstructionFailure(_) => {
+            (ErrorKind::Invalid, Outcome::Determinate, None, "the request could not be built".to_owned())
+        }
+        SdkError::TimeoutError(_) => {
+            (ErrorKind::Unavailable, Outcome::Indeterminate, None, "no answer in time".to_owned())
+        }
+        SdkError::DispatchFailure(dispatch) => {
+            let reason = if dispatch.is_timeout() {
+                "no answer in time"
+            } else if dispatch.is_user() {
+                "the request could not be sent"
+            } else {
+                "the connection failed"
+            };
+            (ErrorKind::Unavailable, Outcome::Indeterminate, None, reason.to_owned())
+        }
+        _ => (ErrorKind::Unavailable, Outcome::Indeterminate, None, "the answer could not be read".to_owned()),
+    };
+    CloudError { operation, target: target.into(), kind, outcome, code, message, source: Some(Box::new(error)) }
+}
+
+/// An answer that lacks what the API promises. The call may well have worked.
+pub(super) fn incomplete(operation: &'static str, target: impl Into<String>, lacks: &str) -> CloudError {
+    CloudError {
+        operation,
+        target: target.into(),
+        kind: ErrorKind::Unavailable,
+        outcome: Outcome::Indeterminate,
+        code: None,
+        message: format!("the answer has no {lacks}"),
+        source: None,
+    }
+}
+
+/// Error codes of EC2, RDS, S3, KMS, STS and Secrets Manager in our kinds. Codes first, since AWS reuses statuses.
+fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
+    match code.unwrap_or_default() {
+        "InvalidInstanceID.NotFound"
+        | "InvalidGroup.NotFound"
+        | "InvalidPermission.NotFound"
+        | "InvalidSubnetID.NotFound"
+        | "DBInstanceNotFound"
+        | "DBInstanceNotFoundFault"
+        | "DBSnapshotNotFound"
+        | "DBSnapshotNotFoundFault"
+        | "NoSuchKey"
+        | "NoSuchBucket"
+        | "NotFound"
+        | "NotFoundException"
+        | "ResourceNotFoundException"
+        | "NoSuchEntity" => ErrorKind::NotFound,
+        "DBSnapshotAlreadyExists"
+        | "DBInstanceAlreadyExists"
+        | "InvalidGroup.Duplicate"
+        | "InvalidPermission.Duplicate"
+        | "PreconditionFailed"
+        | "BucketAlreadyOwnedByYou"
+        | "AlreadyExistsException"
+        | "ResourceExistsException" => ErrorKind::AlreadyExists,
+        "InvalidDBInstanceState"
+        | "InvalidDBInstanceStateFault"
+        | "InvalidDBSnapshotState"
+        | "InvalidDBSnapshotStateFault"
+        | "DependencyViolation"
+        | "IncorrectInstanceState"
+        | "ConditionalRequestConflict"
+        | "OperationAborted" => ErrorKind::Conflict,
+        "IdempotentParameterMismatch" => ErrorKind::IdempotencyMismatch,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "AuthFailure"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidAccessKeyId"
+        | "InvalidToken"
+        | "KMSInvalidStateException" => ErrorKind::Denied,
+        "InsufficientInstanceCapacity"
+        | "VcpuLimitExceeded"
+        | "InstanceLimitExceeded"
+        | "SnapshotQuotaExceeded"
+        | "SecurityGroupLimitExceeded"
+        | "SecurityGroupsPerInterfaceLimitExceeded"
+        | "RulesPerSecurityGroupLimitExceeded"
+        | "InsufficientFreeAddressesInSubnet" => ErrorKind::Exhausted,
+        "Throttling"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "SlowDown"
+        | "TooManyRequestsException"
+        | "RequestThrottled" => ErrorKind::Throttled,
+        "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" | "RequestTimeout" => {
+            ErrorKind::Unavailable
+        }
+        _ => match status {
+            Some(404) => ErrorKind::NotFound,
+            Some(409) => ErrorKind::Conflict,
+            Some(412) => ErrorKind::AlreadyExists,
+            Some(401 | 403) => ErrorKind::Denied,
+            Some(429) => ErrorKind::Throttled,
+            Some(400..=499) => ErrorKind::Invalid,
+            _ => ErrorKind::Unavailable,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_win_over_statuses() {
+        let table = [
+            (Some("DependencyViolation"), Some(400), ErrorKind::Conflict),
+            (Some("InvalidGroup.Duplicate"), Some(400), ErrorKind::AlreadyExists),
+            (Some("IdempotentParameterMismatch"), Some(400), ErrorKind::IdempotencyMismatch),
+            (Some("InvalidDBInstanceState"), Some(400), ErrorKind::Conflict),
+            (Some("RequestLimitExceeded"), Some(503), ErrorKind::Throttled),
+            (Some("SomethingNew"), Some(400), ErrorKind::Invalid),
+            (Some("SomethingNew"), Some(500), ErrorKind::Unavailable),
+            (None, Some(404), ErrorKind::NotFound),
+            (None, None, ErrorKind::Unavailable),
+        ];
+        for (code, status, kind) in table {
+            assert_eq!(classify(code, status), kind, "{code:?} {status:?}");
+        }
+    }
+}

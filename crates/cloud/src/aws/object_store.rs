@@ -1,0 +1,133 @@
+//! S3.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+use super::error::failed;
+use crate::error::{CloudError, ErrorKind, Outcome, Result};
+use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
+
+/// How often the body of an answer is asked for again after its connection broke. The SDK itself repeats only what
+/// fails before the body.
+const BODY_ATTEMPTS: u32 = 5;
+
+/// One bucket through the SDK.
+#[derive(Debug)]
+pub struct S3ObjectStore {
+    client: Client,
+    bucket: String,
+}
+
+impl S3ObjectStore {
+    pub(super) fn new(config: &SdkConfig, bucket: &str) -> Self {
+        Self { client: Client::new(config), bucket: bucket.to_owned() }
+    }
+
+    fn target(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+
+    async fn fetch(&self, key: &str, range: Option<&str>) -> Result<Bytes> {
+        let mut pause = Duration::from_millis(100);
+        let mut attempt = 1;
+        loop {
+            let call = self.client.get_object().bucket(&self.bucket).key(key).set_range(range.map(str::to_owned));
+            let answer = call.send().await.map_err(|error| failed("GetObject", self.target(key), error))?;
+            match self.body(key, answer).await {
+                Err(error) if attempt < BODY_ATTEMPTS => {
+                    tracing::debug!(key, attempt, %error, "reading an object's body again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn body(&self, key: &str, answer: GetObjectOutput) -> Result<Bytes> {
+        let collected = answer.body.collect().await.map_err(|error| CloudError {
+            operation: "GetObject",
+            target: self.target(key),
+            kind: ErrorKind::Unavailable,
+            outcome: Outcome::Indeterminate,
+            code: None,
+            message: "the body ended early or fails its checksum".to_owned(),
+            source: Some(Box::new(error)),
+        })?;
+        Ok(collected.into_bytes())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3ObjectStore {
+    async fn put_new(&self, key: &str, body: Bytes) -> Result<()> {
+        let call =
+            self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*").body(ByteStream::from(body));
+        call.send().await.map(drop).map_err(|error| failed("PutObject", self.target(key), error))
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes> {
+        self.fetch(key, None).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        self.fetch(key, Some(&format!("bytes={}-{}", range.start, range.end - 1))).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
+        let answer = self.client.head_object().bucket(&self.bucket).key(key).send().await;
+        match answer.map_err(|error| failed("HeadObject", self.target(key), error)) {
+            Ok(answer) => Ok(Some(ObjectMeta {
+                key: key.to_owned(),
+                size: u64::try_from(answer.content_length().unwrap_or_default()).unwrap_or(0),
+                modified: timestamp(answer.last_modified()),
+                etag: answer.e_tag().unwrap_or_default().trim_matches('"').to_owned(),
+            })),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<ListPage> {
+        let call = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .set_start_after(start_after.map(str::to_owned));
+        let answer = call.send().await.map_err(|error| failed("ListObjectsV2", self.target(prefix), error))?;
+        let objects: Vec<ObjectMeta> = answer
+            .contents()
+            .iter()
+            .map(|object| ObjectMeta {
+                key: object.key().unwrap_or_default().to_owned(),
+                size: u64::try_from(object.size().unwrap_or_default()).unwrap_or(0),
+                modified: timestamp(object.last_modified()),
+                etag: object.e_tag().unwrap_or_default().trim_matches('"').to_owned(),
+            })
+            .collect();
+        let more = answer.is_truncated().unwrap_or_default();
+        let next = objects.last().filter(|_| more).map(|object| object.key.clone());
+        Ok(ListPage { objects, next })
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        let answer = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        answer.map(drop).map_err(|error| failed("DeleteObject", self.target(key), error))
+    }
+}
+
+fn timestamp(at: Option<&aws_sdk_s3::primitives::DateTime>) -> jiff::Timestamp {
+    at.and_then(|at| jiff::Timestamp::from_second(at.secs()).ok()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}

@@ -1,0 +1,109 @@
+//! The suite of [`ObjectStore`].
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream;
+
+use crate::error::ErrorKind;
+use crate::object_store::{ObjectMeta, ObjectStore};
+
+/// Runs an object store through its suite, under a prefix (without a slash at the end) where nothing lies yet.
+pub async fn object_store<S: ObjectStore + ?Sized>(store: &S, prefix: &str) {
+    let key = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+    writes_once(store, &key("one")).await;
+    one_writer_wins(store, &key("race")).await;
+    reads_ranges(store, &key("range")).await;
+    takes_odd_keys(store, &key("odd")).await;
+    lists_in_pages(store, &key("list/")).await;
+    let left = list_all(store, &key("")).await;
+    assert!(left.is_empty(), "the suite left {left:?}");
+}
+
+async fn writes_once<S: ObjectStore + ?Sized>(store: &S, key: &str) {
+    assert_eq!(store.head(key).await.unwrap(), None);
+    assert_eq!(store.get(key).await.unwrap_err().kind, ErrorKind::NotFound);
+    store.put_new(key, Bytes::from_static(b"first")).await.unwrap();
+    let refusal = store.put_new(key, Bytes::from_static(b"second")).await.unwrap_err();
+    assert!(refusal.is_already_exists(), "{refusal:?}");
+    assert!(!refusal.is_indeterminate(), "{refusal:?}");
+    assert_eq!(store.get(key).await.unwrap(), "first");
+    let meta = store.head(key).await.unwrap().unwrap();
+    assert_eq!((meta.key.as_str(), meta.size), (key, 5));
+    assert!(!meta.etag.is_empty() && !meta.etag.contains('"'), "{meta:?}");
+    store.delete(key).await.unwrap();
+    store.delete(key).await.unwrap();
+    assert_eq!(store.head(key).await.unwrap(), None);
+    store.put_new(key, Bytes::new()).await.unwrap();
+    assert_eq!(store.get(key).await.unwrap(), "");
+    store.delete(key).await.unwrap();
+}
+
+async fn one_writer_wins<S: ObjectStore + ?Sized>(store: &S, key: &str) {
+    let writers = (0..16_u8).map(|number| async move { (number, store.put_new(key, Bytes::from(vec![number])).await) });
+    let mut winners = Vec::new();
+    for (number, outcome) in futures::future::join_all(writers).await {
+        match outcome {
+            Ok(()) => winners.push(number),
+            Err(error) => assert!(error.is_already_exists(), "{error:?}"),
+        }
+    }
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    assert_eq!(store.get(key).await.unwrap(), winners);
+    store.delete(key).await.unwrap();
+}
+
+async fn reads_ranges<S: ObjectStore + ?Sized>(store: &S, key: &str) {
+    store.put_new(key, Bytes::from_static(b"0123456789")).await.unwrap();
+    for (range, expected) in [(0..10, "0123456789"), (0..1, "0"), (3..7, "3456"), (9..10, "9"), (8..99, "89")] {
+        assert_eq!(store.get_range(key, range.clone()).await.unwrap(), expected, "{range:?}");
+    }
+    for range in [10..11, 99..100] {
+        let refusal = store.get_range(key, range.clone()).await.unwrap_err();
+        assert_eq!(refusal.kind, ErrorKind::Invalid, "{range:?} {refusal:?}");
+    }
+    store.delete(key).await.unwrap();
+    assert_eq!(store.get_range(key, 0..1).await.unwrap_err().kind, ErrorKind::NotFound);
+}
+
+async fn takes_odd_keys<S: ObjectStore + ?Sized>(store: &S, key: &str) {
+    for odd in [" space ", "plus+and%20percent", "ümläut-日本", "a=b&c?d#e", "dots/../kept"] {
+        let key = format!("{key}/{odd}");
+        store.put_new(&key, Bytes::from(odd)).await.unwrap();
+        assert_eq!(store.get(&key).await.unwrap(), odd);
+        let listed = store.list(&key, None).await.unwrap().objects;
+        assert!(listed.len() == 1 && listed[0].key == key, "{listed:?}");
+        store.delete(&key).await.unwrap();
+    }
+}
+
+async fn lists_in_pages<S: ObjectStore + ?Sized>(store: &S, prefix: &str) {
+    assert!(store.list(prefix, None).await.unwrap().objects.is_empty());
+    let keys: Vec<String> = (0..1_003).map(|number| format!("{prefix}{number:04}")).collect();
+    let writes = stream::iter(&keys).map(|key| store.put_new(key, Bytes::from_static(b"x")));
+    writes.buffer_unordered(32).for_each(|outcome| async move { outcome.unwrap() }).await;
+
+    let first = store.list(prefix, None).await.unwrap();
+    assert!(first.objects.len() <= 1_000 && first.next.is_some(), "{} objects", first.objects.len());
+    let all: Vec<String> = list_all(store, prefix).await.into_iter().map(|object| object.key).collect();
+    assert_eq!(all, keys);
+    let after = store.list(prefix, Some(&keys[1_000])).await.unwrap();
+    assert_eq!(after.objects.into_iter().map(|object| object.key).collect::<Vec<_>>(), keys[1_001..]);
+    assert_eq!(after.next, None);
+    let one = store.list(&keys[7], None).await.unwrap();
+    assert_eq!(one.objects.iter().map(|object| object.size).collect::<Vec<_>>(), [1]);
+
+    let deletes = stream::iter(&keys).map(|key| store.delete(key));
+    deletes.buffer_unordered(32).for_each(|outcome| async move { outcome.unwrap() }).await;
+}
+
+async fn list_all<S: ObjectStore + ?Sized>(store: &S, prefix: &str) -> Vec<ObjectMeta> {
+    let (mut all, mut next) = (Vec::new(), None);
+    loop {
+        let page = store.list(prefix, next.as_deref()).await.unwrap();
+        all.extend(page.objects);
+        next = page.next;
+        if next.is_none() {
+            return all;
+        }
+    }
+}

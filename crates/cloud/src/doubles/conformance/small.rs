@@ -1,0 +1,35 @@
+//! The suites of [`Keys`] and [`Secrets`].
+
+use std::collections::BTreeMap;
+
+use haulier_domain::secret::SecretBytes;
+
+use crate::error::ErrorKind;
+use crate::keys::Keys;
+use crate::secrets::Secrets;
+
+/// Runs KMS through its suite, with two symmetric keys that exist.
+pub async fn keys<K: Keys + ?Sized>(keys: &K, key_arn: &str, other_key_arn: &str) {
+    let context = BTreeMap::from([("purpose".to_owned(), "conformance".to_owned())]);
+    let plain = SecretBytes::new([7; 32]);
+    let wrapped = keys.wrap(key_arn, &context, &plain).await.unwrap();
+    assert!(!wrapped.windows(32).any(|window| window == [7; 32]), "the key stands in its wrapping");
+    assert_eq!(keys.unwrap(key_arn, &context, &wrapped).await.unwrap().expose(), plain.expose());
+
+    let another = BTreeMap::from([("purpose".to_owned(), "another".to_owned())]);
+    assert_eq!(keys.unwrap(key_arn, &another, &wrapped).await.unwrap_err().kind, ErrorKind::Invalid);
+    assert_eq!(keys.unwrap(other_key_arn, &context, &wrapped).await.unwrap_err().kind, ErrorKind::Invalid);
+    let mut damaged = wrapped;
+    if let Some(byte) = damaged.last_mut() {
+        *byte ^= 1;
+    }
+    assert_eq!(keys.unwrap(key_arn, &context, &damaged).await.unwrap_err().kind, ErrorKind::Invalid);
+}
+
+/// Runs Secrets Manager through its suite, with a secret that exists and one that does not.
+pub async fn secrets<S: Secrets + ?Sized>(secrets: &S, arn: &str, text: &str, unknown_arn: &str) {
+    assert_eq!(secrets.secret(arn).await.unwrap().expose(), text);
+    let unknown = secrets.secret(unknown_arn).await.unwrap_err();
+    assert!(unknown.is_not_found(), "{unknown:?}");
+    assert!(!format!("{unknown:?}").contains(text));
+}

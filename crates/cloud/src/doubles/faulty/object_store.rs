@@ -1,0 +1,37 @@
+//! [`ObjectStore`] behind a switchboard.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::Faulty;
+use crate::error::Result;
+use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
+
+#[async_trait]
+impl<P: ObjectStore + ?Sized> ObjectStore for Faulty<P> {
+    async fn put_new(&self, key: &str, body: Bytes) -> Result<()> {
+        self.call("PutObject", key, self.inner.put_new(key, body)).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes> {
+        self.call("GetObject", key, self.inner.get(key)).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
+        self.call("GetObject", key, self.inner.get_range(key, range)).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
+        self.read("HeadObject", key, || None, self.inner.head(key)).await
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<ListPage> {
+        self.read("ListObjectsV2", prefix, ListPage::default, self.inner.list(prefix, start_after)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.call("DeleteObject", key, self.inner.delete(key)).await
+    }
+}

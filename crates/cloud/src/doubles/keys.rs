@@ -1,0 +1,81 @@
+//! KMS in memory: what it wraps is kept here, and the wrapped form is only its number.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use haulier_domain::secret::SecretBytes;
+
+use super::errors::refused;
+use crate::error::{ErrorKind, Result};
+use crate::keys::Keys;
+
+/// `Encrypt` takes no more.
+const MAX_PLAIN: usize = 4_096;
+
+/// KMS in memory. Keys exist from the moment somebody names them.
+#[derive(Debug, Default)]
+pub struct MemoryKeys {
+    wrapped: Mutex<Vec<Wrapped>>,
+}
+
+#[derive(Debug)]
+struct Wrapped {
+    key_arn: String,
+    context: BTreeMap<String, String>,
+    plain: SecretBytes,
+}
+
+impl MemoryKeys {
+    /// No keys.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+#[async_trait]
+impl Keys for MemoryKeys {
+    async fn wrap(&self, key_arn: &str, context: &BTreeMap<String, String>, plain: &SecretBytes) -> Result<Vec<u8>> {
+        if plain.expose().is_empty() || plain.expose().len() > MAX_PLAIN {
+            let message = "the plain text must have 1 to 4096 bytes";
+            return Err(refused("Encrypt", key_arn, ErrorKind::Invalid, "ValidationException", message));
+        }
+        let mut wrapped = self.wrapped.lock().unwrap_or_else(PoisonError::into_inner);
+        wrapped.push(Wrapped { key_arn: key_arn.to_owned(), context: context.clone(), plain: plain.clone() });
+        Ok(format!("wrapped-{}", wrapped.len() - 1).into_bytes())
+    }
+
+    async fn unwrap(&self, key_arn: &str, context: &BTreeMap<String, String>, wrapped: &[u8]) -> Result<SecretBytes> {
+        let number = std::str::from_utf8(wrapped)
+            .ok()
+            .and_then(|text| text.strip_prefix("wrapped-"))
+            .and_then(|number| number.parse::<usize>().ok());
+        let kept = self.wrapped.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = number.and_then(|number| kept.get(number)).filter(|entry| entry.context == *context) else {
+            let message = "the ciphertext or its context is not what was encrypted";
+            return Err(refused("Decrypt", key_arn, ErrorKind::Invalid, "InvalidCiphertextException", message));
+        };
+        if entry.key_arn != key_arn {
+            let message = "another key encrypted it";
+            return Err(refused("Decrypt", key_arn, ErrorKind::Invalid, "IncorrectKeyException", message));
+        }
+        Ok(entry.plain.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doubles::conformance;
+
+    #[tokio::test]
+    async fn conforms() {
+        let keys = MemoryKeys::new();
+        conformance::keys(
+            &keys,
+            "arn:aws:kms:eu-central-1:111122223333:key/1",
+            "arn:aws:kms:eu-central-1:111122223333:key/2",
+        )
+        .await;
+    }
+}

@@ -3,6 +3,9 @@
 
 pub mod failure;
 pub mod id;
+pub mod placement;
+pub mod policy;
+pub mod schedule;
 pub mod secret;
 pub mod security_groups;
 pub mod session;

@@ -1,1 +1,3 @@
 //! The agent that moves data on a worker.
+
+pub mod postgres;

@@ -1,0 +1,34 @@
+//! What the coordinator shows of a restore point without reading a byte of its data.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A restore point at a glance. Kept beside its root, in the clear for whoever may read the root.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PointSummary {
+    /// Databases in it, by name.
+    pub databases: Vec<DatabaseSummary>,
+    /// What an operator must know about this point: no consistency across databases, roles without a password.
+    pub remarks: Vec<String>,
+    /// Version of the server as it prints itself: `15.18`.
+    pub server_version: String,
+    /// Bytes read from the source, all databases together.
+    pub bytes_read: u64,
+    /// Roles described in it.
+    pub roles: u64,
+}
+
+/// One database of a restore point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DatabaseSummary {
+    /// Its name.
+    pub name: String,
+    /// The moment, on the server's clock, whose state it holds.
+    pub consistent_at: Timestamp,
+    /// Bytes read for it.
+    pub bytes: u64,
+    /// Tables with data of their own, partitions counted one by one.
+    pub tables: u64,
+}

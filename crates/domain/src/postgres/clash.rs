@@ -1,0 +1,134 @@
+//! Under which name a database is restored. An existing database is never touched unless the operator asked for exactly
+//! that, and a database under restore has a working name until it is complete.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+/// What to do where a database of the target's name exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnClash {
+    /// Refuse.
+    #[default]
+    Refuse,
+    /// Take the next free name: `orders_restored_1`.
+    Suffix,
+    /// Drop the existing database once the restored one is complete.
+    Replace,
+}
+
+/// The name a restored database gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetName {
+    /// The final name.
+    pub name: String,
+    /// Whether a database of that name is to go.
+    pub replaces: bool,
+}
+
+/// Why a name cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameRefused {
+    /// It is taken.
+    #[error("a database named {0:?} exists on the target")]
+    Taken(String),
+    /// It belongs to the server or to RDS.
+    #[error("{0:?} belongs to the server")]
+    Reserved(String),
+    /// PostgreSQL cuts names at 63 bytes.
+    #[error("{0:?} is longer than the 63 bytes PostgreSQL keeps of a name")]
+    TooLong(String),
+}
+
+/// Longest name PostgreSQL keeps, in bytes.
+const LONGEST: usize = 63;
+
+const RESERVED: [&str; 3] = ["template0", "template1", "rdsadmin"];
+
+/// Chooses the final name. `taken` holds every database of the target and the names other databases of the same
+/// restore have got.
+///
+/// # Errors
+/// The name is taken and may not be changed, is reserved, or is too long.
+pub fn choose(wanted: &str, on_clash: OnClash, taken: &BTreeSet<String>) -> Result<TargetName, NameRefused> {
+    if RESERVED.contains(&wanted) {
+        return Err(NameRefused::Reserved(wanted.to_owned()));
+    }
+    if wanted.len() > LONGEST || wanted.is_empty() {
+        return Err(NameRefused::TooLong(wanted.to_owned()));
+    }
+    if !taken.contains(wanted) {
+        return Ok(TargetName { name: wanted.to_owned(), replaces: false });
+    }
+    match on_clash {
+        OnClash::Refuse => Err(NameRefused::Taken(wanted.to_owned())),
+        OnClash::Replace => Ok(TargetName { name: wanted.to_owned(), replaces: true }),
+        OnClash::Suffix => {
+            let name = (1_u64..).map(|number| suffixed(wanted, number)).find(|name| !taken.contains(name));
+            name.map(|name| TargetName { name, replaces: false }).ok_or_else(|| NameRefused::Taken(wanted.to_owned()))
+        }
+    }
+}
+
+fn suffixed(wanted: &str, number: u64) -> String {
+    let suffix = format!("_restored_{number}");
+    let mut end = wanted.len().min(LONGEST - suffix.len());
+    while !wanted.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{suffix}", &wanted[..end])
+}
+
+/// The name a database has while it is being restored: the same for every attempt under the same key, so that a new
+/// attempt finds what an interrupted one left.
+pub fn working_name(key: &str, database: &str, wanted: &str) -> String {
+    let mut digest = Sha256::new();
+    for part in [key, database, wanted] {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    format!("haulier_restoring_{}", &hex::encode(digest.finalize())[..16])
+}
+
+/// The name a replaced database has between the swap and its end.
+pub fn replaced_name(working: &str) -> String {
+    working.replacen("restoring", "replaced", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn names_are_chosen_as_asked() {
+        let some = taken(&["orders", "orders_restored_1", "other"]);
+        let name = |text: &str, replaces| Ok(TargetName { name: text.to_owned(), replaces });
+        assert_eq!(choose("fresh", OnClash::Refuse, &some), name("fresh", false));
+        assert_eq!(choose("orders", OnClash::Refuse, &some), Err(NameRefused::Taken("orders".into())));
+        assert_eq!(choose("orders", OnClash::Suffix, &some), name("orders_restored_2", false));
+        assert_eq!(choose("orders", OnClash::Replace, &some), name("orders", true));
+        assert_eq!(choose("rdsadmin", OnClash::Replace, &some), Err(NameRefused::Reserved("rdsadmin".into())));
+        assert!(matches!(choose(&"x".repeat(64), OnClash::Refuse, &some), Err(NameRefused::TooLong(_))));
+    }
+
+    #[test]
+    fn a_suffix_fits_and_cuts_no_character_in_two() {
+        let long = "é".repeat(31);
+        let chosen = choose(&long, OnClash::Suffix, &taken(&[&long])).map(|target| target.name);
+        assert!(chosen.as_ref().is_ok_and(|name| name.len() <= 63 && name.ends_with("_restored_1")), "{chosen:?}");
+    }
+
+    #[test]
+    fn working_names_repeat_for_one_key_and_differ_otherwise() {
+        let name = working_name("ses-1", "orders", "orders");
+        assert_eq!(name, working_name("ses-1", "orders", "orders"));
+        assert_ne!(name, working_name("ses-2", "orders", "orders"));
+        assert_ne!(working_name("k", "ab", "c"), working_name("k", "a", "bc"));
+        assert!(name.len() <= 63);
+        assert_ne!(replaced_name(&name), name);
+    }
+}

@@ -1,0 +1,10 @@
+//! Decisions of the PostgreSQL mover: which clients fit, how tables are cut into streams, which roles and archive
+//! entries a target takes, what a line on stderr means. Plain functions over plain data; the mover in the worker agent
+//! performs what they return.
+
+pub mod clash;
+pub mod clients;
+pub mod manifest;
+pub mod plan;
+pub mod quote;
+pub mod roles;

@@ -1,0 +1,95 @@
+//! What a mover is given to work with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use haulier_domain::failure::Failure;
+use tokio_util::sync::CancellationToken;
+
+use super::login::LoginProvider;
+use super::streams::StreamStore;
+
+/// What a mover is given to work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// Logs in to the instance.
+    pub login: Arc<dyn LoginProvider>,
+    /// Where streams are kept.
+    pub streams: Arc<dyn StreamStore>,
+    /// Hears of progress. Called often: whoever listens batches.
+    pub progress: Arc<dyn ProgressSink>,
+    /// Hears what an operator should read.
+    pub log: Arc<dyn LogSink>,
+    /// Stops the work, within two seconds.
+    pub cancel: CancellationToken,
+    /// Paths on this machine.
+    pub settings: Settings,
+}
+
+/// Paths on this machine.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// PEM bundle of the authorities that sign RDS server certificates.
+    pub ca_file: PathBuf,
+    /// Folders with one `<major>/bin` of PostgreSQL clients each.
+    pub client_roots: Vec<PathBuf>,
+    /// A private folder, on tmpfs where there is one, for password files and lists of a restore's entries.
+    pub private_dir: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ca_file: PathBuf::from("/usr/share/haulier/rds-ca.pem"),
+            client_roots: vec![PathBuf::from("/usr/lib/postgresql")],
+            private_dir: PathBuf::from("/run/haulier"),
+        }
+    }
+}
+
+/// One step of progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProgressEvent {
+    /// A phase begins: `preflight`, `roles`, `schema`, `data`, `indexes`, `verify`. Counters start anew.
+    Phase(&'static str),
+    /// Something is being moved: a database, a table, an archive.
+    Current(String),
+    /// So many bytes are expected in this phase; an estimate.
+    Expected(u64),
+    /// So many more bytes were moved.
+    Moved(u64),
+}
+
+/// Hears of progress.
+pub trait ProgressSink: Send + Sync {
+    /// Takes one step in; must not block.
+    fn report(&self, event: ProgressEvent);
+}
+
+/// How grave a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Routine.
+    Info,
+    /// The session goes on, but somebody should read it.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// Hears what an operator should read.
+pub trait LogSink: Send + Sync {
+    /// Takes one line in; must not block. Never holds a secret.
+    fn log(&self, severity: Severity, text: &str);
+}
+
+/// Why a mover stopped before its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    /// The cancellation token was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// It could not be done.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}

@@ -1,0 +1,18 @@
+//! The PostgreSQL mover: streams databases into the repository and back.
+//!
+//! [`backup::run`] and [`restore::run`] are the two ways in. They reach the world through a [`Context`]: who logs in,
+//! where streams go, whom to tell. Nothing of size touches the disk: archives and rows go from a pipe or a connection to
+//! the repository and back. What is decided, `haulier_domain::postgres` decides; here it is done.
+
+pub mod backup;
+pub mod context;
+mod failures;
+pub mod job;
+pub mod login;
+pub mod restore;
+pub mod streams;
+
+pub use context::{Context, LogSink, ProgressEvent, ProgressSink, Settings, Severity, Stopped};
+pub use job::{BackupJob, BackupOutcome, DatabaseRestore, Instance, OnClash, RestoreJob, RestoreOutcome};
+pub use login::{IamLogin, Login, LoginProvider, SecretLogin, TokenSource};
+pub use streams::{StoreError, StreamReader, StreamStore, StreamWriter};

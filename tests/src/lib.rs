@@ -1,1 +1,12 @@
-//! The whole product against the local cloud.
+//! What the demo and the end-to-end tests share: the local cloud, a coordinator, the operator's command line, databases
+//! to protect, and an oracle that tells whether two databases are the same.
+//!
+//! Nothing here is linked with the product: it starts its binaries and reads what they print, as a user would.
+
+pub mod bin;
+pub mod dataset;
+pub mod haulier;
+pub mod oracle;
+pub mod process;
+pub mod psql;
+pub mod wait;

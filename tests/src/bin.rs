@@ -1,0 +1,35 @@
+//! Where the product's binaries are.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+/// The folder that cargo puts binaries in: the one this very program came from. `HAULIER_BIN_DIR` overrides it.
+///
+/// # Errors
+/// Where the running program has no path.
+pub fn folder() -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("HAULIER_BIN_DIR") {
+        return Ok(folder.into());
+    }
+    let program = std::env::current_exe().context("the path of the running program")?;
+    let folder = program.parent().context("a program lies in a folder")?;
+    let is_test = folder.file_name().is_some_and(|name| name == "deps");
+    Ok(if is_test { folder.parent().unwrap_or(folder) } else { folder }.to_owned())
+}
+
+/// The path of one binary.
+///
+/// # Errors
+/// Where it has not been built.
+pub fn path(name: &str) -> Result<PathBuf> {
+    let path = folder()?.join(name);
+    ensure!(path.is_file(), "{} does not exist: run `cargo build --workspace` first", path.display());
+    Ok(path)
+}
+
+/// The root of the source tree.
+pub fn source() -> PathBuf {
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().map(PathBuf::from).unwrap_or(tests)
+}

@@ -1,0 +1,98 @@
+//! Databases through the stock `psql`.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+
+/// How to reach one database: a libpq connection string without its database, and the database's name.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Connection string of the server: `host=... user=... password=...`.
+    pub server: String,
+    /// Name of the database, unquoted.
+    pub name: String,
+}
+
+impl Database {
+    /// A database of a server.
+    pub fn new(server: &str, name: &str) -> Self {
+        Self { server: server.to_owned(), name: name.to_owned() }
+    }
+
+    /// Another database of the same server.
+    #[must_use]
+    pub fn sibling(&self, name: &str) -> Self {
+        Self::new(&self.server, name)
+    }
+
+    /// The connection string with the database in it.
+    pub fn dsn(&self) -> String {
+        format!("{} dbname='{}'", self.server, self.name.replace('\\', "\\\\").replace('\'', "\\'"))
+    }
+
+    /// Runs statements, each by itself, and stops at the first that fails.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn execute(&self, sql: &str) -> Result<()> {
+        self.run(sql, &[]).map(drop)
+    }
+
+    /// Runs one query and gives its rows, fields separated by the unit separator.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>> {
+        let text =
+            self.run(sql, &["--tuples-only", "--no-align", "--field-separator=\u{1f}", "--record-separator=\u{1e}"])?;
+        let text = text.trim_end_matches(['\n', '\u{1e}']);
+        Ok(text
+            .split('\u{1e}')
+            .filter(|row| !row.is_empty())
+            .map(|row| row.split('\u{1f}').map(str::to_owned).collect())
+            .collect())
+    }
+
+    /// Runs one query that gives one value.
+    ///
+    /// # Errors
+    /// What the server says, or that there is no value.
+    pub fn value(&self, sql: &str) -> Result<String> {
+        self.rows(sql)?.into_iter().flatten().next().with_context(|| format!("no row from {sql}"))
+    }
+
+    /// Loads a stock archive with `pg_restore`.
+    ///
+    /// # Errors
+    /// What `pg_restore` says.
+    pub fn load(&self, archive: &std::path::Path) -> Result<()> {
+        let mut command = Command::new("pg_restore");
+        process::output(command.args(["--exit-on-error", "--no-owner", "--dbname"]).arg(self.dsn()).arg(archive))
+            .map(drop)
+    }
+
+    fn run(&self, sql: &str, options: &[&str]) -> Result<String> {
+        let mut child = Command::new("psql")
+            .args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-", "--dbname"])
+            .arg(self.dsn())
+            .args(options)
+            .env("PGOPTIONS", "-c client_min_messages=warning")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("starting psql")?;
+        let mut stdin = child.stdin.take().context("psql's standard input")?;
+        let sql = sql.to_owned();
+        let feeder = std::thread::spawn(move || std::io::Write::write_all(&mut stdin, sql.as_bytes()));
+        let output = child.wait_with_output().context("waiting for psql")?;
+        let fed = feeder.join();
+        if !output.status.success() {
+            bail!("psql failed on {}: {}", self.name, String::from_utf8_lossy(&output.stderr).trim());
+        }
+        fed.map_err(|_| anyhow::anyhow!("the thread that feeds psql panicked"))?.context("feeding psql")?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}

@@ -1,0 +1,121 @@
+//! Checking what is stored. A check goes on after what it finds, so that one run tells the whole extent of a damage;
+//! it fails only where the store or the local disk does.
+//!
+//! Three depths: *reachable* (what a point names exists: done before every publication), *structure* (and every pack has
+//! its table), *full* (and every byte is what was stored).
+
+mod lenient;
+mod packs;
+mod points;
+mod report;
+
+use std::sync::Arc;
+
+pub use self::report::{CheckDepth, CheckProgress, CheckReport, CheckScope, Finding};
+
+use self::report::Reporter;
+use crate::domain::{Core, Domain};
+use crate::error::{Error, ObjectKind, Result};
+use crate::keys::object::{DomainKeyObject, KeyObject};
+use crate::point::PointRoot;
+use crate::repository::{Repository, UnlockedRepository};
+
+impl Domain {
+    /// Checks the domain, or some of its points, and tells everything that is wrong. `progress` is called now and then,
+    /// from any thread.
+    ///
+    /// # Errors
+    /// Only those of the store (other than missing objects) and of the local disk.
+    pub async fn check(
+        &self,
+        scope: CheckScope,
+        depth: CheckDepth,
+        progress: impl Fn(CheckProgress) + Send + Sync + 'static,
+    ) -> Result<CheckReport> {
+        let reporter = Arc::new(Reporter::new(Box::new(progress)));
+        let (core, rows) = lenient::load(&self.core, &reporter).await?;
+        let packs = match scope {
+            CheckScope::Domain => {
+                let points = points::published(&core, &reporter).await?;
+                points::walk(&core, &reporter, &points).await?;
+                None
+            }
+            CheckScope::Points(ids) => {
+                let points = points::read(&core, &reporter, &ids).await?;
+                Some(points::walk(&core, &reporter, &points).await?)
+            }
+        };
+        packs::check(&core, &reporter, &rows, packs, depth).await?;
+        Ok(reporter.finish())
+    }
+
+    /// Checks that everything a point names is stored: every list page, every chunk in the index, every pack.
+    ///
+    /// # Errors
+    /// [`Error::NotReachable`] with what is missing; those of the store and of the local disk.
+    pub async fn verify_reachable(&self, root: &PointRoot) -> Result<()> {
+        let reporter = Arc::new(Reporter::new(Box::new(|_| {})));
+        let (core, rows) = lenient::load(&self.core, &reporter).await?;
+        // Damaged index objects are no matter of this point, unless chunks of it are missing then.
+        reporter.forget();
+        let packs = points::walk(&core, &reporter, std::slice::from_ref(root)).await?;
+        packs::check(&core, &reporter, &rows, Some(packs), CheckDepth::Reachable).await?;
+        let findings = reporter.finish().findings;
+        if findings.is_empty() { Ok(()) } else { Err(Error::NotReachable { point: root.point.clone(), findings }) }
+    }
+}
+
+impl Repository {
+    /// Checks the objects outside the domains, as far as that is possible without a key: `format` and `keys/`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn check(&self) -> Result<Vec<Finding>> {
+        let reporter = Reporter::new(Box::new(|_| {}));
+        let object = self.layout.format();
+        let format = self.store.get(ObjectKind::Format, &object).await;
+        let format = format.and_then(|body| crate::repository::read_format(&object, &body));
+        if let Some(format) = reporter.take(format, "the repository cannot be opened")?
+            && format != *self.format()
+        {
+            let what = "it has changed since the repository was opened";
+            reporter.add(&Error::damaged(ObjectKind::Format, &object, what), "another repository took this place");
+        }
+        let keys = self.store.list_all(&self.layout.keys()).await?;
+        if keys.is_empty() {
+            let missing = Error::Missing { kind: ObjectKind::Key, object: self.layout.keys() };
+            reporter
+                .add(&missing, "nothing opens the master key: what is stored is lost unless the key lives elsewhere");
+        }
+        for key in keys {
+            let body = self.store.get(ObjectKind::Key, &key.key).await;
+            let parsed = body.and_then(|body| KeyObject::parse(&key.key, &body));
+            reporter.take(parsed, "the master key cannot be opened this way")?;
+        }
+        Ok(reporter.finish().findings)
+    }
+}
+
+impl UnlockedRepository {
+    /// As [`Repository::check`], and whether every domain's key opens.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn check(&self) -> Result<Vec<Finding>> {
+        let mut findings = self.repository().check().await?;
+        let reporter = Reporter::new(Box::new(|_| {}));
+        let Repository { store, layout, .. } = self.repository();
+        for domain in self.domain_names().await? {
+            let object = layout.domain(&domain).key();
+            let body = store.get(ObjectKind::DomainKey, &object).await;
+            let key = body.and_then(|body| DomainKeyObject::parse(&object, &body));
+            let opened = key.and_then(|key| self.open_domain_key(&object, &domain, &key));
+            reporter.take(opened, "nothing stored in the domain can be read")?;
+        }
+        findings.extend(reporter.finish().findings);
+        Ok(findings)
+    }
+}
+
+/// What the parts of a check work with.
+type Checked = Arc<Core>;

@@ -1,0 +1,157 @@
+//! Following restore points down to the packs they need.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use haulier_domain::id::PointId;
+
+use super::Checked;
+use super::report::{Finding, Reporter};
+use crate::domain::Domain;
+use crate::error::{Error, ObjectKind, Result};
+use crate::list::walk::Walker;
+use crate::point::PointRoot;
+use crate::stream::StreamRoot;
+
+/// The longest line a catalogue may have.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// Packs by their local number.
+#[derive(Default)]
+pub(super) struct PackSet(Vec<u64>);
+
+impl PackSet {
+    fn insert(&mut self, number: u32) {
+        let word = number as usize / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (number % 64);
+    }
+
+    pub(super) fn contains(&self, number: u32) -> bool {
+        self.0.get(number as usize / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
+    }
+}
+
+/// All published points that can be read.
+pub(super) async fn published(core: &Checked, reporter: &Reporter) -> Result<Vec<PointRoot>> {
+    let prefix = core.layout.points();
+    let mut ids = Vec::new();
+    for object in core.store.list_all(&prefix).await? {
+        let id = object.key[prefix.len()..].parse::<PointId>();
+        let id = id.map_err(|_| Error::damaged(ObjectKind::Point, &object.key, "it has a strange name"));
+        ids.extend(reporter.take(id, "it is no restore point")?);
+    }
+    read(core, reporter, &ids).await
+}
+
+/// The roots of these points.
+pub(super) async fn read(core: &Checked, reporter: &Reporter, ids: &[PointId]) -> Result<Vec<PointRoot>> {
+    let domain = Domain { core: Arc::clone(core) };
+    let mut points = Vec::new();
+    for id in ids {
+        points.extend(reporter.take(domain.read_point(id).await, format!("point {id} cannot be restored"))?);
+    }
+    Ok(points)
+}
+
+/// Walks everything the points name, and tells which packs they need.
+pub(super) async fn walk(core: &Checked, reporter: &Reporter, points: &[PointRoot]) -> Result<PackSet> {
+    let mut packs = PackSet::default();
+    for point in points {
+        let walk = Walk { core, reporter, point: &point.point };
+        walk.stream(&point.manifest, &mut packs).await?;
+        walk.stream(&point.catalogue, &mut packs).await?;
+        walk.catalogue(&point.catalogue, &mut packs).await?;
+    }
+    Ok(packs)
+}
+
+struct Walk<'a> {
+    core: &'a Checked,
+    reporter: &'a Reporter,
+    point: &'a PointId,
+}
+
+impl Walk<'_> {
+    /// Every stream of the point, read off its catalogue line by line.
+    async fn catalogue(&self, catalogue: &StreamRoot, packs: &mut PackSet) -> Result<()> {
+        let consequence = format!("the streams of point {} cannot be listed", self.point);
+        let domain = Domain { core: Arc::clone(self.core) };
+        let mut parts = std::pin::pin!(domain.read(catalogue));
+        let mut rest = Vec::new();
+        loop {
+            let part = match self.reporter.take(parts.try_next().await, &*consequence)? {
+                Some(Some(part)) => part,
+                Some(None) => break,
+                None => return Ok(()),
+            };
+            rest.extend_from_slice(&part);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                let root = serde_json::from_slice::<StreamRoot>(&line)
+                    .map_err(|error| Error::Invalid(format!("the catalogue of point {}: {error}", self.point)));
+                if let Some(root) = self.reporter.take(root, &*consequence)? {
+                    self.stream(&root, packs).await?;
+                }
+            }
+            if rest.len() > LONGEST_LINE {
+                let error = Error::Invalid(format!("the catalogue of point {} has no lines", self.point));
+                self.reporter.take::<()>(Err(error), &*consequence)?;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// One stream: its pages, and each of its chunks in the index.
+    async fn stream(&self, root: &StreamRoot, packs: &mut PackSet) -> Result<()> {
+        let index = Arc::clone(&self.core.index().await?.index);
+        let consequence = |what: &str| format!("stream {:?} of point {} {what}", root.name, self.point);
+        let walker = Walker::new(root, 0..root.bytes.max(1));
+        let Some(mut walker) = self.reporter.take(walker, consequence("cannot be read"))? else { return Ok(()) };
+        let mut missing = Vec::new();
+        loop {
+            let run = walker.next(self.core).await;
+            let run = match self.reporter.take(run, consequence("cannot be read in full"))? {
+                Some(Some(run)) => run,
+                Some(None) => break,
+                // The walk goes on behind the page.
+                None => continue,
+            };
+            let index = Arc::clone(&index);
+            let look_up = move || {
+                let (mut numbers, mut lost) = (Vec::new(), Vec::new());
+                for chunk in run.chunks {
+                    match index.find(&chunk.id)? {
+                        Some(located) => {
+                            numbers.push(located.pack);
+                            if let Some(base) = located.record.base {
+                                match index.find(&base)? {
+                                    Some(base) => numbers.push(base.pack),
+                                    None => lost.push(base),
+                                }
+                            }
+                        }
+                        None => lost.push(chunk.id),
+                    }
+                }
+                numbers.dedup();
+                Ok((numbers, lost))
+            };
+            let (numbers, lost) = self.core.pool.run(look_up).await?;
+            numbers.into_iter().for_each(|number| packs.insert(number));
+            missing.extend(lost);
+        }
+        if let Some(first) = missing.first() {
+            self.reporter.put(Finding {
+                kind: ObjectKind::Index,
+                object: self.core.layout.indexes(),
+                what: format!("{} chunk(s) are in no index object, the first of them {first}", missing.len()),
+                consequence: consequence("cannot be read in full"),
+            });
+        }
+        Ok(())
+    }
+}

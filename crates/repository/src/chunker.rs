@@ -1,0 +1,184 @@
+//! Cutting a stream into chunks at places its content decides (FastCDC, 2020 variant), so that an insertion moves
+//! boundaries near it and leaves the others where they were. The bytes are copied once, into the window; chunks are
+//! slices of it.
+
+use bytes::{Bytes, BytesMut};
+use fastcdc::v2020::{Normalization, cut_gear, get_gear_with_seed, select_masks};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::stream::StreamKind;
+
+const KIB: u32 = 1024;
+/// The longest chunk any reader has to expect.
+pub(crate) const LONGEST_CHUNK: u32 = 16 * KIB * KIB;
+/// How much the window grows by: several chunks of any kind, so that few of them straddle two windows.
+const WINDOW: usize = 1 << 20;
+
+/// How a stream is cut. Recorded with the stream; a reader does not need it, a later writer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunking {
+    /// Always `fastcdc-v2020` in this version.
+    pub algorithm: Algorithm,
+    /// The shortest chunk, but for the last one.
+    pub min: u32,
+    /// What the cut masks aim at.
+    pub avg: u32,
+    /// The longest chunk.
+    pub max: u32,
+    /// FastCDC's normalisation level.
+    pub normalization: u8,
+}
+
+/// The cutting algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// FastCDC as published in 2020, gear table mixed with the domain's boundary key.
+    #[serde(rename = "fastcdc-v2020")]
+    FastCdcV2020,
+}
+
+impl Chunking {
+    /// Chunks of `avg` bytes on average, between a quarter and four times that.
+    pub fn around(avg: u32) -> Self {
+        Self { algorithm: Algorithm::FastCdcV2020, min: avg / 4, avg, max: avg * 4, normalization: 1 }
+    }
+
+    /// The default of a kind of stream (see `docs/adr/0002-repository-chunks.md`).
+    pub fn of(kind: StreamKind) -> Self {
+        match kind {
+            StreamKind::TableRows | StreamKind::Archive => Self::around(64 * KIB),
+            StreamKind::Pages | StreamKind::Document => Self::around(16 * KIB),
+        }
+    }
+
+    fn level(&self) -> Result<Normalization> {
+        let even = [self.min, self.avg, self.max].iter().all(|size| size % 2 == 0);
+        let ordered = 64 <= self.min && self.min <= self.avg && self.avg <= self.max && self.avg >= 256;
+        if !even || !ordered || self.max > LONGEST_CHUNK || self.avg > LONGEST_CHUNK / 4 {
+            return Err(Error::Invalid(format!("a stream cannot be cut like this: {self:?}")));
+        }
+        match self.normalization {
+            0 => Ok(Normalization::Level0),
+            1 => Ok(Normalization::Level1),
+            2 => Ok(Normalization::Level2),
+            3 => Ok(Normalization::Level3),
+            _ => Err(Error::Invalid(format!("a stream cannot be cut like this: {self:?}"))),
+        }
+    }
+}
+
+/// Cuts one stream.
+pub(crate) struct Chunker {
+    chunking: Chunking,
+    masks: (u64, u64),
+    gear: Box<[u64]>,
+    gear_shifted: Box<[u64]>,
+    window: BytesMut,
+}
+
+impl Chunker {
+    pub(crate) fn new(chunking: Chunking, seed: u64) -> Result<Self> {
+        let masks = select_masks(chunking.avg as usize, chunking.level()?);
+        let (gear, gear_shifted) = get_gear_with_seed(seed);
+        Ok(Self { chunking, masks, gear: gear.into(), gear_shifted: gear_shifted.into(), window: BytesMut::new() })
+    }
+
+    /// Takes the next bytes of the stream and hands out every chunk that is certain by now.
+    pub(crate) fn push(&mut self, mut bytes: &[u8], chunks: &mut Vec<Bytes>) {
+        while !bytes.is_empty() {
+            if self.window.capacity() == self.window.len() {
+                self.window.reserve(WINDOW + self.chunking.max as usize);
+            }
+            let room = (self.window.capacity() - self.window.len()).min(bytes.len());
+            let (now, later) = bytes.split_at(room);
+            self.window.extend_from_slice(now);
+            bytes = later;
+            while self.window.len() >= self.chunking.max as usize {
+                chunks.push(self.cut());
+            }
+        }
+    }
+
+    /// The rest, at the end of the stream.
+    pub(crate) fn finish(&mut self, chunks: &mut Vec<Bytes>) {
+        while !self.window.is_empty() {
+            chunks.push(self.cut());
+        }
+    }
+
+    fn cut(&mut self) -> Bytes {
+        let (strict, loose) = self.masks;
+        let Chunking { min, avg, max, .. } = self.chunking;
+        let (_, length) = cut_gear(
+            &self.window,
+            min as usize,
+            avg as usize,
+            max as usize,
+            strict,
+            loose,
+            strict << 1,
+            loose << 1,
+            &self.gear,
+            &self.gear_shifted,
+        );
+        // A cut at zero cannot happen with a minimum above zero; one byte of progress keeps a defect from hanging.
+        self.window.split_to(length.max(1)).freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(length: usize, seed: u64) -> Vec<u8> {
+        let mut out = vec![0; length];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
+        out
+    }
+
+    fn cut_in_pieces(data: &[u8], piece: usize, chunking: Chunking) -> Vec<Bytes> {
+        let mut chunker = Chunker::new(chunking, 7).unwrap();
+        let mut chunks = Vec::new();
+        for part in data.chunks(piece) {
+            chunker.push(part, &mut chunks);
+        }
+        chunker.finish(&mut chunks);
+        chunks
+    }
+
+    #[test]
+    fn cuts_do_not_depend_on_how_the_bytes_arrive() {
+        let data = noise(3_000_000, 1);
+        let chunking = Chunking::around(16 * KIB);
+        let whole = cut_in_pieces(&data, data.len(), chunking);
+        assert_eq!(whole.concat(), data);
+        for piece in [1_000, 4_096, 65_537] {
+            assert_eq!(cut_in_pieces(&data, piece, chunking), whole, "pieces of {piece}");
+        }
+        let mean = data.len() / whole.len();
+        assert!((10_000..40_000).contains(&mean), "{mean}");
+        assert!(whole[..whole.len() - 1].iter().all(|chunk| chunk.len() >= chunking.min as usize));
+        assert!(whole.iter().all(|chunk| chunk.len() <= chunking.max as usize));
+    }
+
+    #[test]
+    fn an_insertion_moves_only_the_boundaries_near_it() {
+        let data = noise(2_000_000, 2);
+        let mut changed = data.clone();
+        changed.splice(500_000..500_000, *b"inserted");
+        let chunking = Chunking::around(16 * KIB);
+        let before: std::collections::HashSet<_> = cut_in_pieces(&data, 8_192, chunking).into_iter().collect();
+        let after = cut_in_pieces(&changed, 8_192, chunking);
+        let new = after.iter().filter(|chunk| !before.contains(*chunk)).count();
+        assert!(new <= 4, "{new} of {} chunks are new", after.len());
+    }
+
+    #[test]
+    fn an_empty_stream_has_no_chunks_and_bad_parameters_are_refused() {
+        assert!(cut_in_pieces(&[], 1, Chunking::of(StreamKind::Pages)).is_empty());
+        for avg in [0, 100, 32 * KIB * KIB] {
+            assert!(Chunker::new(Chunking::around(avg), 0).is_err(), "{avg}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A domain: what shares chunks and a key. This is all of the repository that a worker sees.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use haulier_cloud::object_store::ObjectStore;
+use haulier_domain::id::{DomainId, RepositoryId};
+use tokio::sync::OnceCell;
+
+use crate::crypto::DomainKey;
+use crate::crypto::domain_keys::DomainKeys;
+use crate::error::{Error, Result};
+use crate::index::load::{LoadedIndex, Loader};
+use crate::layout::{DomainLayout, Layout};
+use crate::memory::{self, Plan};
+use crate::pool::Pool;
+use crate::store::Store;
+use crate::writer::Writer;
+
+/// How a process works on a domain.
+#[derive(Debug, Clone)]
+pub struct DomainConfig {
+    /// A folder for the local index; its files have no names and vanish with the process. About 70 bytes per chunk.
+    pub cache_dir: PathBuf,
+    /// Threads for hashing, compression and sealing.
+    pub threads: usize,
+    /// zstd level.
+    pub level: i32,
+    /// Memory to be divided among packs, filter and index, in bytes; see `docs/repository-format.md` for what streams
+    /// take besides.
+    pub memory: usize,
+}
+
+impl DomainConfig {
+    /// The defaults: every core, zstd level 3, 192 MiB.
+    pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { cache_dir: cache_dir.into(), threads, level: 3, memory: memory::DEFAULT }
+    }
+}
+
+/// A handle on one domain. Clones share the local index and the pool.
+#[derive(Clone)]
+pub struct Domain {
+    pub(crate) core: Arc<Core>,
+}
+
+/// What everything in this crate works with.
+pub(crate) struct Core {
+    pub(crate) repository: RepositoryId,
+    pub(crate) domain: DomainId,
+    pub(crate) store: Store,
+    pub(crate) layout: DomainLayout,
+    pub(crate) keys: Arc<DomainKeys>,
+    pub(crate) pool: Pool,
+    pub(crate) plan: Plan,
+    pub(crate) level: i32,
+    folder: PathBuf,
+    index: OnceCell<LoadedIndex>,
+}
+
+impl Domain {
+    /// Opens the domain with its key. Touches neither store nor disk: the index is loaded by whatever first needs it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a compression level zstd does not have.
+    pub fn open(
+        store: Arc<dyn ObjectStore>,
+        prefix: &str,
+        repository: RepositoryId,
+        domain: DomainId,
+        key: &DomainKey,
+        config: DomainConfig,
+    ) -> Result<Self> {
+        if !zstd::compression_level_range().contains(&config.level) {
+            return Err(Error::Invalid(format!("zstd has no level {}", config.level)));
+        }
+        Ok(Self {
+            core: Arc::new(Core {
+                store: Store::new(store),
+                layout: Layout::new(prefix).domain(&domain),
+                keys: Arc::new(DomainKeys::derive(&domain, key)),
+                pool: Pool::new(config.threads),
+                plan: Plan::new(config.memory),
+                level: config.level,
+                folder: config.cache_dir,
+                index: OnceCell::new(),
+                repository,
+                domain,
+            }),
+        })
+    }
+
+    /// The domain's id.
+    pub fn id(&self) -> &DomainId {
+        &self.core.domain
+    }
+
+    /// The id of the repository it belongs to.
+    pub fn repository(&self) -> &RepositoryId {
+        &self.core.repository
+    }
+
+    /// Where the domain's objects lie.
+    pub fn layout(&self) -> &DomainLayout {
+        &self.core.layout
+    }
+
+    /// Starts writing. Loads the index first, so that what is stored already is not stored again.
+    ///
+    /// # Errors
+    /// Whatever reading the index objects gives.
+    pub async fn writer(&self) -> Result<Writer> {
+        self.core.fresh_index().await?;
+        Writer::start(Arc::clone(&self.core)).await
+    }
+
+    /// Takes note of what other writers have stored since the index was loaded.
+    ///
+    /// # Errors
+    /// Whatever reading the index objects gives.
+    pub async fn refresh(&self) -> Result<()> {
+        self.core.fresh_index().await.map(|_| ())
+    }
+}
+
+impl Core {
+    /// The same domain with an index of its own.
+    pub(crate) fn with_index(&self, index: LoadedIndex) -> Self {
+        Self {
+            repository: self.repository.clone(),
+            domain: self.domain.clone(),
+            store: self.store.clone(),
+            layout: self.layout.clone(),
+            keys: Arc::clone(&self.keys),
+            pool: self.pool.clone(),
+            plan: self.plan,
+            level: self.level,
+            folder: self.folder.clone(),
+            index: OnceCell::new_with(Some(index)),
+        }
+    }
+
+    pub(crate) fn loader(&self) -> Loader {
+        Loader {
+            store: self.store.clone(),
+            layout: self.layout.clone(),
+            keys: Arc::clone(&self.keys),
+            pool: self.pool.clone(),
+            plan: self.plan,
+            folder: self.folder.clone(),
+        }
+    }
+
+    /// The index as loaded once; what others add later may be missing from it.
+    pub(crate) async fn index(&self) -> Result<&LoadedIndex> {
+        self.index.get_or_try_init(|| async { self.loader().load().await }).await
+    }
+
+    /// The index with everything the store has by now.
+    pub(crate) async fn fresh_index(&self) -> Result<&LoadedIndex> {
+        if let Some(loaded) = self.index.get() {
+            loaded.refresh(&self.loader()).await?;
+            return Ok(loaded);
+        }
+        self.index().await
+    }
+}
+
+impl std::fmt::Debug for Domain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Domain").field("repository", &self.core.repository).field("domain", &self.core.domain).finish()
+    }
+}

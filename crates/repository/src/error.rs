@@ -1,0 +1,196 @@
+//! What can go wrong in a repository. Every variant names the object it speaks of, because the operator's next question
+//! is always "which one, and what hangs on it".
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use haulier_cloud::CloudError;
+use haulier_domain::id::{DomainId, PointId};
+
+use crate::check::Finding;
+use crate::ids::ChunkId;
+
+/// The result of a repository operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The kinds of objects a repository consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObjectKind {
+    /// `format`: version, repository id, features.
+    Format,
+    /// `keys/<id>`: the master key, wrapped.
+    Key,
+    /// `domains/<d>/key`: a domain's key, wrapped by the master key.
+    DomainKey,
+    /// `packs/<aa>/<id>`: sealed chunks and the table of them.
+    Pack,
+    /// `index/<id>`: where chunks lie.
+    Index,
+    /// `lists/<id>`: a page of a stream's chunk ids.
+    List,
+    /// `points/<id>`: the root of a restore point.
+    Point,
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Format => "format object",
+            Self::Key => "key object",
+            Self::DomainKey => "domain key",
+            Self::Pack => "pack",
+            Self::Index => "index object",
+            Self::List => "list page",
+            Self::Point => "restore point",
+        })
+    }
+}
+
+/// A failed repository operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The object store failed for a reason other than a missing object.
+    #[error("{doing} {object}")]
+    Store {
+        /// What was being done: "reading", "writing", "listing".
+        doing: &'static str,
+        /// The key it was done to.
+        object: String,
+        /// The store's failure.
+        #[source]
+        source: CloudError,
+    },
+    /// An object that something else names is not there.
+    #[error("the {kind} {object} is missing")]
+    Missing {
+        /// What it should have been.
+        kind: ObjectKind,
+        /// Its key.
+        object: String,
+    },
+    /// An object is there but is not what was written: truncated, altered, or sealed with another key.
+    #[error("the {kind} {object} is damaged: {what}")]
+    Damaged {
+        /// What it should have been.
+        kind: ObjectKind,
+        /// Its key.
+        object: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// No index object knows where a chunk lies.
+    #[error("chunk {chunk} of stream {stream:?} is in no index object of the domain")]
+    ChunkMissing {
+        /// The chunk.
+        chunk: ChunkId,
+        /// The stream that needs it.
+        stream: String,
+    },
+    /// There is no `format` object under the prefix.
+    #[error("there is no repository under the prefix {prefix:?}")]
+    NoRepository {
+        /// Where it was looked for.
+        prefix: String,
+    },
+    /// The prefix is taken by another repository.
+    #[error("there is a repository under the prefix {prefix:?} already")]
+    RepositoryExists {
+        /// The prefix.
+        prefix: String,
+    },
+    /// An object is of a later version of the format, or needs features this program does not have.
+    #[error("the {kind} {object} needs {needs}, which this version of Haulier does not know: use a later one")]
+    Unsupported {
+        /// What kind of object.
+        kind: ObjectKind,
+        /// Its key.
+        object: String,
+        /// Version or features, as text.
+        needs: String,
+    },
+    /// None of the repository's keys opened with what was offered.
+    #[error(
+        "none of the repository's {tried} keys of that kind opened: wrong passphrase, or a key of another repository"
+    )]
+    NoKeyOpens {
+        /// How many keys of that kind there are.
+        tried: usize,
+    },
+    /// The service that wraps keys failed.
+    #[error("the wrapping key {wrapper} could not be used")]
+    Wrapping {
+        /// The wrapping key's name.
+        wrapper: String,
+        /// Its failure.
+        #[source]
+        source: CloudError,
+    },
+    /// The domain has no key object, and none was to be made.
+    #[error("the repository has no domain {domain}")]
+    NoDomain {
+        /// The domain.
+        domain: DomainId,
+    },
+    /// A restore point of that id is published with another content.
+    #[error("restore point {point} is published already, with another content")]
+    PointTaken {
+        /// The point.
+        point: PointId,
+    },
+    /// A restore point was not published, because what it names is not all there.
+    #[error("restore point {point} is not complete: {} finding(s), the first: {}", .findings.len(), first(.findings))]
+    NotReachable {
+        /// The point.
+        point: PointId,
+        /// What is missing.
+        findings: Vec<Finding>,
+    },
+    /// A file on the local disk failed.
+    #[error("{doing} the local index under {}", .path.display())]
+    Local {
+        /// What was being done.
+        doing: &'static str,
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The caller asked for something that makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The writer failed earlier, in this stream or another; nothing more can be written with it.
+    #[error("the repository writer has failed")]
+    WriterFailed(#[source] Arc<Error>),
+    /// The writer was dropped while a stream was still writing.
+    #[error("the repository writer was closed before its stream")]
+    WriterClosed,
+    /// A task died: a defect, or the runtime is shutting down.
+    #[error("a repository task stopped: {0}")]
+    TaskStopped(String),
+}
+
+fn first(findings: &[Finding]) -> String {
+    findings.first().map_or_else(|| "none".to_owned(), ToString::to_string)
+}
+
+impl Error {
+    pub(crate) fn damaged(kind: ObjectKind, object: &str, what: impl Into<String>) -> Self {
+        Self::Damaged { kind, object: object.to_owned(), what: what.into() }
+    }
+
+    /// The object the failure speaks of, if it speaks of one.
+    pub fn object(&self) -> Option<&str> {
+        match self {
+            Self::Store { object, .. }
+            | Self::Missing { object, .. }
+            | Self::Damaged { object, .. }
+            | Self::Unsupported { object, .. } => Some(object),
+            Self::WriterFailed(cause) => cause.object(),
+            _ => None,
+        }
+    }
+}

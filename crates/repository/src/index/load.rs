@@ -1,0 +1,95 @@
+//! Filling the local index from the store: a few objects at a time, each forgotten once its rows are on disk.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::local::LocalIndex;
+use super::object::IndexTable;
+use crate::crypto::domain_keys::DomainKeys;
+use crate::error::{ObjectKind, Result};
+use crate::layout::DomainLayout;
+use crate::memory::Plan;
+use crate::pack::record::FIXED_LENGTH;
+use crate::pool::Pool;
+use crate::store::Store;
+
+/// Index objects fetched at once.
+const AT_ONCE: usize = 4;
+
+/// What loading needs to know of a domain.
+#[derive(Clone)]
+pub(crate) struct Loader {
+    pub(crate) store: Store,
+    pub(crate) layout: DomainLayout,
+    pub(crate) keys: Arc<DomainKeys>,
+    pub(crate) pool: Pool,
+    pub(crate) plan: Plan,
+    pub(crate) folder: std::path::PathBuf,
+}
+
+/// The local index and the index objects it holds.
+pub(crate) struct LoadedIndex {
+    pub(crate) index: Arc<LocalIndex>,
+    seen: tokio::sync::Mutex<HashSet<String>>,
+}
+
+impl Loader {
+    /// Loads every index object of the domain.
+    pub(crate) async fn load(&self) -> Result<LoadedIndex> {
+        let objects = self.store.list_all(&self.layout.indexes()).await?;
+        let bytes: u64 = objects.iter().map(|object| object.size).sum();
+        let loaded = self.empty(bytes).await?;
+        let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
+        let count = keys.len();
+        loaded.add(self, keys).await?;
+        let index = Arc::clone(&loaded.index);
+        self.pool.run(move || index.compact()).await?;
+        tracing::debug!(objects = count, bytes, "loaded the chunk index");
+        Ok(loaded)
+    }
+
+    /// An empty index with room for what that many bytes of index objects hold, and for what a session adds: half as much
+    /// again, and a million.
+    pub(crate) async fn empty(&self, bytes: u64) -> Result<LoadedIndex> {
+        let rows = bytes / FIXED_LENGTH as u64;
+        let expected = rows + rows / 2 + (1 << 20);
+        let (folder, plan) = (self.folder.clone(), self.plan);
+        let index = self.pool.run(move || LocalIndex::new(&folder, expected, plan.index_rows, plan.filter)).await?;
+        Ok(LoadedIndex { index: Arc::new(index), seen: tokio::sync::Mutex::default() })
+    }
+}
+
+impl LoadedIndex {
+    /// Loads the index objects that have appeared since.
+    pub(crate) async fn refresh(&self, loader: &Loader) -> Result<()> {
+        let objects = loader.store.list_all(&loader.layout.indexes()).await?;
+        self.add(loader, objects.into_iter().map(|object| object.key).collect()).await
+    }
+
+    /// Takes note of an index object that this process wrote and added itself.
+    pub(crate) async fn note(&self, key: String) {
+        self.seen.lock().await.insert(key);
+    }
+
+    async fn add(&self, loader: &Loader, keys: Vec<String>) -> Result<()> {
+        let mut seen = self.seen.lock().await;
+        let new: Vec<String> = keys.into_iter().filter(|key| !seen.contains(key)).collect();
+        let mut added = stream::iter(new)
+            .map(|key| async move {
+                let body = loader.store.get(ObjectKind::Index, &key).await?;
+                let (keys, index) = (Arc::clone(&loader.keys), Arc::clone(&self.index));
+                let job = move || {
+                    index.add(&IndexTable::open(&keys, &key, &body)?)?;
+                    Ok(key)
+                };
+                loader.pool.run(job).await
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some(key) = added.try_next().await? {
+            seen.insert(key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! The local index: a small table in memory, spilled to sorted segments, which are merged by tiers as they grow. A
+//! lookup asks the filter, then memory, then each segment; a merge rewrites a row once per tier, so loading is linear
+//! but for a small factor. Shared by all streams of a domain handle.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::filter::Filter;
+use super::object::{IndexTable, PACK_ENTRY_LENGTH, PackEntry};
+use super::row::Row;
+use super::segment::{Merge, Segment};
+use crate::error::{Error, Result};
+use crate::ids::ChunkId;
+use crate::pack::record::{ChunkKind, ChunkRecord};
+use crate::wire::Cursor;
+
+/// Segments of a tier before they become one of the next.
+const TIER: usize = 8;
+
+/// A chunk's record and the number of its pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Located {
+    pub(crate) pack: u32,
+    pub(crate) record: ChunkRecord,
+}
+
+/// Everything the domain's index objects say, on the local disk.
+pub(crate) struct LocalIndex {
+    folder: PathBuf,
+    rows_in_memory: usize,
+    filter: Filter,
+    state: RwLock<State>,
+    /// Held by whoever adds: one at a time, while lookups go on.
+    adding: Mutex<Files>,
+}
+
+struct State {
+    memory: HashMap<ChunkId, Row>,
+    /// Segments and their tiers, oldest first.
+    segments: Vec<(u32, Arc<Segment>)>,
+}
+
+struct Files {
+    packs: Arc<File>,
+    pack_count: u32,
+    extras: Arc<File>,
+    extras_length: u64,
+}
+
+impl LocalIndex {
+    /// An empty index with files under `folder`, for about `expected` chunks.
+    pub(crate) fn new(folder: &Path, expected: u64, rows_in_memory: usize, filter_bytes: usize) -> Result<Self> {
+        let open = || -> io::Result<Files> {
+            std::fs::create_dir_all(folder)?;
+            Ok(Files {
+                packs: Arc::new(tempfile::tempfile_in(folder)?),
+                pack_count: 0,
+                extras: Arc::new(tempfile::tempfile_in(folder)?),
+                extras_length: 0,
+            })
+        };
+        let files = open().map_err(|source| Error::Local { doing: "creating", path: folder.to_owned(), source })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            rows_in_memory,
+            filter: Filter::new(expected, filter_bytes),
+            state: RwLock::new(State { memory: HashMap::new(), segments: Vec::new() }),
+            adding: Mutex::new(files),
+        })
+    }
+
+    fn local(&self, doing: &'static str) -> impl FnOnce(io::Error) -> Error + use<> {
+        let path = self.folder.clone();
+        move |source| Error::Local { doing, path, source }
+    }
+
+    // A poisoned lock means that a thread panicked while it held it; every change below is complete or not begun.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.adding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the chunk is in some index object.
+    pub(crate) fn contains(&self, id: &ChunkId) -> Result<bool> {
+        Ok(self.find_row(id)?.is_some())
+    }
+
+    /// Where the chunk lies.
+    pub(crate) fn find(&self, id: &ChunkId) -> Result<Option<Located>> {
+        let Some(row) = self.find_row(id)? else { return Ok(None) };
+        let mut record = row.record();
+        if row.extra != 0 {
+            record = self.read_extra(row.extra - 1).map_err(self.local("reading"))?.unwrap_or(record);
+        }
+        Ok(Some(Located { pack: row.pack, record }))
+    }
+
+    fn find_row(&self, id: &ChunkId) -> Result<Option<Row>> {
+        if !self.filter.may_contain(id) {
+            return Ok(None);
+        }
+        let segments: Vec<Arc<Segment>> = {
+            let state = self.read();
+            if let Some(row) = state.memory.get(id) {
+                return Ok(Some(*row));
+            }
+            state.segments.iter().map(|(_, segment)| Arc::clone(segment)).collect()
+        };
+        for segment in segments {
+            if let Some(row) = segment.find(id).map_err(self.local("reading"))? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The number of packs known.
+    pub(crate) fn pack_count(&self) -> u32 {
+        self.files().pack_count
+    }
+
+    /// The pack of that number.
+    pub(crate) fn pack(&self, number: u32) -> Result<PackEntry> {
+        let file = Arc::clone(&self.files().packs);
+        let mut bytes = [0; PACK_ENTRY_LENGTH];
+        file.read_exact_at(&mut bytes, u64::from(number) * PACK_ENTRY_LENGTH as u64).map_err(self.local("reading"))?;
+        PackEntry::take(&mut Cursor::new(&bytes))
+            .ok_or_else(|| self.local("reading")(io::Error::from(io::ErrorKind::InvalidData)))
+    }
+
+    /// The packs whose name starts with `first`, or all, with their numbers.
+    pub(crate) fn packs(&self, first: Option<u8>) -> Result<Vec<(u32, PackEntry)>> {
+        let mut packs = Vec::new();
+        for number in 0..self.pack_count() {
+            let entry = self.pack(number)?;
+            if first.is_none_or(|first| entry.id.0[0] == first) {
+                packs.push((number, entry));
+            }
+        }
+        Ok(packs)
+    }
+
+    /// Adds what an index object says, and tells the number its first pack got. Chunks that are known keep their place.
+    pub(crate) fn add(&self, table: &IndexTable) -> Result<u32> {
+        let mut files = self.files();
+        let first = files.pack_count;
+        let rows = files.append(table, first).map_err(self.local("writing"))?;
+        // Rows become visible before their ids leave the writer's set of chunks in flight, and the filter before both.
+        for row in &rows {
+            self.filter.insert(&row.id);
+        }
+        let full = {
+            let mut state = self.write();
+            for row in rows {
+                state.memory.entry(row.id).or_insert(row);
+            }
+            state.memory.len() >= self.rows_in_memory
+        };
+        if full {
+            self.spill().map_err(self.local("writing"))?;
+        }
+        Ok(first)
+    }
+
+    /// Moves the rows in memory to a segment, and merges tiers that are full. The caller holds `adding`.
+    fn spill(&self) -> io::Result<()> {
+        let mut rows: Vec<Row> = self.read().memory.values().copied().collect();
+        rows.sort_unstable_by_key(|row| row.id);
+        let segment = Arc::new(Segment::write(&self.folder, rows.into_iter().map(Ok))?);
+        {
+            let mut state = self.write();
+            state.segments.push((0, segment));
+            state.memory.clear();
+        }
+        loop {
+            let (tier, tail) = {
+                let state = self.read();
+                let Some((tier, _)) = state.segments.last() else { return Ok(()) };
+                let start = state.segments.iter().rposition(|(other, _)| other != tier).map_or(0, |at| at + 1);
+                (*tier, state.segments[start..].iter().map(|(_, segment)| Arc::clone(segment)).collect::<Vec<_>>())
+            };
+            if tail.len() < TIER {
+                return Ok(());
+            }
+            self.replace_tail(&tail, tier + 1)?;
+        }
+    }
+
+    fn replace_tail(&self, tail: &[Arc<Segment>], tier: u32) -> io::Result<()> {
+        let merged = Arc::new(Segment::write(&self.folder, Merge::new(tail)?)?);
+        let mut state = self.write();
+        let keep = state.segments.len() - tail.len();
+        state.segments.truncate(keep);
+        state.segments.push((tier, merged));
+        Ok(())
+    }
+
+    /// Merges everything on disk into one segment: worth it after loading, before many lookups.
+    pub(crate) fn compact(&self) -> Result<()> {
+        let _files = self.files();
+        let (tier, all) = {
+            let state = self.read();
+            let tier = state.segments.iter().map(|(tier, _)| *tier).max().unwrap_or_default();
+            (tier, state.segments.iter().map(|(_, segment)| Arc::clone(segment)).collect::<Vec<_>>())
+        };
+        if all.len() < 2 { Ok(()) } else { self.replace_tail(&all, tier + 1).map_err(self.local("writing")) }
+    }
+
+    /// Number of rows, those known twice counted twice where they lie in different segments.
+    #[cfg(test)]
+    pub(crate) fn rows(&self) -> u64 {
+        let state = self.read();
+        state.memory.len() as u64 + state.segments.iter().map(|(_, segment)| segment.rows()).sum::<u64>()
+    }
+
+    fn read_extra(&self, at: u64) -> io::Result<Option<ChunkRecord>> {
+        let file = Arc::clone(&self.files().extras);
+        let mut length = [0; 4];
+        file.read_exact_at(&mut length, at)?;
+        let mut bytes = vec![0; u32::from_le_bytes(length) as usize];
+        file.read_exact_at(&mut bytes, at + 4)?;
+        Ok(ChunkRecord::take(&mut Cursor::new(&bytes)).ok())
+    }
+}
+
+impl Files {
+    fn append(&mut self, table: &IndexTable, first: u32) -> io::Result<Vec<Row>> {
+        let mut packs = Vec::with_capacity(table.packs.len() * PACK_ENTRY_LENGTH);
+        for pack in &table.packs {
+            pack.put(&mut packs);
+        }
+        self.packs.write_all_at(&packs, u64::from(first) * PACK_ENTRY_LENGTH as u64)?;
+        let mut extras = Vec::new();
+        let mut rows = Vec::with_capacity(table.rows.len());
+        for (pack, record) in &table.rows {
+            let mut extra = 0;
+            if record.kind == ChunkKind::Delta || record.sketch.is_some() {
+                extra = self.extras_length + extras.len() as u64 + 1;
+                let mut bytes = Vec::new();
+                record.put(&mut bytes);
+                extras.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+                extras.extend_from_slice(&bytes);
+            }
+            rows.push(Row::of(record, first + pack, extra));
+        }
+        self.extras.write_all_at(&extras, self.extras_length)?;
+        self.extras_length += extras.len() as u64;
+        self.pack_count += table.packs.len() as u32;
+        Ok(rows)
+    }
+}

@@ -1,0 +1,163 @@
+//! A sorted segment on disk: rows in order of their ids, found through one fence in memory per 64 rows (an eighth of a
+//! byte per row). Its file has no name, so nothing is left behind however the process ends.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::row::{ROW_LENGTH, Row, key};
+use crate::ids::ChunkId;
+
+/// Rows between two fences: 4 KiB, one page of the disk.
+const BLOCK_ROWS: usize = 64;
+/// Rows that a merge reads ahead of each segment.
+const READ_AHEAD: usize = 1024;
+
+/// A sorted, immutable set of rows.
+pub(crate) struct Segment {
+    file: File,
+    rows: u64,
+    fences: Vec<u64>,
+}
+
+impl Segment {
+    /// Writes rows that come in order.
+    pub(crate) fn write(folder: &Path, rows: impl Iterator<Item = io::Result<Row>>) -> io::Result<Self> {
+        let mut out = BufWriter::with_capacity(1 << 18, tempfile::tempfile_in(folder)?);
+        let mut count = 0_u64;
+        let mut fences = Vec::new();
+        for row in rows {
+            let row = row?;
+            if count.is_multiple_of(BLOCK_ROWS as u64) {
+                fences.push(row.key());
+            }
+            out.write_all(&row.to_bytes())?;
+            count += 1;
+        }
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok(Self { file, rows: count, fences })
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Looks for an id: usually one read of 4 KiB.
+    pub(crate) fn find(&self, id: &ChunkId) -> io::Result<Option<Row>> {
+        let wanted = key(id);
+        let mut block = self.fences.partition_point(|fence| *fence <= wanted);
+        let mut buffer = [0; BLOCK_ROWS * ROW_LENGTH];
+        while block > 0 {
+            block -= 1;
+            let bytes = self.read(block as u64 * BLOCK_ROWS as u64, &mut buffer)?;
+            for row in bytes.chunks_exact(ROW_LENGTH) {
+                if row[..32] == id.0 {
+                    return Ok(Row::from_bytes(row));
+                }
+            }
+            // Rows of the same key may straddle two blocks; else this block was the only place.
+            if self.fences[block] != wanted {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    fn read<'a>(&self, row: u64, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+        let rows = (self.rows - row).min((buffer.len() / ROW_LENGTH) as u64);
+        let bytes = &mut buffer[..rows as usize * ROW_LENGTH];
+        self.file.read_exact_at(bytes, row * ROW_LENGTH as u64)?;
+        Ok(bytes)
+    }
+}
+
+/// Reads a segment from front to back.
+pub(crate) struct Rows {
+    segment: Arc<Segment>,
+    next: u64,
+    buffer: Vec<u8>,
+    at: usize,
+}
+
+impl Rows {
+    pub(crate) fn new(segment: Arc<Segment>) -> Self {
+        Self { segment, next: 0, buffer: Vec::new(), at: 0 }
+    }
+}
+
+impl Iterator for Rows {
+    type Item = io::Result<Row>;
+
+    fn next(&mut self) -> Option<io::Result<Row>> {
+        if self.at == self.buffer.len() {
+            let left = (self.segment.rows - self.next).min(READ_AHEAD as u64) as usize;
+            if left == 0 {
+                return None;
+            }
+            self.buffer.resize(left * ROW_LENGTH, 0);
+            self.at = 0;
+            let read = self.segment.file.read_exact_at(&mut self.buffer, self.next * ROW_LENGTH as u64);
+            if let Err(error) = read {
+                return Some(Err(error));
+            }
+            self.next += left as u64;
+        }
+        let row = Row::from_bytes(&self.buffer[self.at..self.at + ROW_LENGTH]);
+        self.at += ROW_LENGTH;
+        row.map(Ok)
+    }
+}
+
+/// Merges segments in order; of rows with the same id the one of the earliest segment stays.
+pub(crate) struct Merge {
+    sources: Vec<Rows>,
+    heads: BinaryHeap<Reverse<(ChunkId, usize)>>,
+    rows: Vec<Option<Row>>,
+    last: Option<ChunkId>,
+}
+
+impl Merge {
+    pub(crate) fn new(segments: &[Arc<Segment>]) -> io::Result<Self> {
+        let mut merge = Self {
+            sources: segments.iter().map(|segment| Rows::new(Arc::clone(segment))).collect(),
+            heads: BinaryHeap::new(),
+            rows: vec![None; segments.len()],
+            last: None,
+        };
+        for source in 0..segments.len() {
+            merge.advance(source)?;
+        }
+        Ok(merge)
+    }
+
+    fn advance(&mut self, source: usize) -> io::Result<()> {
+        let row = self.sources[source].next().transpose()?;
+        if let Some(row) = row {
+            self.heads.push(Reverse((row.id, source)));
+        }
+        self.rows[source] = row;
+        Ok(())
+    }
+}
+
+impl Iterator for Merge {
+    type Item = io::Result<Row>;
+
+    fn next(&mut self) -> Option<io::Result<Row>> {
+        loop {
+            let Reverse((id, source)) = self.heads.pop()?;
+            let row = self.rows[source];
+            if let Err(error) = self.advance(source) {
+                return Some(Err(error));
+            }
+            if self.last != Some(id) {
+                self.last = Some(id);
+                return row.map(Ok);
+            }
+        }
+    }
+}

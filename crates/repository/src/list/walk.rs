@@ -1,0 +1,102 @@
+//! Walking a list in stream order, a leaf page at a time; pages outside the wanted range are not read.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::page::{Child, Page};
+use crate::domain::Core;
+use crate::error::{Error, ObjectKind, Result};
+use crate::ids::ListId;
+use crate::stream::{ChunkRef, StreamContent, StreamRoot};
+
+/// Chunks that follow one another in a stream.
+pub(crate) struct Run {
+    /// Where the first one starts.
+    pub(crate) start: u64,
+    pub(crate) chunks: Vec<ChunkRef>,
+}
+
+/// A page to be read, and what the page above says of it.
+struct Pending {
+    id: ListId,
+    start: u64,
+    bytes: u64,
+    chunks: u64,
+    /// `None` for the root, which says its level itself.
+    level: Option<u8>,
+}
+
+/// Walks one stream's list.
+pub(crate) struct Walker {
+    wanted: Range<u64>,
+    inline: Option<Vec<ChunkRef>>,
+    /// Last one first.
+    pending: Vec<Pending>,
+}
+
+impl Walker {
+    pub(crate) fn new(root: &StreamRoot, wanted: Range<u64>) -> Result<Self> {
+        let mut walker = Self { wanted, inline: None, pending: Vec::new() };
+        match &root.content {
+            StreamContent::Inline(chunks) => {
+                let bytes: u64 = chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
+                if (bytes, chunks.len() as u64) != (root.bytes, root.chunks) {
+                    return Err(Error::Invalid(format!("the root of stream {:?} contradicts itself", root.name)));
+                }
+                walker.inline = Some(chunks.clone());
+            }
+            StreamContent::Pages(id) => {
+                walker.pending.push(Pending { id: *id, start: 0, bytes: root.bytes, chunks: root.chunks, level: None })
+            }
+        }
+        Ok(walker)
+    }
+
+    /// The next run of chunks, or the failure of one page. After a failure the walk goes on behind that page.
+    pub(crate) async fn next(&mut self, core: &Arc<Core>) -> Result<Option<Run>> {
+        if let Some(chunks) = self.inline.take() {
+            return Ok(Some(Run { start: 0, chunks }));
+        }
+        while let Some(next) = self.pending.pop() {
+            if next.start >= self.wanted.end || next.start + next.bytes <= self.wanted.start {
+                continue;
+            }
+            match read(core, &next).await? {
+                Page::Leaf(chunks) => return Ok(Some(Run { start: next.start, chunks })),
+                Page::Node { level, children } => self.descend(next.start, level, &children),
+            }
+        }
+        Ok(None)
+    }
+
+    fn descend(&mut self, start: u64, level: u8, children: &[Child]) {
+        let mut start = start;
+        let first = self.pending.len();
+        for child in children {
+            self.pending.push(Pending {
+                id: child.id,
+                start,
+                bytes: child.bytes,
+                chunks: child.chunks,
+                level: Some(level - 1),
+            });
+            start += child.bytes;
+        }
+        self.pending[first..].reverse();
+    }
+}
+
+async fn read(core: &Arc<Core>, wanted: &Pending) -> Result<Page> {
+    let object = core.layout.list(&wanted.id);
+    let body = core.store.get(ObjectKind::List, &object).await?;
+    let (keys, id, name) = (Arc::clone(&core.keys), wanted.id, object.clone());
+    let page = core.pool.run(move || Page::open(&keys, &id, &name, &body)).await?;
+    let level = match &page {
+        Page::Leaf(_) => 0,
+        Page::Node { level, .. } => *level,
+    };
+    if page.totals() != (wanted.bytes, wanted.chunks) || wanted.level.is_some_and(|wanted| wanted != level) {
+        return Err(Error::damaged(ObjectKind::List, &object, "it does not cover what the page above says"));
+    }
+    Ok(page)
+}

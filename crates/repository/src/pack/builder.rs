@@ -1,0 +1,91 @@
+//! Filling a pack. Chunks are sealed straight into the buffer that is uploaded.
+
+use bytes::Bytes;
+
+use super::record::{ChunkKind, ChunkRecord};
+use crate::chunker::LONGEST_CHUNK;
+use crate::codec::Codec;
+use crate::crypto::TAG_LENGTH;
+use crate::crypto::domain_keys::DomainKeys;
+use crate::crypto::seal::{SALT_LENGTH, SealedKind, Sealer};
+use crate::error::Result;
+use crate::ids::{ChunkId, PackId};
+use crate::wire::put_u32;
+
+/// Length of the trailer: table length, number of chunks, mark.
+pub(crate) const TRAILER_LENGTH: usize = 16;
+/// The mark at a pack's end.
+pub(crate) const TRAILER_MARK: &[u8; 8] = b"HAULTAIL";
+
+/// A pack being filled.
+pub(crate) struct PackBuilder {
+    sealer: Sealer,
+    target: usize,
+    buffer: Vec<u8>,
+    records: Vec<ChunkRecord>,
+}
+
+/// A pack ready for upload.
+pub(crate) struct BuiltPack {
+    pub(crate) id: PackId,
+    pub(crate) salt: [u8; SALT_LENGTH],
+    pub(crate) body: Bytes,
+    pub(crate) records: Vec<ChunkRecord>,
+}
+
+impl PackBuilder {
+    /// `target`: length at which the pack is full. The buffer is taken at once and never grows for usual chunks.
+    pub(crate) fn new(keys: &DomainKeys, target: usize) -> Result<Self> {
+        let sealer = keys.new_sealer(SealedKind::Pack)?;
+        let mut buffer = Vec::with_capacity(target + target / 16);
+        sealer.put_header(&mut buffer);
+        Ok(Self { sealer, target, buffer, records: Vec::new() })
+    }
+
+    /// Seals an encoded chunk into the pack.
+    pub(crate) fn add(&mut self, id: ChunkId, codec: Codec, plain: u32, encoded: &[u8]) -> Result<()> {
+        let start = self.buffer.len();
+        let position = self.records.len() as u32;
+        self.buffer.extend_from_slice(encoded);
+        self.sealer.seal_tail(&mut self.buffer, start, u64::from(position), "")?;
+        self.records.push(ChunkRecord {
+            id,
+            kind: ChunkKind::Whole,
+            codec,
+            position,
+            offset: start as u32,
+            stored: (encoded.len() + TAG_LENGTH) as u32,
+            plain,
+            base: None,
+            sketch: None,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.buffer.len() >= self.target
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Appends table and trailer. The table is the part after the last chunk.
+    pub(crate) fn finish(mut self) -> Result<BuiltPack> {
+        let start = self.buffer.len();
+        for record in &self.records {
+            record.put(&mut self.buffer);
+        }
+        let count = self.records.len() as u32;
+        self.sealer.seal_tail(&mut self.buffer, start, u64::from(count), "")?;
+        let table = (self.buffer.len() - start) as u32;
+        put_u32(&mut self.buffer, table);
+        put_u32(&mut self.buffer, count);
+        self.buffer.extend_from_slice(TRAILER_MARK);
+        let id = PackId(*blake3::hash(&self.buffer).as_bytes());
+        Ok(BuiltPack { id, salt: self.sealer.salt(), body: Bytes::from(self.buffer), records: self.records })
+    }
+}
+
+// A pack may exceed its target by one chunk, and offsets are 32 bits wide.
+const _: () = assert!((crate::memory::LARGEST_PACK as u64 + LONGEST_CHUNK as u64) * 2 < u32::MAX as u64);

@@ -1,0 +1,106 @@
+//! Reading packs: one chunk out of a range of bytes, or the table at the end.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::builder::{TRAILER_LENGTH, TRAILER_MARK};
+use super::record::{BadRecord, ChunkKind, ChunkRecord, FIXED_LENGTH};
+use crate::codec::decode;
+use crate::crypto::TAG_LENGTH;
+use crate::crypto::domain_keys::DomainKeys;
+use crate::crypto::seal::{HEADER_LENGTH, SALT_LENGTH, SealedKind, Sealer};
+use crate::error::{Error, ObjectKind, Result};
+use crate::wire::Cursor;
+
+/// Opens parts of one pack.
+pub(crate) struct PackOpener {
+    keys: Arc<DomainKeys>,
+    sealer: Sealer,
+    object: String,
+}
+
+impl PackOpener {
+    pub(crate) fn new(keys: Arc<DomainKeys>, salt: [u8; SALT_LENGTH], object: String) -> Result<Self> {
+        Ok(Self { sealer: keys.sealer(SealedKind::Pack, salt)?, keys, object })
+    }
+
+    fn damaged(&self, what: String) -> Error {
+        Error::damaged(ObjectKind::Pack, &self.object, what)
+    }
+
+    /// Opens, decodes and verifies a chunk, and appends its content to `out`. Nothing unverified is ever left there.
+    pub(crate) fn chunk(&self, record: &ChunkRecord, sealed: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        if record.kind == ChunkKind::Delta {
+            return Err(Error::Unsupported {
+                kind: ObjectKind::Pack,
+                object: self.object.clone(),
+                needs: format!("deltas (chunk {})", record.id),
+            });
+        }
+        let length = sealed.len().saturating_sub(TAG_LENGTH);
+        let mut encoded = vec![0; length];
+        if !self.sealer.open(sealed, u64::from(record.position), "", &mut encoded) {
+            return Err(self.damaged(format!("the seal of chunk {} at {} is broken", record.id, record.offset)));
+        }
+        let start = out.len();
+        out.resize(start + record.plain as usize, 0);
+        if !decode(record.codec, &encoded, &mut out[start..]) {
+            out.truncate(start);
+            return Err(self.damaged(format!("chunk {} at {} does not decompress", record.id, record.offset)));
+        }
+        if self.keys.chunk_id(&out[start..]) != record.id {
+            out.truncate(start);
+            return Err(self.damaged(format!("chunk {} at {} has another content", record.id, record.offset)));
+        }
+        Ok(())
+    }
+
+    /// Where the sealed table lies, from the object's size and its last 16 bytes.
+    pub(crate) fn table_range(&self, size: u64, trailer: &[u8]) -> Result<(std::ops::Range<u64>, u32)> {
+        let mut cursor = Cursor::new(trailer);
+        let (table, count, mark) = (cursor.u32(), cursor.u32(), cursor.array::<8>());
+        let (Some(table), Some(count), Some(mark)) = (table, count, mark) else {
+            return Err(self.damaged("it is cut off".to_owned()));
+        };
+        if &mark != TRAILER_MARK {
+            return Err(self.damaged("its trailer is not there: cut off".to_owned()));
+        }
+        let end = size.saturating_sub(TRAILER_LENGTH as u64);
+        match end.checked_sub(u64::from(table)) {
+            Some(start)
+                if start >= HEADER_LENGTH as u64
+                    && u64::from(table) >= TAG_LENGTH as u64 + u64::from(count) * FIXED_LENGTH as u64 =>
+            {
+                Ok((start..end, count))
+            }
+            _ => Err(self.damaged("its trailer makes no sense".to_owned())),
+        }
+    }
+
+    /// Opens the table.
+    pub(crate) fn table(&self, sealed: &[u8], count: u32) -> Result<Vec<ChunkRecord>> {
+        let mut plain = vec![0; sealed.len().saturating_sub(TAG_LENGTH)];
+        if !self.sealer.open(sealed, u64::from(count), "", &mut plain) {
+            return Err(self.damaged("the seal of its table is broken".to_owned()));
+        }
+        let mut cursor = Cursor::new(&plain);
+        let mut records = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            records.push(ChunkRecord::take(&mut cursor).map_err(|bad| {
+                self.damaged(match bad {
+                    BadRecord::CutOff => "its table is cut off".to_owned(),
+                    BadRecord::Nonsense => "its table makes no sense".to_owned(),
+                })
+            })?);
+        }
+        if cursor.is_empty() { Ok(records) } else { Err(self.damaged("its table is longer than it says".to_owned())) }
+    }
+
+    /// The sealed bytes of a chunk within the whole pack.
+    pub(crate) fn slice<'a>(&self, body: &'a Bytes, record: &ChunkRecord) -> Result<&'a [u8]> {
+        let start = record.offset as usize;
+        body.get(start..start + record.stored as usize)
+            .ok_or_else(|| self.damaged(format!("it is cut off before chunk {}", record.id)))
+    }
+}

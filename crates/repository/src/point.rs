@@ -1,0 +1,122 @@
+//! Restore points: a small sealed root each, created last and never overwritten.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use haulier_domain::id::{Epoch, PointId, SessionId};
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::seal::{SealedKind, open_object, seal_object};
+use crate::domain::Domain;
+use crate::error::{Error, ObjectKind, Result};
+use crate::stream::StreamRoot;
+use crate::writer::WriteStats;
+
+/// The version of the root's JSON.
+const VERSION: u32 = 1;
+
+/// The root of a restore point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointRoot {
+    /// Version of this document.
+    pub version: u32,
+    /// The point's id, which is its object's name too.
+    pub point: PointId,
+    /// The session that made it.
+    pub session: SessionId,
+    /// The epoch of that session when it was published.
+    pub epoch: Epoch,
+    /// When the point was made, by the coordinator's clock.
+    pub created: jiff::Timestamp,
+    /// The database engine, as RDS names it: `postgres`, `sqlserver-se`.
+    pub engine: String,
+    /// The document that says what is in the point; its content belongs to the engine's mover.
+    pub manifest: StreamRoot,
+    /// The list of all its streams: see [`crate::WriteSummary::catalogue`].
+    pub catalogue: StreamRoot,
+    /// What was read and stored.
+    pub totals: WriteStats,
+    /// Whatever else the coordinator wants to find in a repository whose catalogue is lost: instance, policy, flags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl PointRoot {
+    /// The version that [`PointRoot::version`] has to be set to.
+    pub const VERSION: u32 = VERSION;
+}
+
+impl Domain {
+    /// The ids of all published points with the time they were stored, in order of their ids.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for an object that is not named as a point is; whatever the listing gives.
+    pub async fn list_points(&self) -> Result<Vec<(PointId, jiff::Timestamp)>> {
+        let prefix = self.core.layout.points();
+        let objects = self.core.store.list_all(&prefix).await?;
+        objects
+            .into_iter()
+            .map(|object| {
+                let name = object.key.strip_prefix(&prefix).unwrap_or_default();
+                let id = name
+                    .parse()
+                    .map_err(|_| Error::damaged(ObjectKind::Point, &object.key, "it has a strange name"))?;
+                Ok((id, object.modified))
+            })
+            .collect()
+    }
+
+    /// A published point.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there is none of that id, [`Error::Damaged`] where it is not what was published.
+    pub async fn read_point(&self, id: &PointId) -> Result<PointRoot> {
+        let object = self.core.layout.point(id);
+        let body = self.core.store.get(ObjectKind::Point, &object).await?;
+        let plain = open_object(&self.core.keys, SealedKind::Point, &object, &body, id.as_str())?;
+        let version = serde_json::from_slice::<Version>(&plain).map(|version| version.version);
+        match version {
+            Ok(VERSION) => {}
+            Ok(other) => {
+                let needs = format!("version {other} of restore points");
+                return Err(Error::Unsupported { kind: ObjectKind::Point, object, needs });
+            }
+            Err(error) => return Err(Error::damaged(ObjectKind::Point, &object, error.to_string())),
+        }
+        let root: PointRoot = serde_json::from_slice(&plain)
+            .map_err(|error| Error::damaged(ObjectKind::Point, &object, error.to_string()))?;
+        if root.point == *id {
+            Ok(root)
+        } else {
+            Err(Error::damaged(ObjectKind::Point, &object, format!("it describes point {}", root.point)))
+        }
+    }
+
+    /// Publishes a point: checks that everything it names is stored, then creates its root. Only the coordinator may,
+    /// once it has checked the session's epoch. Repeating it with the same root is harmless.
+    ///
+    /// # Errors
+    /// [`Error::NotReachable`] where something is missing, [`Error::PointTaken`] where a point of that id is published
+    /// with another content.
+    pub async fn publish_point(&self, root: &PointRoot) -> Result<()> {
+        if root.version != VERSION {
+            return Err(Error::Invalid(format!("restore points have version {VERSION}, not {}", root.version)));
+        }
+        self.verify_reachable(root).await?;
+        let plain = serde_json::to_vec(root)
+            .map_err(|error| Error::Invalid(format!("point {} has no description: {error}", root.point)))?;
+        let sealer = self.core.keys.new_sealer(SealedKind::Point)?;
+        let body = seal_object(&sealer, &plain, root.point.as_str())?;
+        let written = self.core.store.put_new(&self.core.layout.point(&root.point), Bytes::from(body)).await?;
+        if written || self.read_point(&root.point).await? == *root {
+            Ok(())
+        } else {
+            Err(Error::PointTaken { point: root.point.clone() })
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}

@@ -1,0 +1,276 @@
+//! A repository as the coordinator sees it: created once, opened by its `format` object, unlocked by a key.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use haulier_cloud::object_store::ObjectStore;
+use haulier_domain::id::{DomainId, RepositoryId};
+use haulier_domain::secret::SecretBytes;
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::{DomainKey, KEY_LENGTH, random};
+use crate::domain::{Domain, DomainConfig};
+use crate::error::{Error, ObjectKind, Result};
+use crate::keys::object::{DomainKeyObject, KeyObject};
+use crate::keys::{NewKey, Unlock};
+use crate::layout::Layout;
+use crate::store::Store;
+
+/// The version of the format that this crate writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Features that a reader has to know before it may touch anything. None so far.
+const KNOWN_FEATURES: &[&str] = &[];
+
+/// The `format` object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Format {
+    /// Version of the whole format.
+    pub version: u32,
+    /// The repository's id.
+    pub repository: RepositoryId,
+    /// What a reader must know, or leave the repository alone.
+    pub required_features: Vec<String>,
+    /// What a reader may ignore.
+    pub optional_features: Vec<String>,
+    /// When the repository was made.
+    pub created: jiff::Timestamp,
+}
+
+/// A repository, still locked.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    pub(crate) raw: Arc<dyn ObjectStore>,
+    pub(crate) store: Store,
+    pub(crate) layout: Layout,
+    format: Format,
+}
+
+impl Repository {
+    /// Creates a repository. The `format` object comes last: until then there is none.
+    ///
+    /// # Errors
+    /// [`Error::RepositoryExists`] where the prefix is taken.
+    pub async fn create(
+        store: Arc<dyn ObjectStore>,
+        prefix: &str,
+        key: &NewKey,
+        now: jiff::Timestamp,
+    ) -> Result<UnlockedRepository> {
+        let layout = Layout::new(prefix);
+        let handle = Store::new(Arc::clone(&store));
+        let exists = || Error::RepositoryExists { prefix: layout.prefix().to_owned() };
+        if handle.find(ObjectKind::Format, &layout.format()).await?.is_some() {
+            return Err(exists());
+        }
+        let format = Format {
+            version: FORMAT_VERSION,
+            repository: RepositoryId::from_uuid(uuid::Uuid::now_v7()),
+            required_features: Vec::new(),
+            optional_features: Vec::new(),
+            created: now,
+        };
+        let master = SecretBytes::new(random::<KEY_LENGTH>()?);
+        let repository = Self { raw: store, store: handle.clone(), layout: layout.clone(), format: format.clone() };
+        let unlocked = UnlockedRepository { repository, master };
+        let key = unlocked.put_key(key).await?;
+        let body = to_json(&format)?;
+        if handle.put_new(&layout.format(), body.clone()).await? {
+            return Ok(unlocked);
+        }
+        // Taken: by somebody else, or by this very call, if its answer was lost and the store's client repeated it.
+        if handle.get(ObjectKind::Format, &layout.format()).await? == body {
+            return Ok(unlocked);
+        }
+        if let Err(error) = handle.delete(&key).await {
+            tracing::info!(object = key, error = %error, "a key of a repository that was not created stays behind");
+        }
+        Err(exists())
+    }
+
+    /// Opens a repository, if this program knows all that it requires.
+    ///
+    /// # Errors
+    /// [`Error::NoRepository`], [`Error::Unsupported`], [`Error::Damaged`].
+    pub async fn open(store: Arc<dyn ObjectStore>, prefix: &str) -> Result<Self> {
+        let layout = Layout::new(prefix);
+        let handle = Store::new(Arc::clone(&store));
+        let object = layout.format();
+        let body = handle
+            .find(ObjectKind::Format, &object)
+            .await?
+            .ok_or_else(|| Error::NoRepository { prefix: layout.prefix().to_owned() })?;
+        Ok(Self { raw: store, store: handle, layout, format: read_format(&object, &body)? })
+    }
+
+    /// The repository's id.
+    pub fn id(&self) -> &RepositoryId {
+        &self.format.repository
+    }
+
+    /// Its `format` object.
+    pub fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// Where its objects lie.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Opens the master key with the first key object that `with` fits.
+    ///
+    /// # Errors
+    /// [`Error::NoKeyOpens`] for a wrong passphrase, [`Error::Wrapping`] where the wrapping service fails,
+    /// [`Error::Damaged`] where a key object is not readable and no other opens.
+    pub async fn unlock(&self, with: &Unlock) -> Result<UnlockedRepository> {
+        let mut tried = 0;
+        let mut failure = None;
+        for object in self.store.list_all(&self.layout.keys()).await? {
+            let opened = async {
+                let body = self.store.get(ObjectKind::Key, &object.key).await?;
+                let key = KeyObject::parse(&object.key, &body)?;
+                if key.repository != *self.id() || !key.suits(with) {
+                    return Ok(None);
+                }
+                tried += 1;
+                key.unwrap(with).await
+            };
+            match opened.await {
+                Ok(Some(master)) => return Ok(UnlockedRepository { repository: self.clone(), master }),
+                Ok(None) => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        Err(failure.unwrap_or(Error::NoKeyOpens { tried }))
+    }
+}
+
+/// Reads a `format` object.
+pub(crate) fn read_format(object: &str, body: &[u8]) -> Result<Format> {
+    #[derive(Deserialize)]
+    struct Needs {
+        version: u32,
+        #[serde(default)]
+        required_features: Vec<String>,
+    }
+    let damaged = |error: serde_json::Error| Error::damaged(ObjectKind::Format, object, error.to_string());
+    let unsupported =
+        |needs: String| Err(Error::Unsupported { kind: ObjectKind::Format, object: object.to_owned(), needs });
+    let needs: Needs = serde_json::from_slice(body).map_err(damaged)?;
+    if needs.version != FORMAT_VERSION {
+        return unsupported(format!("format version {}", needs.version));
+    }
+    let unknown: Vec<String> =
+        needs.required_features.into_iter().filter(|feature| !KNOWN_FEATURES.contains(&feature.as_str())).collect();
+    if !unknown.is_empty() {
+        return unsupported(unknown.join(", "));
+    }
+    serde_json::from_slice(body).map_err(damaged)
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Bytes> {
+    let mut body = serde_json::to_vec_pretty(value).map_err(|error| Error::Invalid(error.to_string()))?;
+    body.push(b'\n');
+    Ok(Bytes::from(body))
+}
+
+/// A repository with its master key: the coordinator's, never a worker's.
+#[derive(Debug, Clone)]
+pub struct UnlockedRepository {
+    repository: Repository,
+    master: SecretBytes,
+}
+
+impl UnlockedRepository {
+    /// The repository.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// Adds another way to open the master key.
+    ///
+    /// # Errors
+    /// Those of wrapping and writing.
+    pub async fn add_key(&self, key: &NewKey) -> Result<()> {
+        self.put_key(key).await.map(|_| ())
+    }
+
+    async fn put_key(&self, key: &NewKey) -> Result<String> {
+        let wrapped = KeyObject::wrap(self.repository.id(), &self.master, key).await?;
+        let object = format!("{}{}", self.repository.layout.keys(), hex::encode(random::<16>()?));
+        self.repository.store.put_new(&object, to_json(&wrapped)?).await?;
+        Ok(object)
+    }
+
+    /// The domains that have a key.
+    ///
+    /// # Errors
+    /// Those of listing.
+    pub async fn domains(&self) -> Result<Vec<DomainId>> {
+        let mut domains = Vec::new();
+        for domain in self.domain_names().await? {
+            if self.repository.store.exists(&self.repository.layout.domain(&domain).key()).await? {
+                domains.push(domain);
+            }
+        }
+        Ok(domains)
+    }
+
+    /// The folders under `domains/` that are named as a domain is.
+    pub(crate) async fn domain_names(&self) -> Result<Vec<DomainId>> {
+        let prefix = self.repository.layout.domains();
+        let mut domains = Vec::new();
+        let mut after: Option<String> = None;
+        // Skips from one domain to the next instead of listing what is in them.
+        loop {
+            let (objects, _) = self.repository.store.page(&prefix, after.as_deref()).await?;
+            let Some(first) = objects.first() else { return Ok(domains) };
+            let name = first.key[prefix.len()..].split('/').next().unwrap_or_default();
+            after = Some(format!("{prefix}{name}/~"));
+            domains.extend(name.parse::<DomainId>());
+        }
+    }
+
+    /// The key of a domain, made if there is none and `create` says so. Of several that make it at once one wins, and all
+    /// get the winner's.
+    ///
+    /// # Errors
+    /// [`Error::NoDomain`] where there is none and none is to be made, [`Error::Damaged`] where it does not open.
+    pub async fn domain_key(&self, domain: &DomainId, create: bool) -> Result<DomainKey> {
+        if let Some(key) = self.find_domain_key(domain).await? {
+            return Ok(key);
+        }
+        if !create {
+            return Err(Error::NoDomain { domain: domain.clone() });
+        }
+        let key = DomainKey::generate()?;
+        let object = self.repository.layout.domain(domain).key();
+        let body = to_json(&DomainKeyObject::wrap(self.repository.id(), domain, &self.master, &key)?)?;
+        if self.repository.store.put_new(&object, body).await? {
+            return Ok(key);
+        }
+        self.find_domain_key(domain).await?.ok_or(Error::Missing { kind: ObjectKind::DomainKey, object })
+    }
+
+    async fn find_domain_key(&self, domain: &DomainId) -> Result<Option<DomainKey>> {
+        let object = self.repository.layout.domain(domain).key();
+        let Some(body) = self.repository.store.find(ObjectKind::DomainKey, &object).await? else { return Ok(None) };
+        let wrapped = DomainKeyObject::parse(&object, &body)?;
+        self.open_domain_key(&object, domain, &wrapped).map(Some)
+    }
+
+    pub(crate) fn open_domain_key(&self, object: &str, domain: &DomainId, key: &DomainKeyObject) -> Result<DomainKey> {
+        key.unwrap(object, self.repository.id(), domain, &self.master)
+    }
+
+    /// Opens a domain that exists.
+    ///
+    /// # Errors
+    /// Those of [`UnlockedRepository::domain_key`] and [`Domain::open`].
+    pub async fn domain(&self, domain: &DomainId, config: DomainConfig) -> Result<Domain> {
+        let key = self.domain_key(domain, false).await?;
+        let Repository { raw, layout, .. } = &self.repository;
+        Domain::open(Arc::clone(raw), layout.prefix(), self.repository.id().clone(), domain.clone(), &key, config)
+    }
+}

@@ -1,0 +1,131 @@
+//! Writing: many streams at once into shared packs.
+//!
+//! A stream's bytes are cut as they arrive; batches of about a megabyte of chunks go to the pool, where each chunk gets
+//! its id, is looked up, and if new is compressed. A finished batch is sealed into the open pack as a block, so that a
+//! stream's chunks lie together. Full packs go to the uploader, which writes them, and once they are durable the index
+//! objects that name them. Backpressure is the number of pack buffers: a new pack is opened only when an older one has
+//! been uploaded.
+//!
+//! Everything is append-only, so a writer that is dropped or killed leaves nothing but objects that nobody names, and
+//! packs that are in an index object already serve the next writer.
+
+mod batch;
+pub(crate) mod shared;
+mod stats;
+mod stream_writer;
+mod uploader;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use tokio_util::task::AbortOnDropHandle;
+
+pub use self::stats::WriteStats;
+pub use self::stream_writer::StreamWriter;
+
+use self::shared::{Finished, Shared};
+use crate::chunker::Chunking;
+use crate::domain::Core;
+use crate::error::{Error, Result};
+use crate::stream::{StreamKind, StreamRoot};
+
+/// The name of the stream that lists a writer's streams.
+const CATALOGUE: &str = "catalogue";
+
+/// What a writer has stored. All its packs, index objects and list pages are durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteSummary {
+    /// A stream of JSON lines, one [`StreamRoot`] for each stream that was finished. A restore point names it, so that
+    /// check and prune find every stream without knowing the manifest.
+    pub catalogue: StreamRoot,
+    /// What was read and stored in all.
+    pub totals: WriteStats,
+}
+
+/// Writes streams into a domain. One per session; several sessions may write one domain at once.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    catalogue: Arc<Mutex<StreamWriter>>,
+    uploader: AbortOnDropHandle<Result<()>>,
+    stop: StopOnDrop,
+}
+
+impl Writer {
+    pub(crate) async fn start(core: Arc<Core>) -> Result<Self> {
+        let index = Arc::clone(&core.index().await?.index);
+        let (shared, finished) = Shared::new(core, index);
+        let shared = Arc::new(shared);
+        let uploader = AbortOnDropHandle::new(tokio::spawn(uploader::run(Arc::clone(&shared), finished)));
+        let catalogue = StreamWriter::new(Arc::clone(&shared), CATALOGUE, StreamKind::Document, None, None)?;
+        Ok(Self { stop: StopOnDrop(Arc::clone(&shared)), shared, catalogue: Arc::new(Mutex::new(catalogue)), uploader })
+    }
+
+    /// Begins a stream, cut in the way its kind suggests.
+    ///
+    /// # Errors
+    /// [`Error::WriterFailed`] where the writer has failed already.
+    pub fn stream(&self, name: &str, kind: StreamKind) -> Result<StreamWriter> {
+        self.stream_cut(name, kind, Chunking::of(kind))
+    }
+
+    /// Begins a stream that is cut in a way of the caller's choice.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where that way makes no sense, [`Error::WriterFailed`] where the writer has failed already.
+    pub fn stream_cut(&self, name: &str, kind: StreamKind, chunking: Chunking) -> Result<StreamWriter> {
+        self.shared.check()?;
+        StreamWriter::new(Arc::clone(&self.shared), name, kind, Some(chunking), Some(Arc::clone(&self.catalogue)))
+    }
+
+    /// What has been read and stored so far. Cheap: a few atomic loads.
+    pub fn stats(&self) -> WriteStats {
+        self.shared.stats.snapshot()
+    }
+
+    /// A handle that tells the same for as long as it is kept, without keeping the writer from being finished.
+    pub fn progress(&self) -> impl Fn() -> WriteStats + Send + Sync + Clone + 'static + use<> {
+        let stats = Arc::clone(&self.shared.stats);
+        move || stats.snapshot()
+    }
+
+    /// Makes everything durable: the catalogue, the last pack, then the last index object. Every stream must be finished
+    /// or dropped before.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a stream is still open; whatever failed in the background before.
+    pub async fn finish(self) -> Result<WriteSummary> {
+        let Self { shared, catalogue, uploader, stop: _stop } = self;
+        let Ok(catalogue) = Arc::try_unwrap(catalogue) else {
+            return Err(Error::Invalid("a stream of the repository writer is still open".to_owned()));
+        };
+        let catalogue = catalogue.into_inner().finish().await?;
+        // Jobs of streams that were dropped may still be running; others may have relied on the chunks they claimed.
+        shared.jobs.close();
+        shared.jobs.wait().await;
+        shared.check()?;
+        let closing = Arc::clone(&shared);
+        shared.core.pool.run(move || closing.close_pack()).await?;
+        shared.finished(Finished::Close);
+        uploader.await.map_err(|error| Error::TaskStopped(error.to_string()))??;
+        shared.check()?;
+        tracing::info!(
+            bytes_read = shared.stats.bytes_read.load(Ordering::Relaxed),
+            bytes_stored = shared.stats.bytes_stored.load(Ordering::Relaxed),
+            "repository writer finished"
+        );
+        Ok(WriteSummary { catalogue, totals: shared.stats.snapshot() })
+    }
+}
+
+/// Stops whatever the writer still has running, when it is dropped. After `finish` nothing is left to stop.
+#[derive(Debug)]
+struct StopOnDrop(Arc<Shared>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop(Error::WriterClosed);
+    }
+}

@@ -1,0 +1,169 @@
+//! What the streams of one writer share: the open pack, the chunks in flight, the first failure.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use super::stats::Counters;
+use crate::codec::Codec;
+use crate::domain::Core;
+use crate::error::{Error, Result};
+use crate::ids::ChunkId;
+use crate::index::local::LocalIndex;
+use crate::pack::builder::{BuiltPack, PackBuilder};
+
+/// What the uploader is told.
+pub(crate) enum Finished {
+    /// A full pack, and the permit for its buffer.
+    Pack(BuiltPack, OwnedSemaphorePermit),
+    /// No more will come.
+    Close,
+}
+
+/// A new chunk, encoded, not sealed yet.
+pub(super) struct Encoded {
+    pub(super) id: ChunkId,
+    pub(super) codec: Codec,
+    pub(super) plain: u32,
+    /// Its bytes within the batch's buffer.
+    pub(super) range: std::ops::Range<usize>,
+}
+
+/// The shared part of a writer.
+pub(crate) struct Shared {
+    pub(crate) core: Arc<Core>,
+    pub(crate) index: Arc<LocalIndex>,
+    pub(crate) stats: Arc<Counters>,
+    pub(crate) jobs: TaskTracker,
+    /// Chunks that this writer has taken on and that are in no index object yet.
+    in_flight: Mutex<HashSet<ChunkId>>,
+    open: Mutex<Option<(PackBuilder, OwnedSemaphorePermit)>>,
+    /// One permit per pack buffer. Closed when the writer stops.
+    buffers: Arc<Semaphore>,
+    // Unbounded, yet bounded by the permits that travel with the packs.
+    finished: UnboundedSender<Finished>,
+    failure: OnceLock<Arc<Error>>,
+}
+
+impl Shared {
+    pub(super) fn new(core: Arc<Core>, index: Arc<LocalIndex>) -> (Self, UnboundedReceiver<Finished>) {
+        let (finished, receiver) = unbounded_channel();
+        let buffers = Arc::new(Semaphore::new(core.plan.pack_buffers));
+        let shared = Self {
+            index,
+            core,
+            stats: Arc::default(),
+            jobs: TaskTracker::new(),
+            in_flight: Mutex::default(),
+            open: Mutex::default(),
+            buffers,
+            finished,
+            failure: OnceLock::new(),
+        };
+        (shared, receiver)
+    }
+
+    /// The failure that stopped the writer, if one did.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.failure.get() {
+            Some(cause) => Err(Error::WriterFailed(Arc::clone(cause))),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the writer for the given reason, unless it has stopped for another.
+    pub(super) fn stop(&self, cause: Error) {
+        if self.failure.set(Arc::new(cause)).is_ok() {
+            self.buffers.close();
+        }
+    }
+
+    /// Stops the writer if the result is a failure, and passes it on as one that all streams see.
+    pub(super) fn watch<T>(&self, result: Result<T>) -> Result<T> {
+        match result {
+            Ok(value) => Ok(value),
+            Err(cause @ Error::WriterFailed(_)) => Err(cause),
+            Err(cause) => {
+                self.stop(cause);
+                self.check()?;
+                Err(Error::WriterClosed)
+            }
+        }
+    }
+
+    pub(super) fn finished(&self, message: Finished) {
+        // The receiver is gone only after a failure, which everybody sees through `check`.
+        let _ = self.finished.send(message);
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, HashSet<ChunkId>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the caller has to store this chunk: it is neither stored nor on its way. Claiming binds: after `true` the
+    /// chunk is stored or the writer fails.
+    pub(super) fn claim(&self, id: &ChunkId) -> Result<bool> {
+        if self.in_flight().contains(id) || self.index.contains(id)? {
+            return Ok(false);
+        }
+        Ok(self.in_flight().insert(*id))
+    }
+
+    /// The chunks are in an index object and in the local index by now.
+    pub(super) fn settled<'a>(&self, ids: impl Iterator<Item = &'a ChunkId>) {
+        let mut in_flight = self.in_flight();
+        for id in ids {
+            in_flight.remove(id);
+        }
+    }
+
+    /// Seals a batch's new chunks into the open pack. Runs on the pool and waits there for a free buffer.
+    pub(super) fn pack(&self, chunks: &[Encoded], bytes: &[u8]) -> Result<()> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for chunk in chunks {
+            self.check()?;
+            let (builder, _) = match &mut *open {
+                Some(pack) => pack,
+                empty => {
+                    let permit = Handle::current()
+                        .block_on(Arc::clone(&self.buffers).acquire_owned())
+                        .map_err(|_| self.check().err().unwrap_or(Error::WriterClosed))?;
+                    let builder = PackBuilder::new(&self.core.keys, self.core.plan.pack_target)?;
+                    empty.insert((builder, permit))
+                }
+            };
+            builder.add(chunk.id, chunk.codec, chunk.plain, &bytes[chunk.range.clone()])?;
+            self.stats.chunks_new.fetch_add(1, Ordering::Relaxed);
+            self.stats.bytes_new.fetch_add(u64::from(chunk.plain), Ordering::Relaxed);
+            if builder.is_full()
+                && let Some((builder, permit)) = open.take()
+            {
+                self.finished(Finished::Pack(builder.finish()?, permit));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over the pack that is still open.
+    pub(super) fn close_pack(&self) -> Result<()> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((builder, permit)) = open
+            && !builder.is_empty()
+        {
+            self.finished(Finished::Pack(builder.finish()?, permit));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("domain", &self.core.domain).field("stats", &self.stats).finish_non_exhaustive()
+    }
+}

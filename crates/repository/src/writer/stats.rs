@@ -1,0 +1,46 @@
+//! Live counters of a writer.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// What a writer has read and stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WriteStats {
+    /// Plain bytes taken from all streams.
+    pub bytes_read: u64,
+    /// Plain bytes of chunks that were not stored before.
+    pub bytes_new: u64,
+    /// Bytes uploaded: packs, index objects and list pages, seals included.
+    pub bytes_stored: u64,
+    /// Chunks of all streams.
+    pub chunks: u64,
+    /// Chunks that were not stored before.
+    pub chunks_new: u64,
+    /// Streams finished, the catalogue not counted.
+    pub streams: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) bytes_read: AtomicU64,
+    pub(crate) bytes_new: AtomicU64,
+    pub(crate) bytes_stored: AtomicU64,
+    pub(crate) chunks: AtomicU64,
+    pub(crate) chunks_new: AtomicU64,
+    pub(crate) streams: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn snapshot(&self) -> WriteStats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        WriteStats {
+            bytes_read: load(&self.bytes_read),
+            bytes_new: load(&self.bytes_new),
+            bytes_stored: load(&self.bytes_stored),
+            chunks: load(&self.chunks),
+            chunks_new: load(&self.chunks_new),
+            streams: load(&self.streams),
+        }
+    }
+}

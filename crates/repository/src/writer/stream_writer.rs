@@ -1,0 +1,165 @@
+//! One stream of a writer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use super::batch;
+use super::shared::Shared;
+use crate::chunker::{Chunker, Chunking};
+use crate::error::{Error, Result};
+use crate::list::build::ListBuilder;
+use crate::stream::{ChunkRef, StreamKind, StreamRoot};
+
+/// How many bytes are cut between two looks at the rest of the world: well under a millisecond.
+const SLICE: usize = 512 << 10;
+
+/// Writes one stream. Dropping it forgets the stream; chunks already stored stay behind, unnamed.
+pub struct StreamWriter {
+    shared: Arc<Shared>,
+    name: String,
+    kind: StreamKind,
+    chunking: Chunking,
+    chunker: Chunker,
+    batch: Vec<Bytes>,
+    batch_bytes: usize,
+    jobs: FuturesOrdered<JoinHandle<Result<Vec<ChunkRef>>>>,
+    list: ListBuilder,
+    bytes: u64,
+    chunks: u64,
+    /// Where its root is written when it is finished; the catalogue itself has none.
+    catalogue: Option<Arc<Mutex<StreamWriter>>>,
+}
+
+impl StreamWriter {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        name: &str,
+        kind: StreamKind,
+        chunking: Option<Chunking>,
+        catalogue: Option<Arc<Mutex<StreamWriter>>>,
+    ) -> Result<Self> {
+        let chunking = chunking.unwrap_or_else(|| Chunking::of(kind));
+        Ok(Self {
+            chunker: Chunker::new(chunking, shared.core.keys.boundaries())?,
+            shared,
+            name: name.to_owned(),
+            kind,
+            chunking,
+            batch: Vec::new(),
+            batch_bytes: 0,
+            jobs: FuturesOrdered::new(),
+            list: ListBuilder::default(),
+            bytes: 0,
+            chunks: 0,
+            catalogue,
+        })
+    }
+
+    /// The stream's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes written to it so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes the next bytes. Waits while the pool, the packs or the store are behind. Not to be continued after it
+    /// failed or was cancelled: drop the stream and begin another.
+    ///
+    /// # Errors
+    /// [`Error::WriterFailed`] where this or another stream of the writer failed.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let mut cut = Vec::new();
+        for slice in bytes.chunks(SLICE) {
+            self.chunker.push(slice, &mut cut);
+            self.bytes += slice.len() as u64;
+            self.shared.stats.bytes_read.fetch_add(slice.len() as u64, Ordering::Relaxed);
+            self.take(&mut cut).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, cut: &mut Vec<Bytes>) -> Result<()> {
+        for chunk in cut.drain(..) {
+            self.batch_bytes += chunk.len();
+            self.batch.push(chunk);
+            if self.batch_bytes >= self.shared.core.plan.batch {
+                self.submit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the batch to the pool. One job more than there are threads keeps them busy; their results are taken in order.
+    async fn submit(&mut self) -> Result<()> {
+        while self.jobs.len() > self.shared.core.pool.threads() {
+            self.collect().await?;
+        }
+        self.shared.check()?;
+        let (batch, shared) = (std::mem::take(&mut self.batch), Arc::clone(&self.shared));
+        self.batch_bytes = 0;
+        let job = move || shared.watch(batch::store(&shared, &batch));
+        let handle = self.shared.core.pool.start(&self.shared.jobs, job).await?;
+        self.jobs.push_back(handle);
+        Ok(())
+    }
+
+    async fn collect(&mut self) -> Result<()> {
+        let Some(result) = self.jobs.next().await else { return Ok(()) };
+        let refs = self.shared.watch(result.map_err(|error| Error::TaskStopped(error.to_string())).flatten())?;
+        for chunk in refs {
+            self.chunks += 1;
+            self.shared.stats.chunks.fetch_add(1, Ordering::Relaxed);
+            let pushed = self.list.push(&self.shared, chunk).await;
+            self.shared.watch(pushed)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the stream. It can be read once the writer has been finished too.
+    ///
+    /// # Errors
+    /// As for [`StreamWriter::write`].
+    pub async fn finish(mut self) -> Result<StreamRoot> {
+        let mut cut = Vec::new();
+        self.chunker.finish(&mut cut);
+        self.take(&mut cut).await?;
+        if !self.batch.is_empty() {
+            self.submit().await?;
+        }
+        while !self.jobs.is_empty() {
+            self.collect().await?;
+        }
+        let content = self.list.finish(&self.shared).await;
+        let root = StreamRoot {
+            name: self.name,
+            kind: self.kind,
+            chunking: self.chunking,
+            bytes: self.bytes,
+            chunks: self.chunks,
+            content: self.shared.watch(content)?,
+        };
+        if let Some(catalogue) = self.catalogue {
+            let mut line = serde_json::to_vec(&root)
+                .map_err(|error| Error::Invalid(format!("stream {:?} has no description: {error}", root.name)))?;
+            line.push(b'\n');
+            catalogue.lock().await.write(Bytes::from(line)).await?;
+            self.shared.stats.streams.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(root)
+    }
+}
+
+impl std::fmt::Debug for StreamWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamWriter").field("name", &self.name).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}

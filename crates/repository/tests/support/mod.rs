@@ -1,0 +1,263 @@
+//! What the tests of this crate share: an object store in memory that can be tampered with, a repository in it, noise.
+#![allow(dead_code, reason = "each test file uses its part of it")]
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use haulier_cloud::object_store::{ListPage, ObjectMeta, ObjectStore};
+use haulier_cloud::{CloudError, ErrorKind, Outcome};
+use haulier_domain::id::{DomainId, Epoch};
+use haulier_domain::secret::SecretString;
+use haulier_repository::{
+    Domain, DomainConfig, NewKey, PassphraseCost, PointRoot, Repository, Result, StreamKind, StreamRoot, Unlock,
+    UnlockedRepository, WriteSummary, Writer,
+};
+
+/// A bucket in memory whose objects tests may spoil.
+#[derive(Debug, Default)]
+pub struct Bucket {
+    objects: Mutex<BTreeMap<String, Bytes>>,
+    /// Writes of keys with this in them fail from now on.
+    pub refuse: Mutex<Option<String>>,
+    pub gets: AtomicU64,
+    pub puts: AtomicU64,
+    /// Writes wait while this is set.
+    pub stalled: AtomicBool,
+    pub resume: tokio::sync::Notify,
+}
+
+impl Bucket {
+    pub fn keys(&self, with: &str) -> Vec<String> {
+        self.objects.lock().unwrap().keys().filter(|key| key.contains(with)).cloned().collect()
+    }
+
+    pub fn object(&self, key: &str) -> Bytes {
+        self.objects.lock().unwrap()[key].clone()
+    }
+
+    pub fn replace(&self, key: &str, body: impl Into<Bytes>) {
+        self.objects.lock().unwrap().insert(key.to_owned(), body.into());
+    }
+
+    pub fn remove(&self, key: &str) {
+        assert!(self.objects.lock().unwrap().remove(key).is_some(), "{key}");
+    }
+
+    pub fn size(&self) -> u64 {
+        self.objects.lock().unwrap().values().map(|body| body.len() as u64).sum()
+    }
+
+    pub fn flip(&self, key: &str, at: usize) {
+        let mut body = self.object(key).to_vec();
+        body[at] ^= 0x10;
+        self.replace(key, body);
+    }
+
+    pub fn truncate(&self, key: &str, length: usize) {
+        self.replace(key, self.object(key).slice(..length));
+    }
+
+    pub fn resume(&self) {
+        self.stalled.store(false, Ordering::SeqCst);
+        self.resume.notify_waiters();
+    }
+}
+
+fn error(operation: &'static str, key: &str, kind: ErrorKind) -> CloudError {
+    CloudError {
+        operation,
+        target: key.to_owned(),
+        kind,
+        outcome: Outcome::Determinate,
+        code: None,
+        message: format!("{kind:?}"),
+        source: None,
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Bucket {
+    async fn put_new(&self, key: &str, body: Bytes) -> haulier_cloud::Result<()> {
+        loop {
+            let resumed = self.resume.notified();
+            if !self.stalled.load(Ordering::SeqCst) {
+                break;
+            }
+            resumed.await;
+        }
+        tokio::task::yield_now().await;
+        self.puts.fetch_add(1, Ordering::SeqCst);
+        if self.refuse.lock().unwrap().as_ref().is_some_and(|part| key.contains(part.as_str())) {
+            return Err(error("PutObject", key, ErrorKind::Denied));
+        }
+        let mut objects = self.objects.lock().unwrap();
+        if objects.contains_key(key) {
+            return Err(error("PutObject", key, ErrorKind::AlreadyExists));
+        }
+        objects.insert(key.to_owned(), body);
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> haulier_cloud::Result<Bytes> {
+        tokio::task::yield_now().await;
+        self.gets.fetch_add(1, Ordering::SeqCst);
+        let objects = self.objects.lock().unwrap();
+        objects.get(key).cloned().ok_or_else(|| error("GetObject", key, ErrorKind::NotFound))
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> haulier_cloud::Result<Bytes> {
+        let body = self.get(key).await?;
+        let length = body.len() as u64;
+        if range.start >= length {
+            return Err(error("GetObject", key, ErrorKind::Invalid));
+        }
+        Ok(body.slice(range.start as usize..range.end.min(length) as usize))
+    }
+
+    async fn head(&self, key: &str) -> haulier_cloud::Result<Option<ObjectMeta>> {
+        Ok(self.objects.lock().unwrap().get(key).map(|body| meta(key, body)))
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<&str>) -> haulier_cloud::Result<ListPage> {
+        let objects = self.objects.lock().unwrap();
+        let mut found = objects
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix) && start_after.is_none_or(|after| key.as_str() > after))
+            .map(|(key, body)| meta(key, body));
+        // Small pages, so that paging is tested.
+        let page: Vec<_> = found.by_ref().take(7).collect();
+        let next = found.next().and(page.last().map(|last| last.key.clone()));
+        Ok(ListPage { objects: page, next })
+    }
+
+    async fn delete(&self, key: &str) -> haulier_cloud::Result<()> {
+        self.objects.lock().unwrap().remove(key);
+        Ok(())
+    }
+}
+
+fn meta(key: &str, body: &Bytes) -> ObjectMeta {
+    ObjectMeta {
+        key: key.to_owned(),
+        size: body.len() as u64,
+        modified: jiff::Timestamp::UNIX_EPOCH,
+        etag: String::new(),
+    }
+}
+
+/// A repository with one domain in a bucket in memory.
+pub struct Fixture {
+    pub bucket: Arc<Bucket>,
+    pub repository: UnlockedRepository,
+    pub id: DomainId,
+    folder: tempfile::TempDir,
+}
+
+pub const PREFIX: &str = "haulier/test";
+
+pub fn passphrase() -> SecretString {
+    SecretString::new("correct horse battery staple")
+}
+
+pub fn cheap() -> PassphraseCost {
+    PassphraseCost { memory_kib: 64, iterations: 1, lanes: 1 }
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        let bucket = Arc::new(Bucket::default());
+        let key = NewKey::Passphrase(passphrase(), cheap());
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let repository = Repository::create(bucket.clone(), PREFIX, &key, now).await.unwrap();
+        let id: DomainId = "dom-one".parse().unwrap();
+        repository.domain_key(&id, true).await.unwrap();
+        Self { bucket, repository, id, folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn cache(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// Little memory, so that packs are small and there are several.
+    pub fn config(&self) -> DomainConfig {
+        DomainConfig { threads: 2, memory: 16 << 20, ..DomainConfig::new(self.cache()) }
+    }
+
+    /// A handle as another process would have it.
+    pub async fn domain(&self) -> Domain {
+        self.repository.domain(&self.id, self.config()).await.unwrap()
+    }
+
+    pub async fn reopen(&self) -> UnlockedRepository {
+        let repository = Repository::open(self.bucket.clone(), PREFIX).await.unwrap();
+        repository.unlock(&Unlock::Passphrase(passphrase())).await.unwrap()
+    }
+
+    /// A published point with one stream of that content.
+    pub async fn publish(&self, domain: &Domain, name: &str, data: &[u8]) -> (PointRoot, StreamRoot) {
+        let writer = domain.writer().await.unwrap();
+        let stream = write(&writer, "data", StreamKind::TableRows, data).await.unwrap();
+        let manifest = write(&writer, "manifest", StreamKind::Document, b"{}").await.unwrap();
+        let summary = writer.finish().await.unwrap();
+        let root = point(name, manifest, summary);
+        domain.publish_point(&root).await.unwrap();
+        (root, stream)
+    }
+}
+
+pub fn point(name: &str, manifest: StreamRoot, summary: WriteSummary) -> PointRoot {
+    PointRoot {
+        version: PointRoot::VERSION,
+        point: format!("pnt-{name}").parse().unwrap(),
+        session: format!("ses-{name}").parse().unwrap(),
+        epoch: Epoch(1),
+        created: "2026-11-20T12:00:00Z".parse().unwrap(),
+        engine: "postgres".to_owned(),
+        manifest,
+        catalogue: summary.catalogue,
+        totals: summary.totals,
+        labels: BTreeMap::new(),
+    }
+}
+
+pub async fn write(writer: &Writer, name: &str, kind: StreamKind, data: &[u8]) -> Result<StreamRoot> {
+    let mut stream = writer.stream(name, kind)?;
+    for part in data.chunks(100_000) {
+        stream.write(Bytes::copy_from_slice(part)).await?;
+    }
+    stream.finish().await
+}
+
+pub async fn read(domain: &Domain, root: &StreamRoot) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut parts = std::pin::pin!(domain.read(root));
+    while let Some(part) = parts.try_next().await? {
+        all.extend_from_slice(&part);
+    }
+    Ok(all)
+}
+
+/// Bytes that do not compress and do not repeat.
+pub fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut out = vec![0; length];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
+    out
+}
+
+/// Bytes that look a little like table rows.
+pub fn rows(length: usize, seed: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(length + 100);
+    let mut number = seed;
+    while out.len() < length {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        out.extend_from_slice(format!("{}\tcustomer {}\t2026-11-20\t\\N\n", out.len(), number >> 40).as_bytes());
+    }
+    out.truncate(length);
+    out
+}

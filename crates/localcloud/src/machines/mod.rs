@@ -3,10 +3,30 @@
 //! The front decides and these carry out. The traits keep the two apart, so that the front's rules are tested without
 //! starting a server.
 
+mod authority;
+mod command;
+mod computers;
+mod hosts;
+mod metadata;
+mod network;
+mod nursery;
+mod postgres;
+mod process;
+mod room;
+mod ruleset;
+mod slot;
+mod sweep;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use anyhow::ensure;
 use async_trait::async_trait;
+
+pub use self::computers::Namespaces;
+pub use self::network::Fabric;
+pub use self::postgres::Postgres;
+pub use self::room::{MachineRoom, RoomConfig};
 
 /// A DB instance to make real.
 #[derive(Debug, Clone)]
@@ -110,4 +130,27 @@ pub trait Network: Send + Sync {
     async fn apply(&self, firewall: &Firewall) -> anyhow::Result<()>;
     /// Cuts (`true`) or mends (`false`) all traffic of one machine, whatever the rules say: the fault tests need.
     async fn cut(&self, machine: &str, cut: bool) -> anyhow::Result<()>;
+}
+
+/// Identifiers become names of folders and of arguments: what could be more than a name is refused.
+fn checked_name(name: &str) -> anyhow::Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':');
+    let fits = !name.is_empty() && name.len() <= 255 && !name.starts_with('-') && name.bytes().all(plain);
+    ensure!(fits, "{name:?} cannot name a machine or a snapshot");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checked_name;
+
+    #[test]
+    fn names_stay_within_their_folder() {
+        for good in ["i-0123abcd", "orders", "rds:orders-2026-11-20"] {
+            assert!(checked_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "-x", "a b", "a.draft", "a\nb"] {
+            assert!(checked_name(bad).is_err(), "{bad:?}");
+        }
+    }
 }

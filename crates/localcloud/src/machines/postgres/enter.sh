@@ -1,0 +1,14 @@
+#!/bin/sh
+# Gives a PostgreSQL program a private view of the host in which the postgres user reaches its own folder (/mnt/home)
+# and its programs (/mnt/server), wherever the two lie, and runs it as that user.
+# Usage: enter.sh HOME SERVER PROGRAM [ARGUMENT...]; runs in a mount namespace of its own.
+set -eu
+home=$1
+server=$2
+shift 2
+mount -t tmpfs -o mode=755,size=64k,nosuid,nodev haulier /mnt
+mkdir /mnt/home /mnt/server
+mount --bind "$home" /mnt/home
+mount --bind "$server" /mnt/server
+cd /mnt/home
+exec setpriv --reuid=postgres --regid=postgres --init-groups --inh-caps=-all --no-new-privs --pdeathsig=KILL -- "$@"

@@ -1,0 +1,88 @@
+//! Where PostgreSQL servers of each major version lie, and how they are run: as the `postgres` user, in namespaces of
+//! their own, dying with the cloud.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use nix::unistd::User;
+use tokio::process::Command;
+
+const ENTER: &str = include_str!("enter.sh");
+/// Where Debian's packages lie.
+const DEBIAN: &str = "/usr/lib/postgresql";
+/// How `enter.sh` shows an instance's folder to the server.
+pub(super) const HOME: &str = "/mnt/home";
+
+/// The servers found on this host.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    /// Major version to the folder that holds `bin`.
+    majors: BTreeMap<u32, PathBuf>,
+    user: User,
+}
+
+impl Programs {
+    /// Looks for servers in Debian's place and in `packages`, a folder of folders named by major version.
+    pub(crate) fn find(packages: Option<&Path>) -> anyhow::Result<Self> {
+        let mut majors = BTreeMap::new();
+        for root in [Some(Path::new(DEBIAN)), packages].into_iter().flatten() {
+            let Ok(entries) = std::fs::read_dir(root) else { continue };
+            for entry in entries {
+                let folder = entry.with_context(|| format!("listing {}", root.display()))?.path();
+                let major = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+                let complete = ["postgres", "initdb"].iter().all(|program| folder.join("bin").join(program).is_file());
+                if let (Some(major), true) = (major, complete) {
+                    majors.entry(major).or_insert(folder);
+                }
+            }
+        }
+        if majors.is_empty() {
+            bail!("no PostgreSQL server found; install one (package postgresql-15)");
+        }
+        let user = User::from_name("postgres").context("looking for the user postgres")?;
+        let user = user.context("the host has no user postgres (package postgresql-common makes it)")?;
+        Ok(Self { majors, user })
+    }
+
+    /// Major versions at hand.
+    pub fn majors(&self) -> Vec<u32> {
+        self.majors.keys().copied().collect()
+    }
+
+    /// The account that servers run under.
+    pub(super) fn user(&self) -> &User {
+        &self.user
+    }
+
+    pub(super) fn folder(&self, major: u32) -> anyhow::Result<&Path> {
+        let known = || self.majors.keys().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let folder = self.majors.get(&major).map(PathBuf::as_path);
+        folder.with_context(|| format!("no PostgreSQL {major} server on this host (found: {})", known()))
+    }
+
+    /// A program of one major version, to be run over `home` in private PID, IPC and mount namespaces, and in the given
+    /// network namespace if any. The child it makes is the namespaces' keeper; killing it kills all within.
+    pub(super) fn command(
+        &self,
+        major: u32,
+        home: &Path,
+        network: Option<&str>,
+        program: &str,
+    ) -> anyhow::Result<Command> {
+        let folder = self.folder(major)?;
+        let mut command = Command::new("setpriv");
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command.args(["--pdeathsig=KILL", "--"]);
+        if let Some(network) = network {
+            command.args(["nsenter", &format!("--net={network}"), "--"]);
+        }
+        command
+            .args(["unshare", "--mount", "--propagation=slave", "--pid", "--ipc", "--kill-child=KILL", "--"])
+            .args(["sh", "-c", ENTER, "enter.sh"])
+            .arg(home)
+            .arg(folder)
+            .arg(format!("/mnt/server/bin/{program}"));
+        Ok(command)
+    }
+}

@@ -2,9 +2,14 @@
 //! entries a target takes, what a line on stderr means. Plain functions over plain data; the mover in the worker agent
 //! performs what they return.
 
+pub mod archive;
 pub mod clash;
 pub mod clients;
+pub mod diagnosis;
 pub mod manifest;
 pub mod plan;
 pub mod quote;
 pub mod roles;
+pub mod selection;
+pub mod stderr;
+pub mod toc_filter;

@@ -80,8 +80,7 @@ pub fn split_list(text: &str) -> Option<Vec<String>> {
         return Some(elements);
     }
     loop {
-        let (element, after) =
-            if rest.starts_with('"') { parse_identifier(rest)? } else { parse_bare_element(rest)? };
+        let (element, after) = if rest.starts_with('"') { parse_identifier(rest)? } else { parse_bare_element(rest)? };
         elements.push(element);
         rest = after.trim_start();
         if rest.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use haulier_domain::id::{Epoch, PointId, SessionId};
+use haulier_domain::point::PointSummary;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::seal::{SealedKind, open_object, seal_object};
@@ -36,6 +37,9 @@ pub struct PointRoot {
     pub catalogue: StreamRoot,
     /// What was read and stored.
     pub totals: WriteStats,
+    /// The point at a glance, for whoever lists points.
+    #[serde(default)]
+    pub summary: PointSummary,
     /// Whatever else the coordinator wants to find in a repository whose catalogue is lost: instance, policy, flags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,

@@ -13,6 +13,7 @@ use futures::TryStreamExt;
 use haulier_cloud::object_store::{ListPage, ObjectMeta, ObjectStore};
 use haulier_cloud::{CloudError, ErrorKind, Outcome};
 use haulier_domain::id::{DomainId, Epoch};
+use haulier_domain::point::PointSummary;
 use haulier_domain::secret::SecretString;
 use haulier_repository::{
     Domain, DomainConfig, NewKey, PassphraseCost, PointRoot, Repository, Result, StreamKind, StreamRoot, Unlock,
@@ -222,6 +223,7 @@ pub fn point(name: &str, manifest: StreamRoot, summary: WriteSummary) -> PointRo
         manifest,
         catalogue: summary.catalogue,
         totals: summary.totals,
+        summary: PointSummary::default(),
         labels: BTreeMap::new(),
     }
 }

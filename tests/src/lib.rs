@@ -4,6 +4,8 @@
 //! Nothing here is linked with the product: it starts its binaries and reads what they print, as a user would.
 
 pub mod bin;
+pub mod cloud;
+pub mod coordinator;
 pub mod dataset;
 pub mod haulier;
 pub mod oracle;

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
+use crate::{oracle, process};
 
 /// How to reach one database: a libpq connection string without its database, and the database's name.
 #[derive(Debug, Clone)]
@@ -13,18 +13,26 @@ pub struct Database {
     pub server: String,
     /// Name of the database, unquoted.
     pub name: String,
+    /// Role that statements run as, where it is not the one that connects: RDS's master in place of the administrator.
+    pub author: Option<String>,
 }
 
 impl Database {
     /// A database of a server.
     pub fn new(server: &str, name: &str) -> Self {
-        Self { server: server.to_owned(), name: name.to_owned() }
+        Self { server: server.to_owned(), name: name.to_owned(), author: None }
     }
 
     /// Another database of the same server.
     #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
-        Self::new(&self.server, name)
+        Self { name: name.to_owned(), ..self.clone() }
+    }
+
+    /// The same database, with statements running as another role. The one that connects must be a superuser.
+    #[must_use]
+    pub fn authored_by(&self, role: &str) -> Self {
+        Self { author: Some(role.to_owned()), ..self.clone() }
     }
 
     /// The connection string with the database in it.
@@ -85,7 +93,8 @@ impl Database {
             .spawn()
             .context("starting psql")?;
         let mut stdin = child.stdin.take().context("psql's standard input")?;
-        let sql = sql.to_owned();
+        let author = self.author.as_deref().map(|role| format!("SET SESSION AUTHORIZATION {};\n", oracle::quote(role)));
+        let sql = author.unwrap_or_default() + sql;
         let feeder = std::thread::spawn(move || std::io::Write::write_all(&mut stdin, sql.as_bytes()));
         let output = child.wait_with_output().context("waiting for psql")?;
         let fed = feeder.join();

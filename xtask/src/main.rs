@@ -1,2 +1,51 @@
-//! Set-up, demo, tests, checks and benchmarks.
-fn main() {}
+//! `cargo xtask`: set-up, the local cloud, the demo, tests and checks. Every command says what it is about to change on
+//! this machine before it does.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod arrows;
+mod build;
+mod check;
+mod cloud;
+mod demo;
+mod setup;
+mod test;
+
+/// Set-up, the local cloud, the demo, tests and checks of Haulier.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Installs what the other commands need, through apt and PyPI.
+    Setup,
+    /// Starts, stops and fills the local cloud.
+    Cloud(cloud::Arguments),
+    /// Backs up a database, changes it, backs it up again, restores it elsewhere and compares.
+    Demo(demo::Arguments),
+    /// Runs every test.
+    Test(test::Arguments),
+    /// Formatting, lints, documentation, dependency arrows, licences.
+    Check,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Setup => setup::run(),
+        Command::Cloud(arguments) => cloud::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Check => check::run(),
+    }
+}
+
+/// Says something to whoever runs the command: standard output is for results alone.
+#[expect(clippy::print_stderr, reason = "this is where a command speaks to its user")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

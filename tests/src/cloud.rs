@@ -1,0 +1,222 @@
+//! The local cloud as a child process, and its control port.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::process::{self, Owned};
+use crate::psql::Database;
+use crate::{bin, wait};
+
+/// What a running cloud says of itself: `cloud.json` in its folder.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Facts {
+    /// Address of every AWS API: `AWS_ENDPOINT_URL`.
+    pub endpoint: String,
+    /// Its Region.
+    pub region: String,
+    /// Its account.
+    pub account: String,
+    /// Access key of the account's administrator.
+    pub access_key_id: String,
+    /// Secret of that key.
+    pub secret_access_key: String,
+    /// The host's address in the cloud's network.
+    pub gateway: String,
+    /// Role that coordinators assume for workers.
+    pub worker_role_arn: String,
+    /// Instance profile of workers.
+    pub worker_instance_profile: String,
+}
+
+/// A local cloud that ends with its owner.
+#[derive(Debug)]
+pub struct Cloud {
+    facts: Facts,
+    folder: PathBuf,
+    process: Option<Owned>,
+}
+
+/// How long a cloud may take to start; the first start installs the emulator.
+const START: Duration = Duration::from_secs(600);
+
+impl Cloud {
+    /// Starts a cloud in a folder of its own.
+    ///
+    /// # Errors
+    /// Where it does not become ready; the error says where its log is.
+    pub fn start(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        let log = folder.join("cloud.log");
+        let mut process = Owned::start("the local cloud", &mut command(folder)?, &log)?;
+        let facts = wait::until_some(START, "the local cloud to be ready", || {
+            if let Some(status) = process.ended() {
+                bail!("the local cloud ended with {status}; see {}", log.display());
+            }
+            Ok(read(folder).ok())
+        })
+        .with_context(|| format!("the local cloud's log is {}", log.display()))?;
+        Ok(Self { facts, folder: folder.to_owned(), process: Some(process) })
+    }
+
+    /// A cloud that runs already, as its folder describes it. It goes on when this value is dropped.
+    ///
+    /// # Errors
+    /// Where none is described there.
+    pub fn attach(folder: &Path) -> Result<Self> {
+        Ok(Self { facts: read(folder)?, folder: folder.to_owned(), process: None })
+    }
+
+    /// What it says of itself.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Process id of a cloud that was started here.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Owned::id)
+    }
+
+    /// The environment in which AWS SDKs find this cloud as its administrator.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        [
+            ("AWS_ENDPOINT_URL", &self.facts.endpoint),
+            ("AWS_REGION", &self.facts.region),
+            ("AWS_ACCESS_KEY_ID", &self.facts.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &self.facts.secret_access_key),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect()
+    }
+
+    /// One call to the control port; an answer without a body is `null`.
+    ///
+    /// # Errors
+    /// Where the cloud refuses it, in the cloud's words.
+    pub fn control(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--fail-with-body", "--max-time", "120", "--request", method]);
+        if let Some(body) = body {
+            command.args(["--header", "content-type: application/json", "--data-binary", &body.to_string()]);
+        }
+        let output = command.arg(format!("{}/_cloud{path}", self.facts.endpoint)).output().context("starting curl")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            let words = String::from_utf8_lossy(&output.stderr);
+            bail!("{method} /_cloud{path}: {} {}", text.trim(), words.trim());
+        }
+        if text.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text).with_context(|| format!("{method} /_cloud{path} answered {text}"))
+    }
+
+    /// Creates a DB instance and gives its administrator's door: database `postgres` as `rdsadmin`.
+    ///
+    /// # Errors
+    /// Where it cannot be created.
+    pub fn create_instance(&self, id: &str, master_password: &str) -> Result<Database> {
+        let request =
+            json!({ "id": id, "engine_version": "15", "master_user": "master", "master_password": master_password });
+        let answer = self.control("POST", "/instances", Some(&request))?;
+        let dsn = answer["administrator_dsn"].as_str().context("the answer has no administrator_dsn")?;
+        Ok(Database::new(&server_of(dsn), "postgres"))
+    }
+
+    /// Creates a bucket.
+    ///
+    /// # Errors
+    /// Where the name is taken.
+    pub fn create_bucket(&self, name: &str) -> Result<()> {
+        self.control("POST", "/buckets", Some(&json!({ "name": name }))).map(drop)
+    }
+
+    /// Creates a secret and gives its ARN.
+    ///
+    /// # Errors
+    /// Where the name is taken.
+    pub fn create_secret(&self, name: &str, value: &str) -> Result<String> {
+        let answer = self.control("POST", "/secrets", Some(&json!({ "name": name, "value": value })))?;
+        answer["arn"].as_str().map(str::to_owned).context("the answer has no arn")
+    }
+
+    /// Everything that exists in the cloud, from the emulators' own listings: one line a resource, its kind first.
+    ///
+    /// # Errors
+    /// Where the cloud does not answer.
+    pub fn listing(&self) -> Result<Vec<String>> {
+        let answer = self.control("GET", "/listing", None)?;
+        let kinds = answer.as_object().context("the listing is no object")?;
+        let mut lines: Vec<String> = kinds
+            .iter()
+            .flat_map(|(kind, ids)| {
+                let ids = ids.as_array().cloned().unwrap_or_default();
+                ids.into_iter()
+                    .map(move |id| format!("{kind} {}", id.as_str().map_or_else(|| id.to_string(), str::to_owned)))
+            })
+            .collect();
+        lines.sort();
+        Ok(lines)
+    }
+
+    /// Lets it run on when this value is dropped.
+    pub fn leave_running(mut self) {
+        if let Some(process) = self.process.take() {
+            std::mem::forget(process);
+        }
+    }
+
+    /// Ends a cloud that was started here, in order.
+    ///
+    /// # Errors
+    /// Where it does not end in time.
+    pub fn stop(mut self) -> Result<()> {
+        match self.process.take() {
+            Some(mut process) => process.stop().map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The command that serves a cloud from a folder.
+///
+/// # Errors
+/// Where the binaries have not been built.
+pub fn command(folder: &Path) -> Result<Command> {
+    let mut command = Command::new(bin::path("haulier-localcloud")?);
+    command.arg("serve").arg("--dir").arg(folder);
+    command.arg("--worker-binary").arg(bin::path("haulier-worker")?).arg("--ami").arg(bin::source().join("ami"));
+    Ok(command)
+}
+
+fn read(folder: &Path) -> Result<Facts> {
+    let path = folder.join("cloud.json");
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("no local cloud is described in {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+}
+
+/// A connection string without its database.
+fn server_of(dsn: &str) -> String {
+    dsn.split_whitespace().filter(|part| !part.starts_with("dbname=")).collect::<Vec<_>>().join(" ")
+}
+
+/// Asks a cloud that somebody else started to end, and waits for it.
+///
+/// # Errors
+/// Where it does not end.
+pub fn end(id: u32) -> Result<()> {
+    process::signal_process(id, "TERM")?;
+    let proc = PathBuf::from(format!("/proc/{id}"));
+    wait::until(Duration::from_secs(60), "the local cloud to end", || Ok(!proc.exists()))
+}

@@ -1,0 +1,65 @@
+//! What Debian 12 with Rust still lacks: PostgreSQL, packet filtering, Python's virtual environments, a C compiler.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use e2e::process;
+
+/// Packages, and why.
+const PACKAGES: [(&str, &str); 9] = [
+    ("ca-certificates", "TLS roots"),
+    ("curl", "the boot script of workers"),
+    ("gcc", "C parts of Rust crates"),
+    ("libc6-dev", "C parts of Rust crates"),
+    ("iproute2", "network namespaces of the local cloud"),
+    ("nftables", "security groups of the local cloud"),
+    ("postgresql", "DB instances of the local cloud, pg_dump and pg_restore"),
+    ("procps", "signals to processes"),
+    ("python3-venv", "the AWS emulator's virtual environment"),
+];
+
+/// Installs what is missing. Does nothing where nothing is.
+pub(crate) fn run() -> Result<()> {
+    if !Path::new("/usr/bin/dpkg-query").is_file() {
+        bail!("set-up needs Debian 12 or a relative of it: there is no dpkg-query here");
+    }
+    let missing: Vec<(&str, &str)> = PACKAGES.into_iter().filter(|(package, _)| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    crate::say("installing through apt:");
+    for (package, reason) in &missing {
+        crate::say(&format!("  {package}: {reason}"));
+    }
+    require_root("installing packages")?;
+    let names = missing.iter().map(|(package, _)| *package);
+    apt(&["update", "-qq"])?;
+    apt(&["install", "-y", "-qq", "--no-install-recommends"].into_iter().chain(names).collect::<Vec<_>>())
+}
+
+/// Refuses early, with the reason, where the caller is not root.
+pub(crate) fn require_root(purpose: &str) -> Result<()> {
+    let id = process::output(Command::new("id").arg("-u"))?;
+    if id.trim() != "0" {
+        bail!("{purpose} needs root: run the command as root, or with sudo -E env PATH=$PATH");
+    }
+    Ok(())
+}
+
+fn is_installed(package: &str) -> bool {
+    let query =
+        process::output(Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]));
+    query.is_ok_and(|status| status.trim() == "installed")
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=300"]).args(arguments);
+    // Its chatter is not the command's result.
+    let status = command.stdout(std::io::stderr()).status().context("starting apt-get")?;
+    if !status.success() {
+        bail!("apt-get {} ended with {status}", arguments.join(" "));
+    }
+    Ok(())
+}

@@ -1,5 +1,8 @@
 //! Conversion between wire and domain.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use haulier_domain::failure::Failure;
 
 use crate::common::v1 as common;
@@ -22,6 +25,18 @@ pub struct InvalidMessage {
 /// Where it is not.
 pub fn required<T>(value: Option<T>, message: &'static str, field: &'static str) -> Result<T, InvalidMessage> {
     value.ok_or_else(|| InvalidMessage { message, field, problem: "is missing".to_owned() })
+}
+
+/// A field that holds an identifier, or anything else that is read from text.
+///
+/// # Errors
+/// Where the text is not one.
+pub fn parsed<T>(text: &str, message: &'static str, field: &'static str) -> Result<T, InvalidMessage>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    text.parse().map_err(|error: T::Err| InvalidMessage { message, field, problem: format!("is wrong: {error}") })
 }
 
 /// Wire form of a point in time.
@@ -61,6 +76,14 @@ impl From<common::Failure> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_that_is_no_id_is_named() {
+        use haulier_domain::id::SessionId;
+        assert_eq!(parsed::<SessionId>("ses-1", "Hello", "session_id").unwrap().as_str(), "ses-1");
+        let error = parsed::<SessionId>("wrk-1", "Hello", "session_id").unwrap_err();
+        assert_eq!((error.message, error.field), ("Hello", "session_id"));
+    }
 
     #[test]
     fn a_time_survives_the_wire() {

@@ -22,6 +22,8 @@ mod compute;
 mod databases;
 #[cfg(feature = "sts")]
 mod identity;
+#[cfg(feature = "sts")]
+mod instance;
 #[cfg(feature = "kms")]
 mod keys;
 #[cfg(feature = "s3")]
@@ -32,6 +34,8 @@ mod secrets;
 mod sign;
 
 pub use credentials::SharedCredentials;
+#[cfg(feature = "sts")]
+pub use instance::{MetadataError, instance_id};
 #[cfg(feature = "s3")]
 pub use object_store::S3ObjectStore;
 #[cfg(feature = "sts")]

@@ -1,0 +1,73 @@
+//! A backup: the mover writes streams, the repository makes them durable, and what comes of it is proposed as a point.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use haulier_domain::failure::Failure;
+use haulier_domain::point::PointSummary;
+use haulier_repository::{PointRoot, WriteStats};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::streams::{RepositoryStreams, root_of};
+use super::work::Backup;
+use super::{Bench, failures};
+use crate::postgres::{self, BackupJob, Stopped};
+use crate::session::Report;
+
+/// The report of a backup.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct BackupReport<'a> {
+    summary: &'a PointSummary,
+    totals: WriteStats,
+}
+
+impl Bench<'_> {
+    /// Dumps the databases and proposes the point.
+    pub(super) async fn backup(&self, work: Backup) -> Result<Report, Stopped> {
+        let what = format!("storing the backup of {}", work.source.instance.id);
+        self.task.desk.phase("index");
+        let domain = self.domain(&work.place, work.level).await?;
+        let streams = RepositoryStreams::writing(domain, self.task.desk.clone())
+            .await
+            .map_err(|error| failures::repository("loading the repository's index", &error))?;
+        let streams = Arc::new(streams);
+        let context = self.context(&work.source, streams.clone()).await;
+        let job = BackupJob {
+            instance: work.source.instance,
+            databases: work.databases,
+            large_table_bytes: work.large_table_bytes,
+            split_table_bytes: work.split_table_bytes,
+            parallel_streams: work.parallel_streams,
+        };
+        let outcome = postgres::backup::run(job, &context).await?;
+        self.task.desk.phase("store");
+        let stored = streams.finish().await.map_err(|error| failures::repository(&what, &error))?;
+        let manifest = root_of(&outcome.manifest_stream).map_err(|error| unwritable(&what, &error))?;
+        let root = PointRoot {
+            version: PointRoot::VERSION,
+            point: work.point,
+            session: self.task.session_id.clone(),
+            epoch: self.task.epoch,
+            created: Timestamp::now(),
+            engine: "postgres".to_owned(),
+            manifest,
+            catalogue: stored.catalogue,
+            totals: stored.totals,
+            summary: outcome.summary,
+            labels: BTreeMap::new(),
+        };
+        let report = BackupReport { summary: &root.summary, totals: root.totals };
+        Ok(Report {
+            warnings: outcome.warnings,
+            document: serde_json::to_vec(&report).map_err(|error| unwritable(&what, &error))?,
+            proposal: Some(serde_json::to_vec(&root).map_err(|error| unwritable(&what, &error))?),
+        })
+    }
+}
+
+/// A document that is no JSON: a defect.
+pub(super) fn unwritable(what: &str, error: &serde_json::Error) -> Failure {
+    Failure::new("worker-internal-error", what, error.to_string(), "Report it with the worker's log.")
+}

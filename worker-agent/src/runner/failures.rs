@@ -1,0 +1,101 @@
+//! Failures of the repository as an operator reads them.
+
+use haulier_cloud::ErrorKind;
+use haulier_domain::failure::Failure;
+use haulier_repository::Error;
+
+use crate::enrol::chain;
+
+/// What a repository error means to an operator.
+pub(super) fn repository(what: &str, error: &Error) -> Failure {
+    let cause = chain(error);
+    match root_of(error) {
+        Error::Missing { .. } | Error::Damaged { .. } | Error::ChunkMissing { .. } => Failure::new(
+            "repository-damaged",
+            what,
+            cause,
+            "Run a check of the restore point to see how far the damage goes, and restore from another point.",
+        ),
+        Error::Unsupported { .. } => {
+            Failure::new("repository-too-new", what, cause, "Use a worker image of a later version of Haulier.")
+        }
+        Error::Store { source, .. } if source.kind == ErrorKind::Denied => Failure::new(
+            "repository-denied",
+            what,
+            cause,
+            "Check the bucket's policy and the permissions of the worker role: see docs/permissions.md.",
+        ),
+        Error::Store { source, .. } => {
+            let failure = Failure::new("repository-unreachable", what, cause, "Check that the bucket can be reached.");
+            if source.is_transient() { failure.retryable() } else { failure }
+        }
+        Error::Local { .. } => Failure::new(
+            "worker-disk-failed",
+            what,
+            cause,
+            "Give the worker a larger root volume, or another instance type.",
+        )
+        .retryable(),
+        _ => Failure::new(
+            "repository-failed",
+            what,
+            cause,
+            "Run the session again; if it fails again, check the repository.",
+        ),
+    }
+}
+
+/// The error that made the writer fail.
+fn root_of(error: &Error) -> &Error {
+    match error {
+        Error::WriterFailed(cause) => root_of(cause),
+        error => error,
+    }
+}
+
+/// Whether data is damaged or missing, so that repeating is in vain.
+pub(super) fn is_damage(error: &Error) -> bool {
+    matches!(
+        root_of(error),
+        Error::Missing { .. } | Error::Damaged { .. } | Error::ChunkMissing { .. } | Error::Unsupported { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use haulier_cloud::{CloudError, Outcome};
+    use haulier_repository::ObjectKind;
+
+    use super::*;
+
+    fn store(kind: ErrorKind) -> Error {
+        let source = CloudError {
+            operation: "PutObject",
+            target: "key".into(),
+            kind,
+            outcome: Outcome::Determinate,
+            code: None,
+            message: "no".into(),
+            source: None,
+        };
+        Error::Store { doing: "writing", object: "key".into(), source }
+    }
+
+    #[test]
+    fn each_kind_has_its_code() {
+        let damaged = Error::Damaged { kind: ObjectKind::Pack, object: "key".into(), what: "cut".into() };
+        let cases = [
+            (Error::Missing { kind: ObjectKind::Pack, object: "key".into() }, "repository-damaged", false),
+            (Error::WriterFailed(Arc::new(damaged)), "repository-damaged", false),
+            (store(ErrorKind::Denied), "repository-denied", false),
+            (store(ErrorKind::Throttled), "repository-unreachable", true),
+            (Error::Invalid("nonsense".into()), "repository-failed", false),
+        ];
+        for (error, code, retryable) in cases {
+            let failure = repository("testing", &error);
+            assert_eq!((failure.code.as_str(), failure.retryable), (code, retryable), "{error}");
+        }
+    }
+}

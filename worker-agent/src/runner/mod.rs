@@ -1,0 +1,126 @@
+//! From an assignment to its report: reads what is to be done, opens what it needs, calls whoever does it.
+
+mod backup;
+mod check;
+mod failures;
+mod login;
+mod ports;
+mod restore;
+mod streams;
+mod work;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use haulier_domain::failure::Failure;
+use haulier_proto::worker::v1 as wire;
+use haulier_repository::{Domain, DomainConfig, DomainKey};
+
+pub use ports::{AwsPorts, Ports};
+
+use crate::desk::{Desk, Severity};
+use crate::postgres::{self, ProgressEvent, Stopped};
+use crate::session::{Report, Runner, Task};
+use crate::settings::Settings;
+use work::{Place, Work};
+
+/// Carries out assignments with the real movers.
+#[derive(Debug)]
+pub struct Movers {
+    settings: Settings,
+    ports: Arc<dyn Ports>,
+}
+
+impl Movers {
+    /// Movers that find their tools where the settings say and reach the cloud through these ports.
+    pub fn new(settings: Settings, ports: Arc<dyn Ports>) -> Self {
+        Self { settings, ports }
+    }
+}
+
+#[async_trait]
+impl Runner for Movers {
+    async fn run(&self, assignment: wire::Assignment, task: Task) -> Result<Report, Stopped> {
+        let work = Work::try_from(assignment).map_err(|error| {
+            let remedy = "Coordinator and worker image do not fit together: use images of the coordinator's version.";
+            Failure::new("assignment-invalid", "reading the assignment", error.to_string(), remedy)
+        })?;
+        let bench = Bench { settings: &self.settings, ports: &self.ports, task };
+        let cancel = bench.task.cancel.clone();
+        let working = async {
+            match work {
+                Work::Backup(backup) => bench.backup(backup).await,
+                Work::Restore(restore) => bench.restore(*restore).await,
+                Work::Check(check) => bench.check(*check).await,
+            }
+        };
+        tokio::select! {
+            report = working => report,
+            // The movers stop by themselves and tidy up; this is for the stretches before and after them.
+            () = async { cancel.cancelled().await; tokio::time::sleep(TIDYING).await } => Err(Stopped::Cancelled),
+        }
+    }
+}
+
+/// How long a mover may take to tidy up after a cancel.
+const TIDYING: std::time::Duration = std::time::Duration::from_millis(1_200);
+
+/// What one piece of work is done with.
+struct Bench<'a> {
+    settings: &'a Settings,
+    ports: &'a Arc<dyn Ports>,
+    task: Task,
+}
+
+impl Bench<'_> {
+    /// Opens the repository domain at this place with the session's key and credentials.
+    async fn domain(&self, place: &Place, level: Option<i32>) -> Result<Domain, Failure> {
+        let store = self.ports.object_store(&self.task.credentials, &place.bucket, &place.region).await;
+        let key = DomainKey::from_bytes(self.task.domain_key.clone())
+            .map_err(|error| failures::repository("opening the repository domain", &error))?;
+        let mut config = DomainConfig::new(&self.settings.cache_dir);
+        config.level = level.unwrap_or(config.level);
+        let (repository, domain) = (place.repository_id.clone(), place.domain_id.clone());
+        Domain::open(store, &place.prefix, repository, domain, &key, config)
+            .map_err(|error| failures::repository("opening the repository domain", &error))
+    }
+
+    /// What the PostgreSQL mover works with.
+    async fn context(&self, source: &work::Source, streams: Arc<dyn postgres::StreamStore>) -> postgres::Context {
+        let task = &self.task;
+        postgres::Context {
+            login: login::provider(self.ports, task, source).await,
+            streams,
+            progress: Arc::new(task.desk.clone()),
+            log: Arc::new(task.desk.clone()),
+            cancel: task.cancel.clone(),
+            settings: postgres::Settings {
+                ca_file: self.settings.ca_bundle.clone(),
+                client_roots: vec![self.settings.postgresql_root.clone()],
+                private_dir: self.settings.private_dir.clone(),
+            },
+        }
+    }
+}
+
+impl postgres::ProgressSink for Desk {
+    fn report(&self, event: ProgressEvent) {
+        match event {
+            ProgressEvent::Phase(phase) => self.phase(phase),
+            ProgressEvent::Current(what) => self.current(what),
+            ProgressEvent::Expected(bytes) => self.expect(bytes),
+            ProgressEvent::Moved(bytes) => self.moved(bytes),
+        }
+    }
+}
+
+impl postgres::LogSink for Desk {
+    fn log(&self, severity: postgres::Severity, text: &str) {
+        let severity = match severity {
+            postgres::Severity::Info => Severity::Info,
+            postgres::Severity::Warning => Severity::Warning,
+            postgres::Severity::Error => Severity::Error,
+        };
+        Self::log(self, severity, text);
+    }
+}

@@ -1,0 +1,59 @@
+//! What of the cloud a worker touches, with the session's credentials: objects, secrets, database tokens.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use haulier_cloud::aws::{AwsCloud, SharedCredentials, rds_auth_token};
+use haulier_cloud::object_store::ObjectStore;
+use haulier_cloud::secrets::Secrets;
+use haulier_domain::failure::Failure;
+use haulier_domain::secret::SecretString;
+
+use crate::enrol::chain;
+
+/// What of the cloud a worker touches.
+#[async_trait]
+pub trait Ports: Send + Sync + std::fmt::Debug {
+    /// A bucket.
+    async fn object_store(&self, credentials: &SharedCredentials, bucket: &str, region: &str) -> Arc<dyn ObjectStore>;
+    /// Secrets Manager in a Region.
+    async fn secrets(&self, credentials: &SharedCredentials, region: &str) -> Arc<dyn Secrets>;
+    /// A token for IAM database authentication.
+    async fn database_token(
+        &self,
+        credentials: &SharedCredentials,
+        host: &str,
+        port: u16,
+        user: &str,
+        region: &str,
+    ) -> Result<SecretString, Failure>;
+}
+
+/// AWS itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AwsPorts;
+
+#[async_trait]
+impl Ports for AwsPorts {
+    async fn object_store(&self, credentials: &SharedCredentials, bucket: &str, region: &str) -> Arc<dyn ObjectStore> {
+        AwsCloud::with_shared_credentials(credentials.clone(), region).await.object_store(bucket, region)
+    }
+
+    async fn secrets(&self, credentials: &SharedCredentials, region: &str) -> Arc<dyn Secrets> {
+        AwsCloud::with_shared_credentials(credentials.clone(), region).await.secrets(region)
+    }
+
+    async fn database_token(
+        &self,
+        credentials: &SharedCredentials,
+        host: &str,
+        port: u16,
+        user: &str,
+        region: &str,
+    ) -> Result<SecretString, Failure> {
+        rds_auth_token(credentials, host, port, user, region).await.map_err(|error| {
+            let what = format!("signing a database token for {user} at {host}");
+            Failure::new("db-token-unsignable", what, chain(&error), "Run the session again.").retryable()
+        })
+    }
+}

@@ -1,0 +1,271 @@
+//! Assignments in our own types. Whatever is wrong with a message is found here, before anything is begun.
+
+use haulier_domain::id::{DomainId, PointId, RepositoryId};
+use haulier_proto::worker::v1 as wire;
+use haulier_proto::worker::v1::assignment;
+use haulier_proto::worker::v1::database_login::Method;
+use haulier_proto::{InvalidMessage, parsed, required};
+use haulier_repository::PointRoot;
+
+use crate::postgres;
+
+/// What to do.
+#[derive(Debug)]
+pub(super) enum Work {
+    Backup(Backup),
+    Restore(Box<Restore>),
+    Check(Box<Check>),
+}
+
+/// Dump databases into the repository.
+#[derive(Debug)]
+pub(super) struct Backup {
+    pub(super) point: PointId,
+    pub(super) source: Source,
+    pub(super) place: Place,
+    pub(super) databases: Vec<String>,
+    pub(super) large_table_bytes: u64,
+    pub(super) split_table_bytes: u64,
+    pub(super) parallel_streams: usize,
+    pub(super) level: Option<i32>,
+}
+
+/// Restore databases from the repository.
+#[derive(Debug)]
+pub(super) struct Restore {
+    pub(super) root: PointRoot,
+    pub(super) target: Source,
+    pub(super) place: Place,
+    pub(super) databases: Vec<postgres::DatabaseRestore>,
+    pub(super) roles: bool,
+    pub(super) parallel_streams: usize,
+}
+
+/// Read a restore point.
+#[derive(Debug)]
+pub(super) struct Check {
+    pub(super) root: PointRoot,
+    pub(super) place: Place,
+    pub(super) full: bool,
+}
+
+/// Where a repository domain is.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) bucket: String,
+    pub(super) region: String,
+    pub(super) prefix: String,
+    pub(super) repository_id: RepositoryId,
+    pub(super) domain_id: DomainId,
+}
+
+/// An instance and how to log in.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) instance: postgres::Instance,
+    pub(super) region: String,
+    pub(super) login: LoginMethod,
+}
+
+/// How to log in.
+#[derive(Debug)]
+pub(super) enum LoginMethod {
+    /// The ARN of a secret.
+    Secret(String),
+    /// A user for IAM authentication.
+    Iam(String),
+}
+
+fn invalid(message: &'static str, field: &'static str, problem: impl ToString) -> InvalidMessage {
+    InvalidMessage { message, field, problem: problem.to_string() }
+}
+
+fn filled(text: String, message: &'static str, field: &'static str) -> Result<String, InvalidMessage> {
+    if text.is_empty() { Err(invalid(message, field, "is empty")) } else { Ok(text) }
+}
+
+impl TryFrom<wire::Assignment> for Work {
+    type Error = InvalidMessage;
+
+    fn try_from(message: wire::Assignment) -> Result<Self, InvalidMessage> {
+        Ok(match required(message.work, "Assignment", "work")? {
+            assignment::Work::BackupPostgres(backup) => Self::Backup(backup.try_into()?),
+            assignment::Work::RestorePostgres(restore) => Self::Restore(Box::new(restore.try_into()?)),
+            assignment::Work::CheckPoint(check) => Self::Check(Box::new(check.try_into()?)),
+        })
+    }
+}
+
+impl TryFrom<wire::BackupPostgres> for Backup {
+    type Error = InvalidMessage;
+
+    fn try_from(message: wire::BackupPostgres) -> Result<Self, InvalidMessage> {
+        const NAME: &str = "BackupPostgres";
+        if !(0..=19).contains(&message.compression_level) {
+            return Err(invalid(NAME, "compression_level", "is not within 0 and 19"));
+        }
+        Ok(Self {
+            point: parsed(&message.point_id, NAME, "point_id")?,
+            source: required(message.instance, NAME, "instance")?.try_into()?,
+            place: required(message.domain, NAME, "domain")?.try_into()?,
+            databases: message.databases,
+            large_table_bytes: message.large_table_bytes,
+            split_table_bytes: message.split_table_bytes,
+            parallel_streams: message.parallel_streams as usize,
+            level: (message.compression_level > 0).then_some(message.compression_level),
+        })
+    }
+}
+
+impl TryFrom<wire::RestorePostgres> for Restore {
+    type Error = InvalidMessage;
+
+    fn try_from(message: wire::RestorePostgres) -> Result<Self, InvalidMessage> {
+        const NAME: &str = "RestorePostgres";
+        Ok(Self {
+            root: point_root(&message.root, NAME)?,
+            target: required(message.target, NAME, "target")?.try_into()?,
+            place: required(message.domain, NAME, "domain")?.try_into()?,
+            databases: message.databases.into_iter().map(database_restore).collect::<Result<_, _>>()?,
+            roles: message.roles,
+            parallel_streams: message.parallel_streams as usize,
+        })
+    }
+}
+
+impl TryFrom<wire::CheckPoint> for Check {
+    type Error = InvalidMessage;
+
+    fn try_from(message: wire::CheckPoint) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            root: point_root(&message.root, "CheckPoint")?,
+            place: required(message.domain, "CheckPoint", "domain")?.try_into()?,
+            full: message.full,
+        })
+    }
+}
+
+impl TryFrom<wire::DomainLocation> for Place {
+    type Error = InvalidMessage;
+
+    fn try_from(message: wire::DomainLocation) -> Result<Self, InvalidMessage> {
+        const NAME: &str = "DomainLocation";
+        Ok(Self {
+            bucket: filled(message.bucket, NAME, "bucket")?,
+            region: filled(message.region, NAME, "region")?,
+            prefix: message.prefix,
+            repository_id: parsed(&message.repository_id, NAME, "repository_id")?,
+            domain_id: parsed(&message.domain_id, NAME, "domain_id")?,
+        })
+    }
+}
+
+impl TryFrom<wire::DatabaseInstance> for Source {
+    type Error = InvalidMessage;
+
+    fn try_from(message: wire::DatabaseInstance) -> Result<Self, InvalidMessage> {
+        const NAME: &str = "DatabaseInstance";
+        let port = u16::try_from(message.port).ok().filter(|port| *port > 0);
+        let login = required(message.login, NAME, "login")?;
+        Ok(Self {
+            instance: postgres::Instance {
+                id: filled(message.id, NAME, "id")?,
+                host: filled(message.host, NAME, "host")?,
+                address: None,
+                port: port.ok_or_else(|| invalid(NAME, "port", "is not a TCP port"))?,
+            },
+            region: filled(message.region, NAME, "region")?,
+            login: match required(login.method, "DatabaseLogin", "method")? {
+                Method::SecretArn(arn) => LoginMethod::Secret(filled(arn, "DatabaseLogin", "secret_arn")?),
+                Method::IamUser(user) => LoginMethod::Iam(filled(user, "DatabaseLogin", "iam_user")?),
+            },
+        })
+    }
+}
+
+fn point_root(json: &[u8], message: &'static str) -> Result<PointRoot, InvalidMessage> {
+    serde_json::from_slice(json).map_err(|error| invalid(message, "root", format!("is not a point's root: {error}")))
+}
+
+fn database_restore(message: wire::DatabaseRestore) -> Result<postgres::DatabaseRestore, InvalidMessage> {
+    const NAME: &str = "DatabaseRestore";
+    let on_clash = match wire::OnClash::try_from(message.on_clash) {
+        Ok(wire::OnClash::Unspecified | wire::OnClash::Refuse) => postgres::OnClash::Refuse,
+        Ok(wire::OnClash::Suffix) => postgres::OnClash::Suffix,
+        Ok(wire::OnClash::Replace) => postgres::OnClash::Replace,
+        // An unknown value may be something dangerous that this agent would do wrongly.
+        Err(_) => return Err(invalid(NAME, "on_clash", "is unknown to this agent")),
+    };
+    Ok(postgres::DatabaseRestore {
+        database: filled(message.database, NAME, "database")?,
+        target_name: message.target_name,
+        on_clash,
+        schemas: message.schemas,
+        tables: message.tables,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backup() -> wire::BackupPostgres {
+        wire::BackupPostgres {
+            point_id: "pnt-1".into(),
+            instance: Some(wire::DatabaseInstance {
+                id: "orders".into(),
+                host: "orders.example".into(),
+                port: 5432,
+                region: "eu-central-1".into(),
+                engine_version: "15.18".into(),
+                login: Some(wire::DatabaseLogin { method: Some(Method::SecretArn("arn:secret".into())) }),
+            }),
+            domain: Some(wire::DomainLocation {
+                bucket: "bucket".into(),
+                region: "eu-central-1".into(),
+                prefix: "prefix".into(),
+                repository_id: "rep-1".into(),
+                domain_id: "dom-1".into(),
+            }),
+            ..Default::default()
+        }
+    }
+
+    fn assignment(backup: wire::BackupPostgres) -> wire::Assignment {
+        wire::Assignment { work: Some(assignment::Work::BackupPostgres(backup)) }
+    }
+
+    #[test]
+    fn a_backup_is_read() {
+        let Ok(Work::Backup(read)) = Work::try_from(assignment(backup())) else { panic!("no backup") };
+        assert_eq!((read.point.as_str(), read.source.instance.port, read.level), ("pnt-1", 5432, None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        type Break = fn(&mut wire::BackupPostgres);
+        let cases: [(&str, Break); 8] = [
+            ("point_id", |backup| backup.point_id = "ses-1".into()),
+            ("instance", |backup| backup.instance = None),
+            ("domain", |backup| backup.domain = None),
+            ("port", |backup| backup.instance.as_mut().unwrap().port = 65_536),
+            ("host", |backup| backup.instance.as_mut().unwrap().host.clear()),
+            ("login", |backup| backup.instance.as_mut().unwrap().login = None),
+            ("bucket", |backup| backup.domain.as_mut().unwrap().bucket.clear()),
+            ("compression_level", |backup| backup.compression_level = 20),
+        ];
+        for (field, breaks) in cases {
+            let mut backup = backup();
+            breaks(&mut backup);
+            assert_eq!(Work::try_from(assignment(backup)).unwrap_err().field, field);
+        }
+        assert_eq!(Work::try_from(wire::Assignment { work: None }).unwrap_err().field, "work");
+    }
+
+    #[test]
+    fn an_unknown_way_to_clash_is_refused() {
+        let message = |on_clash| wire::DatabaseRestore { database: "a".into(), on_clash, ..Default::default() };
+        assert_eq!(database_restore(message(0)).unwrap().on_clash, postgres::OnClash::Refuse);
+        assert_eq!(database_restore(message(99)).unwrap_err().field, "on_clash");
+    }
+}

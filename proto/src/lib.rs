@@ -31,8 +31,9 @@ pub mod control {
 
 mod convert;
 mod redacted;
+pub mod status;
 
-pub use convert::{InvalidMessage, from_timestamp, required, to_timestamp};
+pub use convert::{InvalidMessage, from_timestamp, parsed, required, to_timestamp};
 
 /// The encoded descriptors of every proto, for the reflection service.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/haulier.bin"));

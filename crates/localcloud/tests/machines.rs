@@ -6,14 +6,30 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haulier_localcloud::machines::{
     Computers as _, Databases as _, DbSpec, Firewall, InstanceSpec, MachineRoom, Network as _, Peer, RoomConfig, Rule,
+    TokenJudge,
 };
 use tokio_postgres::NoTls;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lets `ivan` in with one token.
+struct OneToken;
+
+impl TokenJudge for OneToken {
+    fn admits(&self, endpoint: &str, user: &str, token: &str) -> bool {
+        endpoint == "iam.abcdefghij.eu-central-1.rds.amazonaws.com:5432" && user == "ivan" && token == long_token()
+    }
+}
+
+/// As long as real ones are.
+fn long_token() -> String {
+    "0123456789abcdef".repeat(100)
+}
 
 async fn room(dir: &Path) -> MachineRoom {
     let config = RoomConfig {
@@ -22,7 +38,7 @@ async fn room(dir: &Path) -> MachineRoom {
         packages: None,
         cache: std::env::temp_dir().join("haulier-cloud-tests"),
     };
-    MachineRoom::open(&config).await.expect("the machine room needs root and the tools that its error names")
+    MachineRoom::open(&config, Arc::new(OneToken)).await.expect("the machine room needs root and the tools that its error names")
 }
 
 fn db(id: &str) -> DbSpec {
@@ -131,6 +147,26 @@ async fn a_db_instance_looks_like_one_of_rds() {
 
     room.close().await.unwrap();
     assert_eq!(traces(&prefix, folder.path()), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_of_rds_iam_log_in_with_a_token_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = room(folder.path()).await;
+    let databases = room.databases();
+    let address = databases.create(&DbSpec { iam_authentication: true, ..db("iam") }).await.unwrap();
+    let administrator = databases.administrator_dsn("iam").await.unwrap();
+    let roles = "CREATE ROLE ivan LOGIN PASSWORD 'known'; CREATE ROLE olga LOGIN; GRANT rds_iam TO ivan, olga";
+    query(&administrator, roles).await.unwrap();
+    let login = |user: &str, password: &str, tls: &str| {
+        psql(&format!("hostaddr={address} user={user} dbname=shop sslmode={tls}"), password, "SELECT current_user")
+    };
+    assert_eq!(login("ivan", &long_token(), "require"), (true, "ivan".into()));
+    assert!(!login("ivan", &long_token(), "disable").0, "a token goes over TLS only");
+    assert!(!login("ivan", "known", "require").0, "a member of rds_iam has no password login");
+    assert!(!login("olga", &long_token(), "require").0, "another's token");
+    assert!(login("mary", "pass'word", "require").0, "the master still has its password");
+    room.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

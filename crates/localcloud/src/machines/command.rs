@@ -87,6 +87,14 @@ pub(crate) async fn copy_folder(from: &std::path::Path, to: &std::path::Path) ->
     Ok(())
 }
 
+/// Copies a folder within one file system as links to the same files.
+pub(crate) async fn link_folder(from: &std::path::Path, to: &std::path::Path) -> anyhow::Result<()> {
+    let mut command = Command::new("cp");
+    command.args(["-a", "--link", "-T", "--"]).arg(from).arg(to);
+    feed(command, "").await.with_context(|| format!("linking {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
 /// Removes a folder; one that is gone already is fine.
 pub(crate) async fn remove_folder(folder: &std::path::Path) -> anyhow::Result<()> {
     match tokio::fs::remove_dir_all(folder).await {

@@ -138,12 +138,12 @@ impl Namespaces {
         let shared = &self.shared;
         let layer = shared.layer()?;
         let home = shared.home(&spec.id);
-        for folder in ["upper", "work", "root", "tmp"] {
+        for folder in ["work", "root", "tmp"] {
             std::fs::create_dir_all(home.join(folder)).with_context(|| format!("creating {}", home.display()))?;
         }
-        std::os::unix::fs::chown(&home, Some(0), Some(0)).context("owning the instance's folder")?;
-        set_mode(&home, 0o700)?;
-        set_mode(&home.join("upper"), 0o755)?;
+        // Linked, not copied: nobody in an instance can write to what the image holds, and an agent can be large. It
+        // cannot be a layer of its own, because the kernel refuses layers that lie within each other.
+        command::link_folder(&layer, &home.join("upper")).await?;
         set_mode(&home.join("tmp"), 0o1777)?;
         let console = shared.console(&spec.id);
         let console = std::fs::File::options().create(true).append(true).open(&console).context("opening a console")?;
@@ -154,7 +154,7 @@ impl Namespaces {
             .args(["--mount", "--propagation=slave", "--pid", "--uts", "--ipc", "--kill-child=KILL", "--"])
             .args(["sh", "-c", LAUNCH, "launch.sh"])
             .arg(&shared.parts.folder)
-            .args([&spec.id, &layer])
+            .arg(&spec.id)
             .arg(format!("ip-{}", port.address.to_string().replace('.', "-")));
         for (major, folder) in clients(shared.parts.packages.as_deref())? {
             command.arg(major).arg(folder);
@@ -183,13 +183,17 @@ impl Shared {
         self.parts.folder.join("consoles").join(format!("{id}.log"))
     }
 
+    fn image_folder(&self, number: u32) -> PathBuf {
+        self.parts.folder.join("images").join(number.to_string())
+    }
+
     fn tail(&self, id: &str) -> String {
         let text = std::fs::read(self.console(id)).unwrap_or_default();
         String::from_utf8_lossy(&text).lines().rev().take(3).collect::<Vec<_>>().join(" | ")
     }
 
-    /// The current layer's name within the cloud's folder, written at the first boot after a change.
-    fn layer(&self) -> anyhow::Result<String> {
+    /// The current image's folder, written at the first boot after a change.
+    fn layer(&self) -> anyhow::Result<PathBuf> {
         let mut making = self.image();
         if !making.ready {
             let Some(worker_binary) = making.worker_binary.clone() else {
@@ -203,10 +207,10 @@ impl Shared {
                 authority: self.parts.authority.clone(),
                 environment: making.environment.clone(),
             };
-            image.build(&self.parts.folder.join("images").join(making.number.to_string()))?;
+            image.build(&self.image_folder(making.number))?;
             making.ready = true;
         }
-        Ok(format!("images/{}", making.number))
+        Ok(self.image_folder(making.number))
     }
 
     /// Waits for an instance's end, by itself or by order, and clears it away.

@@ -6,6 +6,7 @@
 mod authority;
 mod command;
 mod computers;
+mod directory;
 mod hosts;
 mod metadata;
 mod network;
@@ -130,6 +131,12 @@ pub trait Network: Send + Sync {
     async fn apply(&self, firewall: &Firewall) -> anyhow::Result<()>;
     /// Cuts (`true`) or mends (`false`) all traffic of one machine, whatever the rules say: the fault tests need.
     async fn cut(&self, machine: &str, cut: bool) -> anyhow::Result<()>;
+}
+
+/// Who judges the IAM tokens that database users log in with.
+pub trait TokenJudge: Send + Sync {
+    /// Whether `token` lets `user` in at `endpoint` (`host:port`) at this moment.
+    fn admits(&self, endpoint: &str, user: &str, token: &str) -> bool;
 }
 
 /// Identifiers become names of folders and of arguments: what could be more than a name is refused.

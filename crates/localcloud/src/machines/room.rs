@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::authority::Authority;
-use super::command;
+use super::{TokenJudge, command, directory};
 use super::computers::{self, Namespaces};
 use super::hosts::Hosts;
 use super::metadata::Metadata;
@@ -44,7 +44,7 @@ pub struct MachineRoom {
 
 impl MachineRoom {
     /// Raises the network and its services. Needs root.
-    pub async fn open(config: &RoomConfig) -> anyhow::Result<Self> {
+    pub async fn open(config: &RoomConfig, judge: Arc<dyn TokenJudge>) -> anyhow::Result<Self> {
         command::check_host()?;
         std::fs::create_dir_all(&config.dir).with_context(|| format!("creating {}", config.dir.display()))?;
         let dir = config.dir.canonicalize().context("finding the cloud's folder")?;
@@ -62,7 +62,7 @@ impl MachineRoom {
         let fabric = Arc::new(Fabric::open(&dir).await?);
         let services = CancellationToken::new();
         let stop_services = services.clone().drop_guard();
-        let directory = 389;
+        let directory = directory::serve(fabric.gateway(), judge, services.clone()).await?;
         let metadata_port = Arc::clone(&metadata).serve(fabric.gateway(), services.clone()).await?;
         fabric.set_services(Services { metadata: metadata_port, directory })?;
         let databases = Arc::new(Postgres::new(postgres::Parts {

@@ -40,6 +40,8 @@ impl Image {
     }
 
     fn write(&self, layer: &Path, boot: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(layer)?;
+        std::fs::set_permissions(layer, Permissions::from_mode(0o755))?;
         for folder in ["etc/haulier", "usr/bin", "usr/sbin", "usr/lib/haulier", "usr/share/haulier"] {
             std::fs::create_dir_all(layer.join(folder))?;
         }

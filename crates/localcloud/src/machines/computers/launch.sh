@@ -1,21 +1,20 @@
 #!/bin/sh
 # Makes the private root of one EC2 instance and becomes its first process. Runs in mount, PID, UTS, IPC and network
 # namespaces of its own; every mount made here goes away with them.
-# Usage: launch.sh CLOUD INSTANCE IMAGE HOST_NAME [MAJOR FOLDER]...
-#   CLOUD: the cloud's folder; IMAGE: the layer, within CLOUD, that makes the host's files an instance of our image;
+# Usage: launch.sh CLOUD INSTANCE HOST_NAME [MAJOR FOLDER]...
+#   CLOUD: the cloud's folder, where computers/INSTANCE/upper already holds what our image adds to the host's files;
 #   MAJOR FOLDER: PostgreSQL clients that lie outside of /usr/lib/postgresql.
 set -eu
 cloud=$1
 instance=$2
-image=$3
-name=$4
-shift 4
+name=$3
+shift 3
 home=$cloud/computers/$instance
 
 # Relative, because a path in mount options must not hold commas or colons.
 cd "$cloud"
 mount -t overlay haulier \
-  -o "lowerdir=$image:/,upperdir=computers/$instance/upper,workdir=computers/$instance/work" "$home/root"
+  -o "lowerdir=/,upperdir=computers/$instance/upper,workdir=computers/$instance/work" "$home/root"
 cd "$home/root"
 
 # The instance sees the host's programs and nothing else of it.

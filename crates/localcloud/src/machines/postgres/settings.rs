@@ -58,8 +58,8 @@ pub(super) fn access(spec: &DbSpec, gateway: Ipv4Addr, directory: u16) -> String
     if spec.iam_authentication {
         let _ = writeln!(
             text,
-            "hostssl all      +rds_iam all ldap ldapserver={gateway} ldapport={directory} ldapprefix=\"{}|\" ldapsuffix=\"\"",
-            spec.host_name
+            "hostssl all      +rds_iam all ldap ldapserver={gateway} ldapport={directory} ldapprefix=\"{}:{}|\"",
+            spec.host_name, spec.port
         );
     } else {
         text.push_str("host    all      +rds_iam all reject\n");

@@ -41,13 +41,16 @@ async fn streams_written_at_once_share_packs_and_come_back() {
     let fixture = Fixture::new().await;
     let domain = fixture.domain().await;
     let writer = domain.writer().await.unwrap();
-    let data: Vec<_> = (0..6).map(|seed| if seed == 5 { rows(4_000_000, 1) } else { rows(4_000_000, seed) }).collect();
+    let data: Vec<_> = (0..6).map(|seed| rows(4_000_000, seed % 5)).collect();
     let roots = futures::future::join_all(
-        data.iter().enumerate().map(|(number, data)| write(&writer, &number.to_string(), StreamKind::TableRows, data)),
+        ["0", "1", "2", "3", "4", "5"]
+            .iter()
+            .zip(&data)
+            .map(|(name, data)| write(&writer, name, StreamKind::TableRows, data)),
     )
     .await;
     let summary = writer.finish().await.unwrap();
-    assert!(summary.totals.bytes_new < 21_000_000, "streams 1 and 5 are the same: {:?}", summary.totals);
+    assert!(summary.totals.bytes_new < 21_000_000, "streams 0 and 5 are the same: {:?}", summary.totals);
     let other = fixture.domain().await;
     for (root, data) in roots.into_iter().zip(&data) {
         assert!(read(&other, &root.unwrap()).await.unwrap() == *data);

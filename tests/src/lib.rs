@@ -11,4 +11,5 @@ pub mod haulier;
 pub mod oracle;
 pub mod process;
 pub mod psql;
+pub mod stage;
 pub mod wait;

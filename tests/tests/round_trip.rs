@@ -1,0 +1,142 @@
+//! What is backed up comes back equal: schema text, rows, sequences, large objects, roles, grants.
+
+use anyhow::{Context, Result};
+use e2e::oracle::quote;
+use e2e::stage::{SOURCE, Stage};
+use e2e::{bin, dataset, oracle};
+
+/// Names and contents that break whatever quotes by hand.
+const HOSTILE_DATABASE: &str = "odd \"db\" ü'; DROP DATABASE postgres; --";
+
+#[test]
+fn real_databases_come_back_equal() -> Result<()> {
+    let folder = bin::source().join("../shared/data/pg");
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let stage = Stage::set()?;
+    let names = ["pagila_neon", "chinook_serial", "northwind", "sakila"];
+    for name in names {
+        stage.source.execute(&format!("CREATE DATABASE {}", quote(name)))?;
+        stage.source.sibling(name).load(&folder.join(format!("{name}.dump"))).with_context(|| format!("loading {name}"))?;
+    }
+    let point = stage.back_up()?;
+    for name in names {
+        let copy = format!("{name} restored");
+        stage.restore(&point, name, &copy)?;
+        stage.assert_equal(name, &copy)?;
+    }
+    stage.assert_nothing_left()
+}
+
+#[test]
+fn odd_databases_come_back_equal_and_a_table_comes_back_alone() -> Result<()> {
+    let stage = Stage::set()?;
+    for name in [HOSTILE_DATABASE, "empty", "many tables"] {
+        stage.source.execute(&format!("CREATE DATABASE {}", quote(name)))?;
+    }
+    let hostile = stage.source.sibling(HOSTILE_DATABASE);
+    dataset::fill(&hostile, 12)?;
+    hostile.execute(
+        "CREATE TABLE big (id int PRIMARY KEY, content text);
+         INSERT INTO big SELECT 1, string_agg(md5(n::text), '') FROM generate_series(1, 6250000) AS n;",
+    )?;
+    stage.source.sibling("many tables").execute(
+        "DO $$ BEGIN FOR n IN 1..2000 LOOP EXECUTE format('CREATE TABLE t_%s (id serial PRIMARY KEY, v text); INSERT INTO t_%s (v) VALUES (''x'')', n, n);
+         IF n % 100 = 0 THEN COMMIT; END IF; END LOOP; END $$",
+    )?;
+    let point = stage.back_up()?;
+    for (name, copy) in [(HOSTILE_DATABASE, "copy 'of' \"odd\" = db"), ("empty", "empty too"), ("many tables", "many more")] {
+        stage.restore(&point, name, copy)?;
+        stage.assert_equal(name, copy)?;
+    }
+    // A copy that was changed is not equal: the comparison above can fail.
+    stage.target.sibling("empty too").execute("CREATE TABLE intruder ()")?;
+    assert!(stage.assert_equal("empty", "empty too").is_err());
+
+    let table = r#""odd schema; --"."table ""quoted"" 'and' more""#;
+    let alone = stage.start_restore(&point, HOSTILE_DATABASE, "one table", &["--table", table])?;
+    stage.succeeded(&alone)?;
+    let copy = stage.target.sibling("one table");
+    assert_eq!(copy.value("SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")?, "1");
+    let rows = format!("SELECT string_agg(t::text, '|' ORDER BY t::text) FROM {table} AS t");
+    assert_eq!(copy.value(&rows)?, hostile.value(&rows)?);
+
+    // Never over an existing database unless asked.
+    let clash = stage.ended(&stage.start_restore(&point, "empty", "one table", &[])?)?;
+    assert_eq!(clash["state"], "failed", "{clash:#}");
+    assert_eq!(copy.value(&rows)?, hostile.value(&rows)?, "the clash left the database alone");
+    let beside = stage.succeeded(&stage.start_restore(&point, "empty", "one table", &["--on-clash", "suffix"])?)?;
+    let names = stage.target.rows("SELECT datname FROM pg_database WHERE datname LIKE 'one table%' ORDER BY 1")?.concat();
+    assert_eq!(names, ["one table", "one table_restored_1"], "{beside:#}");
+    stage.assert_nothing_left()
+}
+
+#[test]
+fn a_table_that_is_written_to_comes_back_as_of_the_exported_snapshot() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE busy")?;
+    let busy = stage.source.sibling("busy");
+    // About 1.1 GB: larger than the size from which a table is read by ctid ranges.
+    busy.execute(
+        "CREATE TABLE ledger (id bigserial PRIMARY KEY, account int NOT NULL, amount bigint NOT NULL, filler text NOT NULL);
+         INSERT INTO ledger (account, amount, filler) SELECT n % 100, 100, repeat(md5(n::text), 10) FROM generate_series(1, 2900000) AS n;",
+    )?;
+    let writer = {
+        let busy = busy.clone();
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || -> Result<u32> {
+            let mut rounds = 0;
+            // Every transaction keeps the sum: a copy with any other sum is not a snapshot.
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                busy.execute(
+                    "BEGIN; UPDATE ledger SET amount = amount + 7 WHERE id = 1 + (random() * 1000000)::bigint % 1000000 OR id = 5;
+                     INSERT INTO ledger (account, amount, filler) SELECT 1, -x.gain, 'balance' FROM (SELECT sum(amount) - 100 * 2900000 AS gain FROM ledger) AS x;
+                     COMMIT;",
+                )?;
+                rounds += 1;
+            }
+            Ok(rounds)
+        });
+        (stop, thread)
+    };
+    let session = stage.run_policy()?;
+    let session = stage.succeeded(&session);
+    writer.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    let rounds = writer.1.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
+    let session = session?;
+    assert!(rounds > 1, "the writer did not write while the table was read");
+    let report = session["report"].to_string();
+    assert!(report.contains("ctid"), "the table was not read by ctid ranges: {report}");
+
+    let point = session["point_id"].as_str().context("no point")?;
+    stage.restore(point, "busy", "calm")?;
+    let calm = stage.target.sibling("calm");
+    assert_eq!(calm.value("SELECT sum(amount) FROM ledger")?, (100 * 2_900_000_u64).to_string());
+    assert!(calm.value("SELECT count(*) FROM ledger")? >= 2_900_000.to_string());
+    assert_ne!(busy.value("SELECT count(*) FROM ledger")?, calm.value("SELECT count(*) FROM ledger")?, "nothing was written after the snapshot");
+    stage.assert_nothing_left()
+}
+
+#[test]
+fn the_second_backup_of_unchanged_data_stores_next_to_nothing() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE shop")?;
+    dataset::fill(&stage.source.sibling("shop"), 60)?;
+    let stored = |point: &str| -> Result<u64> {
+        stage.haulier().json(&["point", "show", point])?["bytes_stored"].as_u64().context("no bytes_stored")
+    };
+    let (first, second) = (stage.back_up()?, stage.back_up()?);
+    let (first, second) = (stored(&first)?, stored(&second)?);
+    assert!(second * 20 < first, "{second} bytes stored after {first}");
+    let points = stage.haulier().json(&["point", "list"])?;
+    assert_eq!(points.as_array().map(Vec::len), Some(2), "{points:#}");
+    assert_eq!(points[0]["resource"], SOURCE);
+
+    let check = stage.haulier().json(&["point", "check", points[0]["id"].as_str().context("no id")?, "--full", "--wait"])?;
+    assert!(!check.is_null());
+    let oracle_sees = oracle::picture(&stage.source.sibling("shop"))?.len();
+    assert!(oracle_sees > 50, "{oracle_sees}");
+    stage.assert_nothing_left()
+}

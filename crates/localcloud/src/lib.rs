@@ -9,3 +9,4 @@ pub mod credentials;
 pub mod front;
 pub mod iam;
 pub mod machines;
+pub mod s3;

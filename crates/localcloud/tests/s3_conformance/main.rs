@@ -1,0 +1,79 @@
+//! What this product relies on in S3, checked through the AWS SDK.
+//!
+//! One suite, run against our own S3 and against a second implementation: where both agree, a check is unlikely to
+//! merely repeat our own mistake. Checks that the second one gets wrong say why. Checks of permissions and faults
+//! concern our own alone: the second verifies neither.
+
+mod access;
+mod buckets;
+mod checksums;
+mod conditions;
+mod faults;
+mod listing;
+mod multipart;
+mod objects;
+mod target;
+
+/// Makes a test of each check against our S3, and the list that is run against moto's.
+macro_rules! checks {
+    ($($module:ident :: $check:ident $(, not moto: $reason:literal)?;)*) => {
+        /// The checks against our own S3, each with an empty one of its own.
+        mod ours {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $check() {
+                    let ours = crate::target::Ours::start();
+                    crate::$module::$check(ours.target()).await;
+                }
+            )*
+        }
+
+    };
+}
+
+checks! {
+    objects::bytes_come_back_whole;
+    objects::keys_may_be_any_text;
+    objects::what_is_said_of_an_object_comes_back_with_it;
+    objects::a_missing_object_is_not_found;
+    objects::ranges_give_their_bytes;
+    objects::reads_take_conditions;
+    objects::an_object_is_replaced_and_deleted;
+    objects::many_are_deleted_at_once;
+    objects::copies_keep_or_replace_what_is_said;
+    objects::tags_are_put_read_and_removed;
+    objects::attributes_tell_size_and_checksum;
+    objects::what_is_not_there_says_so, not moto: "it has versioning and archive classes";
+    conditions::an_object_is_created_once;
+    conditions::of_many_writers_exactly_one_creates;
+    conditions::of_many_writers_exactly_one_replaces;
+    conditions::if_match_needs_the_object;
+    conditions::a_multipart_upload_is_completed_once;
+    conditions::a_delete_takes_a_condition, not moto: "it ignores If-Match on DeleteObject";
+    conditions::a_copy_takes_a_condition, not moto: "it ignores If-None-Match on CopyObject";
+    checksums::every_algorithm_is_returned;
+    checksums::a_wrong_checksum_is_refused, not moto: "it accepts a wrong checksum";
+    checksums::a_wrong_md5_is_refused;
+    checksums::s3_chooses_an_algorithm_if_the_client_does_not, not moto: "it stores no checksum of its own choice";
+    checksums::parts_have_a_composite_checksum, not moto: "it returns no checksum of the parts";
+    checksums::parts_have_a_checksum_of_the_whole, not moto: "its CRC64NVME of several parts is not that of the object";
+    checksums::a_wrong_checksum_of_the_whole_is_refused, not moto: "it accepts a wrong checksum";
+    checksums::algorithms_are_not_mixed_in_one_upload, not moto: "it accepts any";
+    multipart::parts_make_one_object;
+    multipart::the_sdks_defaults_make_an_object;
+    multipart::a_part_can_be_sent_again;
+    multipart::an_aborted_upload_is_gone, not moto: "abort of a multipart upload answers 500";
+    multipart::uploads_under_way_are_listed;
+    multipart::a_wrong_list_of_parts_is_refused, not moto: "it takes part numbers that were not uploaded in order";
+    multipart::a_part_is_read_by_its_number, not moto: "it answers the whole object";
+    listing::pages_give_every_key_in_order;
+    listing::prefix_and_delimiter_roll_up;
+    listing::a_listing_starts_after_a_key;
+    listing::the_older_listing_agrees;
+    buckets::a_bucket_is_created_once_and_deleted_empty;
+    buckets::a_missing_bucket_is_not_found;
+    buckets::buckets_are_listed_with_their_region, not moto: "it leaves the Region out";
+    buckets::settings_come_back;
+    buckets::settings_can_be_removed;
+    buckets::a_bucket_is_made_where_the_endpoint_is;
+}

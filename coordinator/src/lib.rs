@@ -1,1 +1,5 @@
 //! The control plane of Haulier.
+
+pub mod config;
+pub mod policies;
+pub mod yaml;

@@ -41,7 +41,7 @@ pub struct Policy {
 }
 
 /// An account and how to get into it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Account {
     /// Twelve digits; known without being written where there is a role.
     pub id: Option<String>,
@@ -107,7 +107,7 @@ pub struct WorkerDefaults {
 }
 
 /// A worker's place and shape in one account, Region and Availability Zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WorkerConfiguration {
     /// Account it is for; `None` means each of the policy's.
     pub account: Option<String>,

@@ -78,7 +78,7 @@ fn check_configuration(found: &mut Faults, at: &str, configuration: &WorkerConfi
             );
         }
     }
-    if let Some(zone) = &configuration.availability_zone {
+    if let Some(zone) = configuration.availability_zone.as_ref().filter(|_| is_region(region)) {
         let letter = zone.strip_prefix(region.as_str()).unwrap_or_default();
         if !matches!(letter.as_bytes(), [byte] if byte.is_ascii_lowercase()) {
             found.add(

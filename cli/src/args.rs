@@ -1,0 +1,276 @@
+//! The command line's grammar.
+
+pub(crate) mod restore;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::output::Format;
+
+/// Backups of Amazon RDS databases: asks the coordinator.
+#[derive(Debug, Parser)]
+#[command(name = "haulier", version, max_term_width = 100, after_help = "Exit codes are listed in docs/cli.md.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// How answers are written
+    #[arg(long, short, global = true, value_enum, default_value = "table")]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to reach the coordinator. Flags win over variables, those over the configuration file.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// The coordinator's control service: https://host:port
+    #[arg(long, global = true, env = "HAULIER_COORDINATOR", value_name = "URL", help_heading = "Connection")]
+    pub(crate) coordinator: Option<String>,
+    /// PEM file of the authority that signed the coordinator's certificate
+    #[arg(long, global = true, env = "HAULIER_CA_FILE", value_name = "FILE", help_heading = "Connection")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// File that holds the operator's token
+    #[arg(long, global = true, env = "HAULIER_TOKEN_FILE", value_name = "FILE", help_heading = "Connection")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Configuration file [default: ~/.config/haulier/config.toml]
+    #[arg(long, global = true, env = "HAULIER_CLI_CONFIG", value_name = "FILE", help_heading = "Connection")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// What to protect, where to and when
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Runs of operations
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Restore points
+    #[command(subcommand)]
+    Point(PointCommand),
+    /// Restore from a point
+    #[command(subcommand)]
+    Restore(RestoreCommand),
+    /// Where backups are kept
+    #[command(subcommand)]
+    Repository(RepositoryCommand),
+    /// Database instances
+    #[command(subcommand)]
+    Resource(ResourceCommand),
+    /// Workers
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// Every cloud resource that sessions have asked for
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Print the completion script of a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Name every fault of a policy file, without storing it
+    Validate {
+        /// YAML file; - reads stdin
+        file: PathBuf,
+    },
+    /// Create or replace the policy that a file describes
+    Apply {
+        /// YAML file; - reads stdin
+        file: PathBuf,
+    },
+    /// All policies
+    List,
+    /// Print a policy's document
+    Show {
+        /// Name of the policy
+        name: String,
+    },
+    /// Start a session for each resource of a policy, now
+    Run {
+        /// Name of the policy
+        name: String,
+        #[command(flatten)]
+        start: Start,
+    },
+    /// Remove a policy; its restore points stay
+    Delete {
+        /// Name of the policy
+        name: String,
+    },
+}
+
+/// What commands have in common that start sessions.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// Wait for the end; the exit code tells the result
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// A repeated call with the same key starts nothing new
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+}
+
+impl Start {
+    /// The given key, or a fresh one.
+    pub(crate) fn key(&self) -> String {
+        self.idempotency_key.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// Sessions, newest first
+    List {
+        /// Only of this policy
+        #[arg(long, value_name = "NAME")]
+        policy: Option<String>,
+        /// Only of this DB instance
+        #[arg(long, value_name = "ID")]
+        resource: Option<String>,
+        /// Only in this state; may be repeated
+        #[arg(long = "state", value_enum, value_name = "STATE")]
+        states: Vec<State>,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: u32,
+    },
+    /// One session
+    Show {
+        /// Id: ses-…
+        id: String,
+    },
+    /// A session's log and progress, from its beginning to its end; the exit code tells the result
+    Tail {
+        /// Id: ses-…
+        id: String,
+        /// Only what comes after this event number
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        after: u64,
+    },
+    /// Ask a session to stop; it still removes what it made
+    Cancel {
+        /// Id: ses-…
+        id: String,
+        /// Why, for the log
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+        /// Wait for the end; exit code 0 once it is cancelled
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+/// A session's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum State {
+    Queued,
+    Running,
+    TearingDown,
+    Succeeded,
+    Warning,
+    Failed,
+    Cancelled,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PointCommand {
+    /// Restore points, newest first
+    List {
+        /// Only of this DB instance
+        #[arg(long, value_name = "ID")]
+        resource: Option<String>,
+        /// Only in this repository
+        #[arg(long, value_name = "NAME")]
+        repository: Option<String>,
+    },
+    /// One restore point and its databases
+    Show {
+        /// Id: pnt-…
+        id: String,
+    },
+    /// Start a session that reads a restore point
+    Check {
+        /// Id: pnt-…
+        id: String,
+        /// Read every byte, not the structure alone
+        #[arg(long)]
+        full: bool,
+        #[command(flatten)]
+        start: Start,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RestoreCommand {
+    /// Restore databases of a point into an instance
+    Database(Box<restore::RestoreArguments>),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RepositoryCommand {
+    /// Make a repository in a bucket that exists
+    Create(RepositoryArguments),
+    /// All repositories
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepositoryArguments {
+    /// Name, as policies say it
+    pub(crate) name: String,
+    /// Bucket
+    #[arg(long)]
+    pub(crate) bucket: String,
+    /// Region of the bucket
+    #[arg(long)]
+    pub(crate) region: String,
+    /// Prefix within the bucket
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+    /// KMS key that wraps the master key
+    #[arg(
+        long,
+        value_name = "ARN",
+        conflicts_with = "passphrase_secret",
+        required_unless_present = "passphrase_secret"
+    )]
+    pub(crate) kms_key: Option<String>,
+    /// Secrets Manager secret with the passphrase that wraps the master key
+    #[arg(long, value_name = "ARN")]
+    pub(crate) passphrase_secret: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ResourceCommand {
+    /// Database instances in the policies' accounts and Regions
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkerCommand {
+    /// Workers, live ones first
+    List {
+        /// Ended ones too
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Cloud resources, oldest first
+    List {
+        /// Only of this session
+        #[arg(long, value_name = "ID")]
+        session: Option<String>,
+        /// Only what has not been removed
+        #[arg(long)]
+        open: bool,
+    },
+}

@@ -1,0 +1,52 @@
+//! The commands: each a request, a rendering of its answer, an exit code.
+
+mod lists;
+mod point;
+mod policy;
+mod repository;
+mod restore;
+mod session;
+
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+
+use crate::args::{Arguments, Command, RepositoryCommand, RestoreCommand};
+use crate::client::{self, Client};
+use crate::exit::{CliError, Exit};
+use crate::output::Format;
+use crate::settings::Settings;
+use crate::Io;
+
+/// What every command works with.
+pub(crate) struct Context<'i> {
+    pub(crate) client: Client,
+    pub(crate) format: Format,
+    pub(crate) io: &'i mut Io,
+}
+
+pub(crate) async fn run(arguments: Arguments, io: &mut Io) -> Result<Exit, CliError> {
+    let Arguments { connection, output: format, command } = arguments;
+    if let Command::Completions { shell } = command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "haulier", &mut script);
+        io.out.write_all(&script)?;
+        return Ok(Exit::Success);
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let settings = Settings::read(&connection, home.as_deref())?;
+    let client = client::connect(&settings).await?;
+    let context = Context { client, format, io };
+    match command {
+        Command::Policy(command) => policy::run(context, command).await,
+        Command::Session(command) => session::run(context, command).await,
+        Command::Point(command) => point::run(context, command).await,
+        Command::Restore(RestoreCommand::Database(arguments)) => restore::run(context, *arguments).await,
+        Command::Repository(RepositoryCommand::Create(arguments)) => repository::create(context, arguments).await,
+        Command::Repository(RepositoryCommand::List) => repository::list(context).await,
+        Command::Resource(command) => lists::resources(context, command).await,
+        Command::Worker(command) => lists::workers(context, command).await,
+        Command::Ledger(command) => lists::ledger(context, command).await,
+        Command::Completions { .. } => Ok(Exit::Success),
+    }
+}

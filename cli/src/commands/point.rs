@@ -1,0 +1,63 @@
+//! `point`.
+
+use std::io::Write;
+
+use haulier_proto::control::v1 as control;
+
+use super::Context;
+use crate::args::{PointCommand, Start};
+use crate::exit::{CliError, Exit};
+use crate::follow;
+use crate::output::{self, Format};
+use crate::view::PointView;
+
+pub(super) async fn run(context: Context<'_>, command: PointCommand) -> Result<Exit, CliError> {
+    match command {
+        PointCommand::List { resource, repository } => list(context, resource, repository).await,
+        PointCommand::Show { id } => show(context, &id).await,
+        PointCommand::Check { id, full, start } => check(context, id, full, start).await,
+    }
+}
+
+async fn list(
+    mut context: Context<'_>,
+    resource: Option<String>,
+    repository: Option<String>,
+) -> Result<Exit, CliError> {
+    let request = control::ListPointsRequest {
+        resource: resource.unwrap_or_default(),
+        repository: repository.unwrap_or_default(),
+    };
+    let answer = context.client.list_points(request).await;
+    let answer = answer.map_err(|status| CliError::from_status("listing the restore points", &status))?.into_inner();
+    let views: Vec<PointView> = answer.points.into_iter().map(PointView::from).collect();
+    output::list(&mut context.io.out, context.format, "points", &views)?;
+    Ok(Exit::Success)
+}
+
+pub(super) async fn get(context: &mut Context<'_>, id: &str) -> Result<PointView, CliError> {
+    let answer = context.client.get_point(control::GetPointRequest { id: id.to_owned() }).await;
+    let answer = answer.map_err(|status| CliError::from_status(&format!("showing restore point {id}"), &status))?;
+    Ok(PointView::from(answer.into_inner().point.unwrap_or_default()))
+}
+
+async fn show(mut context: Context<'_>, id: &str) -> Result<Exit, CliError> {
+    let view = get(&mut context, id).await?;
+    match context.format {
+        Format::Json => output::json(&mut context.io.out, &view)?,
+        Format::Table => {
+            output::record(&mut context.io.out, &view.record())?;
+            writeln!(context.io.out)?;
+            output::table(&mut context.io.out, &view.databases)?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+async fn check(mut context: Context<'_>, id: String, full: bool, start: Start) -> Result<Exit, CliError> {
+    let doing = format!("checking restore point {id}");
+    let request = control::CheckPointRequest { id, full, idempotency_key: start.key() };
+    let answer = context.client.check_point(request).await;
+    let session_id = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner().session_id;
+    follow::started(&mut context, session_id, start.wait).await
+}

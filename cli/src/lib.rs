@@ -1,0 +1,79 @@
+//! `haulier`: what operators ask of the coordinator, as commands.
+//!
+//! What was asked for goes to stdout, everything else (progress, remarks, errors) to stderr. A command is a request, a
+//! rendering of its answer, and an exit code; the codes are in [`exit::Exit`] and in `docs/cli.md`.
+
+mod args;
+mod client;
+mod commands;
+mod exit;
+mod follow;
+mod output;
+mod settings;
+mod view;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::Parser;
+
+pub use exit::{CliError, Exit};
+
+/// Where a command writes to.
+pub struct Io {
+    /// What was asked for.
+    pub out: Box<dyn Write>,
+    /// Everything else.
+    pub err: Box<dyn Write>,
+    /// Whether somebody looks at `out`.
+    pub out_is_terminal: bool,
+    /// Whether somebody looks at `err`.
+    pub err_is_terminal: bool,
+}
+
+impl std::fmt::Debug for Io {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Io")
+            .field("out_is_terminal", &self.out_is_terminal)
+            .field("err_is_terminal", &self.err_is_terminal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs one command line, the program's name first, and returns its exit code.
+pub fn run<I, T>(arguments: I, io: &mut Io) -> u8
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let arguments = match args::Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let stream = if error.use_stderr() { &mut io.err } else { &mut io.out };
+            // Help and usage that nobody can read any more are no reason to fail otherwise.
+            let _ = write!(stream, "{error}");
+            return if error.use_stderr() { Exit::Usage.code() } else { Exit::Success.code() };
+        }
+    };
+    let format = arguments.output;
+    let outcome = start(arguments, io).and_then(|exit| {
+        io.out.flush().map_err(CliError::from)?;
+        Ok(exit)
+    });
+    let exit = match outcome {
+        Ok(exit) => exit,
+        Err(error) => {
+            let _ = error.write(&mut io.err, format);
+            error.exit
+        }
+    };
+    let _ = io.err.flush();
+    exit.code()
+}
+
+fn start(arguments: args::Arguments, io: &mut Io) -> Result<Exit, CliError> {
+    // The provider that is set first wins; a second call says so, and nothing is lost.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(commands::run(arguments, io))
+}

@@ -1,0 +1,121 @@
+//! Restore points.
+
+use haulier_proto::control::v1::{Point, PointDatabase};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{filled, time};
+use crate::output::{Row, bytes, moment};
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct PointView {
+    pub(crate) id: String,
+    pub(crate) repository: String,
+    pub(crate) resource: String,
+    pub(crate) account: String,
+    pub(crate) region: String,
+    pub(crate) engine: String,
+    pub(crate) session_id: String,
+    pub(crate) policy: Option<String>,
+    pub(crate) consistent_at: Option<Timestamp>,
+    pub(crate) published_at: Option<Timestamp>,
+    pub(crate) databases: Vec<PointDatabaseView>,
+    pub(crate) bytes_read: u64,
+    pub(crate) bytes_new: u64,
+    pub(crate) bytes_stored: u64,
+    pub(crate) snapshot_id: Option<String>,
+    pub(crate) remarks: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct PointDatabaseView {
+    pub(crate) name: String,
+    pub(crate) consistent_at: Option<Timestamp>,
+    pub(crate) bytes: u64,
+    pub(crate) tables: u64,
+}
+
+impl From<Point> for PointView {
+    fn from(point: Point) -> Self {
+        Self {
+            consistent_at: time(point.consistent_at.as_ref()),
+            published_at: time(point.published_at.as_ref()),
+            id: point.id,
+            repository: point.repository,
+            resource: point.resource,
+            account: point.account,
+            region: point.region,
+            engine: point.engine,
+            session_id: point.session_id,
+            policy: filled(point.policy),
+            databases: point.databases.into_iter().map(PointDatabaseView::from).collect(),
+            bytes_read: point.bytes_read,
+            bytes_new: point.bytes_new,
+            bytes_stored: point.bytes_stored,
+            snapshot_id: filled(point.snapshot_id),
+            remarks: point.remarks,
+        }
+    }
+}
+
+impl From<PointDatabase> for PointDatabaseView {
+    fn from(database: PointDatabase) -> Self {
+        Self {
+            consistent_at: time(database.consistent_at.as_ref()),
+            name: database.name,
+            bytes: database.bytes,
+            tables: database.tables,
+        }
+    }
+}
+
+impl PointView {
+    /// The point as names and values, without its databases.
+    pub(crate) fn record(&self) -> Vec<(&'static str, String)> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let mut fields = vec![
+            ("point", self.id.clone()),
+            ("repository", self.repository.clone()),
+            ("resource", self.resource.clone()),
+            ("account", self.account.clone()),
+            ("region", self.region.clone()),
+            ("engine", self.engine.clone()),
+            ("session", self.session_id.clone()),
+            ("policy", text(&self.policy)),
+            ("consistent", moment(self.consistent_at)),
+            ("published", moment(self.published_at)),
+            ("read", bytes(self.bytes_read)),
+            ("new", bytes(self.bytes_new)),
+            ("stored", bytes(self.bytes_stored)),
+            ("snapshot", text(&self.snapshot_id)),
+        ];
+        fields.extend(self.remarks.iter().map(|remark| ("remark", remark.clone())));
+        fields
+    }
+}
+
+impl Row for PointView {
+    const HEAD: &'static [&'static str] =
+        &["ID", "RESOURCE", "REPOSITORY", "CONSISTENT AT", ">DATABASES", ">READ", ">NEW", ">STORED"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.resource.clone(),
+            self.repository.clone(),
+            moment(self.consistent_at),
+            self.databases.len().to_string(),
+            bytes(self.bytes_read),
+            bytes(self.bytes_new),
+            bytes(self.bytes_stored),
+        ]
+    }
+}
+
+impl Row for PointDatabaseView {
+    const HEAD: &'static [&'static str] = &["DATABASE", "CONSISTENT AT", ">TABLES", ">BYTES"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.clone(), moment(self.consistent_at), self.tables.to_string(), bytes(self.bytes)]
+    }
+}

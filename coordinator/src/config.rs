@@ -1,0 +1,136 @@
+//! The coordinator's settings: defaults, then the file, then the environment, then flags; what comes later wins.
+//!
+//! Every setting is one row of [`settings::SETTINGS`]: its key in the file, its variable, its flag and its default come
+//! from there, so that none of the four can be forgotten. Values stay text until all layers are laid over each other,
+//! and a value that does not parse is told with the layer it came from. All faults are told at once.
+
+mod file;
+mod layers;
+mod settings;
+mod values;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::yaml::DocumentFault;
+
+pub use settings::{SETTINGS, Setting};
+
+/// The coordinator's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Directory of the state database, the certificate authority and the operators' token.
+    pub state_dir: PathBuf,
+    /// Region of the coordinator's own calls: STS, and secrets that name no Region.
+    pub region: String,
+    /// Where the worker service listens.
+    pub worker_listen: SocketAddr,
+    /// URL that workers dial: `https://host:port`.
+    pub worker_advertise: String,
+    /// Where the control service listens.
+    pub control_listen: SocketAddr,
+    /// Log lines.
+    pub log: Log,
+    /// Workers, where the policy says nothing else.
+    pub worker: WorkerSettings,
+    /// How often the reaper looks for cloud resources that no live session owns.
+    pub reaper_interval: Duration,
+    /// Sessions that run at once in the whole installation; the others wait in order.
+    pub max_sessions: u32,
+}
+
+/// Log lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// What is logged, in the syntax of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Workers, where the policy says nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// Role whose session-scoped credentials a worker gets.
+    pub role_arn: Option<String>,
+    /// Instance profile by name; it needs no permissions.
+    pub instance_profile: Option<String>,
+    /// EC2 instance type.
+    pub instance_type: String,
+    /// Tag that the worker's image carries; the newest image with it is taken.
+    pub image_tag: (String, String),
+    /// How long a worker goes on without its coordinator before it powers off.
+    pub patience: Duration,
+    /// How long a worker lives at most, whatever happens.
+    pub deadline: Duration,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The command line does not parse, or asked for help or version.
+    #[error("{0}")]
+    Arguments(#[source] clap::Error),
+    /// The file could not be read.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Some settings are wrong.
+    #[error("{0}")]
+    Faulty(Faulty),
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug)]
+pub struct Faulty {
+    /// The file, where one was read.
+    pub file: Option<PathBuf>,
+    /// Every fault.
+    pub faults: Vec<DocumentFault>,
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings have faults:")?;
+        for fault in &self.faults {
+            f.write_str("\n  ")?;
+            match &self.file {
+                Some(file) if fault.place.line > 0 => write!(f, "{}: {fault}", file.display())?,
+                _ => write!(f, "{}", fault.fault)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the settings from the arguments (the program's name first), the environment and the file they name.
+///
+/// # Errors
+/// Where the arguments do not parse, the file cannot be read, or any setting is wrong.
+pub fn load<I, T>(arguments: I, environment: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    layers::load(arguments, environment)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The nested parts of a policy: which resources, and which workers.
+
+use haulier_domain::policy::{Selection, Selector, WorkerConfiguration, WorkerDefaults};
+
+use crate::yaml::{Fields, Reader};
+
+/// Reads `resources`.
+pub(super) fn selection(value: Reader<'_>) -> Selection {
+    let Some(fields) = value.fields(&["include", "exclude"]) else { return Selection::default() };
+    Selection {
+        include: fields.required("include").map_or(Vec::new(), include),
+        exclude: fields.optional("exclude").map_or(Vec::new(), |value| selectors(&value)),
+    }
+}
+
+fn include(value: Reader<'_>) -> Vec<Selector> {
+    if value.is_text() {
+        return value.word(&["all"]).map(|_| Selector::All).into_iter().collect();
+    }
+    selectors(&value)
+}
+
+fn selectors(value: &Reader<'_>) -> Vec<Selector> {
+    // What cannot be read leaves a stand-in, so that the places of the others stay theirs.
+    let items = value.list().unwrap_or_default();
+    items.into_iter().map(|item| selector(item).unwrap_or(Selector::All)).collect()
+}
+
+fn selector(value: Reader<'_>) -> Option<Selector> {
+    let fields = value.fields(&["ids", "tags"])?;
+    match (fields.has("ids"), fields.has("tags")) {
+        (true, false) => Some(Selector::Ids(fields.required("ids")?.texts()?)),
+        (false, true) => Some(Selector::Tags(fields.required("tags")?.map_of(Reader::text_or_texts)?)),
+        _ => {
+            fields.fault("must say ids or tags", "give each of them a list item of its own");
+            None
+        }
+    }
+}
+
+/// Reads `worker`.
+pub(super) fn worker(value: Reader<'_>) -> (WorkerDefaults, Vec<WorkerConfiguration>) {
+    const KEYS: &[&str] = &["role_arn", "instance_profile", "instance_type", "tags", "configurations"];
+    let Some(fields) = value.fields(KEYS) else { return Default::default() };
+    let items = fields.optional("configurations").and_then(|value| value.list()).unwrap_or_default();
+    (shape(&fields), items.into_iter().map(configuration).collect())
+}
+
+const CONFIGURATION: &[&str] = &[
+    "account",
+    "region",
+    "availability_zone",
+    "subnet",
+    "security_groups",
+    "permanent_pair",
+    "role_arn",
+    "instance_profile",
+    "instance_type",
+    "tags",
+];
+
+fn configuration(value: Reader<'_>) -> WorkerConfiguration {
+    let Some(fields) = value.fields(CONFIGURATION) else { return WorkerConfiguration::default() };
+    let text = |key| fields.optional(key).and_then(|value: Reader<'_>| value.text());
+    WorkerConfiguration {
+        account: text("account"),
+        region: fields.required("region").and_then(|value| value.text()).unwrap_or_default(),
+        availability_zone: text("availability_zone"),
+        subnet_id: text("subnet"),
+        security_groups: fields.optional("security_groups").and_then(|value| value.texts()).unwrap_or_default(),
+        permanent_pair: fields.optional("permanent_pair").and_then(|value| value.boolean()).unwrap_or_default(),
+        worker: shape(&fields),
+    }
+}
+
+fn shape(fields: &Fields<'_>) -> WorkerDefaults {
+    let text = |key| fields.optional(key).and_then(|value: Reader<'_>| value.text());
+    WorkerDefaults {
+        role_arn: text("role_arn"),
+        instance_profile: text("instance_profile"),
+        instance_type: text("instance_type"),
+        tags: fields.optional("tags").and_then(|value| value.map_of(Reader::text)).unwrap_or_default(),
+    }
+}

@@ -17,6 +17,7 @@ mod domain;
 mod error;
 mod ids;
 mod index;
+mod json;
 mod keys;
 mod layout;
 mod list;

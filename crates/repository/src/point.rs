@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::seal::{SealedKind, open_object, seal_object};
 use crate::domain::Domain;
 use crate::error::{Error, ObjectKind, Result};
+use crate::json;
 use crate::stream::StreamRoot;
 use crate::writer::WriteStats;
 
@@ -35,6 +36,9 @@ pub struct PointRoot {
     pub manifest: StreamRoot,
     /// The list of all its streams: see [`crate::WriteSummary::catalogue`].
     pub catalogue: StreamRoot,
+    /// What a reader must know to read the point, beyond this version of the format. None so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required_features: Vec<String>,
     /// What was read and stored.
     pub totals: WriteStats,
     /// The point at a glance, for whoever lists points.
@@ -78,17 +82,15 @@ impl Domain {
         let object = self.core.layout.point(id);
         let body = self.core.store.get(ObjectKind::Point, &object).await?;
         let plain = open_object(&self.core.keys, SealedKind::Point, &object, &body, id.as_str())?;
-        let version = serde_json::from_slice::<Version>(&plain).map(|version| version.version);
-        match version {
-            Ok(VERSION) => {}
-            Ok(other) => {
-                let needs = format!("version {other} of restore points");
-                return Err(Error::Unsupported { kind: ObjectKind::Point, object, needs });
-            }
-            Err(error) => return Err(Error::damaged(ObjectKind::Point, &object, error.to_string())),
+        let needs: Needs = json::parse(ObjectKind::Point, &object, &plain)?;
+        let needs = match needs {
+            Needs { version, .. } if version != VERSION => format!("version {version} of restore points"),
+            Needs { required_features, .. } => required_features.join(", "),
+        };
+        if !needs.is_empty() {
+            return Err(Error::Unsupported { kind: ObjectKind::Point, object, needs });
         }
-        let root: PointRoot = serde_json::from_slice(&plain)
-            .map_err(|error| Error::damaged(ObjectKind::Point, &object, error.to_string()))?;
+        let root: PointRoot = json::parse(ObjectKind::Point, &object, &plain)?;
         if root.point == *id {
             Ok(root)
         } else {
@@ -121,6 +123,8 @@ impl Domain {
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct Needs {
     version: u32,
+    #[serde(default)]
+    required_features: Vec<String>,
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::id::{DomainId, RepositoryId};
 use haulier_domain::secret::SecretBytes;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::{DomainKey, KEY_LENGTH, random};
 use crate::domain::{Domain, DomainConfig};
 use crate::error::{Error, ObjectKind, Result};
+use crate::json;
 use crate::keys::object::{DomainKeyObject, KeyObject};
 use crate::keys::{NewKey, Unlock};
 use crate::layout::Layout;
@@ -74,7 +74,7 @@ impl Repository {
         let repository = Self { raw: store, store: handle.clone(), layout: layout.clone(), format: format.clone() };
         let unlocked = UnlockedRepository { repository, master };
         let key = unlocked.put_key(key).await?;
-        let body = to_json(&format)?;
+        let body = json::write(&format)?;
         if handle.put_new(&layout.format(), body.clone()).await? {
             return Ok(unlocked);
         }
@@ -154,10 +154,10 @@ pub(crate) fn read_format(object: &str, body: &[u8]) -> Result<Format> {
         #[serde(default)]
         required_features: Vec<String>,
     }
-    let damaged = |error: serde_json::Error| Error::damaged(ObjectKind::Format, object, error.to_string());
+    let line = json::verified(ObjectKind::Format, object, body)?;
     let unsupported =
         |needs: String| Err(Error::Unsupported { kind: ObjectKind::Format, object: object.to_owned(), needs });
-    let needs: Needs = serde_json::from_slice(body).map_err(damaged)?;
+    let needs: Needs = json::parse(ObjectKind::Format, object, line)?;
     if needs.version != FORMAT_VERSION {
         return unsupported(format!("format version {}", needs.version));
     }
@@ -166,13 +166,7 @@ pub(crate) fn read_format(object: &str, body: &[u8]) -> Result<Format> {
     if !unknown.is_empty() {
         return unsupported(unknown.join(", "));
     }
-    serde_json::from_slice(body).map_err(damaged)
-}
-
-fn to_json<T: Serialize>(value: &T) -> Result<Bytes> {
-    let mut body = serde_json::to_vec_pretty(value).map_err(|error| Error::Invalid(error.to_string()))?;
-    body.push(b'\n');
-    Ok(Bytes::from(body))
+    json::parse(ObjectKind::Format, object, line)
 }
 
 /// A repository with its master key: the coordinator's, never a worker's.
@@ -199,7 +193,7 @@ impl UnlockedRepository {
     async fn put_key(&self, key: &NewKey) -> Result<String> {
         let wrapped = KeyObject::wrap(self.repository.id(), &self.master, key).await?;
         let object = format!("{}{}", self.repository.layout.keys(), hex::encode(random::<16>()?));
-        self.repository.store.put_new(&object, to_json(&wrapped)?).await?;
+        self.repository.store.put_new(&object, json::write(&wrapped)?).await?;
         Ok(object)
     }
 
@@ -246,7 +240,7 @@ impl UnlockedRepository {
         }
         let key = DomainKey::generate()?;
         let object = self.repository.layout.domain(domain).key();
-        let body = to_json(&DomainKeyObject::wrap(self.repository.id(), domain, &self.master, &key)?)?;
+        let body = json::write(&DomainKeyObject::wrap(self.repository.id(), domain, &self.master, &key)?)?;
         if self.repository.store.put_new(&object, body).await? {
             return Ok(key);
         }

@@ -260,3 +260,103 @@ impl Files {
         Ok(rows)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Codec;
+    use crate::ids::PackId;
+
+    fn id(number: u64) -> ChunkId {
+        ChunkId(*blake3::hash(&number.to_le_bytes()).as_bytes())
+    }
+
+    fn table(numbers: std::ops::Range<u64>) -> IndexTable {
+        let mut table = IndexTable::default();
+        let records = numbers
+            .clone()
+            .map(|number| ChunkRecord {
+                id: id(number),
+                kind: ChunkKind::Whole,
+                codec: Codec::Zstd,
+                position: number as u32,
+                offset: 48,
+                stored: 100,
+                plain: 200,
+                base: None,
+                sketch: None,
+            })
+            .collect();
+        table.add_pack(PackEntry { id: PackId(id(numbers.start).0), salt: [1; 32], size: numbers.start }, records);
+        table
+    }
+
+    /// Peak resident memory of this process so far, in bytes.
+    fn peak() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    #[test]
+    fn millions_of_chunks_are_found_in_bounded_memory() {
+        const BATCH: u64 = 1 << 15;
+        const CHUNKS: u64 = 96 * BATCH;
+        let folder = tempfile::tempdir().unwrap();
+        let before = peak();
+        let index = LocalIndex::new(folder.path(), CHUNKS, 1 << 15, 4 << 20).unwrap();
+        for batch in 0..96 {
+            assert_eq!(index.add(&table(batch * BATCH..(batch + 1) * BATCH)).unwrap(), batch as u32);
+        }
+        index.compact().unwrap();
+        assert_eq!(index.rows(), CHUNKS);
+        for number in (0..CHUNKS).step_by(997) {
+            let located = index.find(&id(number)).unwrap().unwrap();
+            assert_eq!((u64::from(located.record.position), u64::from(located.pack)), (number, number / BATCH));
+            assert_eq!(index.pack(located.pack).unwrap().size, number / BATCH * BATCH);
+        }
+        assert!((CHUNKS..CHUNKS + 1_000).all(|number| !index.contains(&id(number)).unwrap()));
+        // Three million rows are 200 MB on disk.
+        let grown = peak() - before;
+        assert!(grown < 48 << 20, "grew by {} MiB", grown >> 20);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the files have no names");
+    }
+
+    #[test]
+    fn a_chunk_known_twice_keeps_its_first_place_and_a_delta_its_base() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = LocalIndex::new(folder.path(), 1_000, 4, 1 << 20).unwrap();
+        let mut first = table(0..3);
+        first.rows[1].1.kind = ChunkKind::Delta;
+        first.rows[1].1.base = Some(id(0));
+        first.rows[1].1.sketch = Some(vec![7, 8].into());
+        let expected = first.rows[1].1.clone();
+        index.add(&first).unwrap();
+        index.add(&table(0..40)).unwrap();
+        index.compact().unwrap();
+        assert_eq!(index.find(&id(1)).unwrap(), Some(Located { pack: 0, record: expected }));
+        assert_eq!(index.find(&id(3)).unwrap().unwrap().pack, 1);
+    }
+
+    #[test]
+    fn lookups_see_every_settled_row_while_others_are_added() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = LocalIndex::new(folder.path(), 100_000, 1_000, 1 << 20).unwrap();
+        let settled = std::sync::atomic::AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for batch in 0..200 {
+                    index.add(&table(batch * 300..(batch + 1) * 300)).unwrap();
+                    settled.store((batch + 1) * 300, std::sync::atomic::Ordering::Release);
+                }
+            });
+            let mut seen = 0;
+            while seen < 60_000 {
+                seen = settled.load(std::sync::atomic::Ordering::Acquire);
+                for number in (0..seen).rev().step_by(101) {
+                    assert!(index.contains(&id(number)).unwrap(), "{number} of {seen}");
+                }
+            }
+        });
+    }
+}

@@ -42,6 +42,7 @@ impl Segment {
         Ok(Self { file, rows: count, fences })
     }
 
+    #[cfg(test)]
     pub(crate) fn rows(&self) -> u64 {
         self.rows
     }
@@ -159,5 +160,49 @@ impl Iterator for Merge {
                 return row.map(Ok);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(high: u64, low: u8, pack: u32) -> Row {
+        let mut id = [low; 32];
+        id[..8].copy_from_slice(&high.to_be_bytes());
+        Row { id: ChunkId(id), kind: 0, codec: 1, pack, position: 1, offset: 2, stored: 3, plain: 4, extra: 0 }
+    }
+
+    fn segment(rows: &[Row]) -> Arc<Segment> {
+        let mut rows = rows.to_vec();
+        rows.sort_by_key(|row| row.id);
+        Arc::new(Segment::write(&std::env::temp_dir(), rows.into_iter().map(Ok)).unwrap())
+    }
+
+    #[test]
+    fn every_row_is_found_even_where_keys_collide_across_blocks() {
+        let rows: Vec<Row> =
+            (0..200).map(|low| row(7, low, u32::from(low))).chain([row(6, 0, 1), row(8, 0, 2)]).collect();
+        let segment = segment(&rows);
+        for wanted in &rows {
+            assert_eq!(segment.find(&wanted.id).unwrap(), Some(*wanted));
+        }
+        for absent in [row(0, 0, 0), row(7, 250, 0), row(9, 9, 0)] {
+            assert_eq!(segment.find(&absent.id).unwrap(), None);
+        }
+        assert_eq!(
+            super::Segment::write(&std::env::temp_dir(), std::iter::empty()).unwrap().find(&rows[0].id).unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_merge_is_sorted_and_the_earliest_row_of_an_id_stays() {
+        let first = segment(&(0..3_000).step_by(2).map(|high| row(high, 0, 1)).collect::<Vec<_>>());
+        let second = segment(&(0..3_000).step_by(3).map(|high| row(high, 0, 2)).collect::<Vec<_>>());
+        let merged: Vec<Row> = Merge::new(&[first, second]).unwrap().collect::<io::Result<_>>().unwrap();
+        assert!(merged.is_sorted_by(|a, b| a.id < b.id));
+        assert_eq!(merged.len(), 2_000);
+        assert!(merged.iter().all(|row| row.pack == if row.key() % 2 == 0 { 1 } else { 2 }));
     }
 }

@@ -9,6 +9,7 @@ use super::passphrase::{self, PassphraseCost};
 use super::{NewKey, Unlock};
 use crate::crypto::{DomainKey, KEY_LENGTH, random};
 use crate::error::{Error, ObjectKind, Result};
+use crate::json;
 
 const VERSION: u32 = 1;
 const DOMAIN_WRAPPING: &str = "haulier repository v1: domain key wrapping";
@@ -99,13 +100,13 @@ fn parse<T: serde::de::DeserializeOwned>(kind: ObjectKind, object: &str, body: &
     struct Version {
         version: u32,
     }
-    let damaged = |error: serde_json::Error| Error::damaged(kind, object, error.to_string());
-    let found: Version = serde_json::from_slice(body).map_err(damaged)?;
+    let line = json::verified(kind, object, body)?;
+    let found: Version = json::parse(kind, object, line)?;
     if found.version != VERSION {
         let needs = format!("version {} of key objects", found.version);
         return Err(Error::Unsupported { kind, object: object.to_owned(), needs });
     }
-    serde_json::from_slice(body).map_err(damaged)
+    json::parse(kind, object, line)
 }
 
 impl KeyObject {

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 /// What a writer has read and stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WriteStats {
-    /// Plain bytes taken from all streams.
+    /// Plain bytes taken from all streams, the catalogue not counted.
     pub bytes_read: u64,
-    /// Plain bytes of chunks that were not stored before.
+    /// Plain bytes of chunks that were not stored before, those of the catalogue included.
     pub bytes_new: u64,
     /// Bytes uploaded: packs, index objects and list pages, seals included.
     pub bytes_stored: u64,
-    /// Chunks of all streams.
+    /// Chunks of all streams, the catalogue included.
     pub chunks: u64,
     /// Chunks that were not stored before.
     pub chunks_new: u64,

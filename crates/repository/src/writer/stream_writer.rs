@@ -81,7 +81,9 @@ impl StreamWriter {
         for slice in bytes.chunks(SLICE) {
             self.chunker.push(slice, &mut cut);
             self.bytes += slice.len() as u64;
-            self.shared.stats.bytes_read.fetch_add(slice.len() as u64, Ordering::Relaxed);
+            if self.catalogue.is_some() {
+                self.shared.stats.bytes_read.fetch_add(slice.len() as u64, Ordering::Relaxed);
+            }
             self.take(&mut cut).await?;
         }
         Ok(())

@@ -22,49 +22,49 @@ use haulier_repository::{
 
 /// A bucket in memory whose objects tests may spoil.
 #[derive(Debug, Default)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     objects: Mutex<BTreeMap<String, Bytes>>,
     /// Writes of keys with this in them fail from now on.
-    pub refuse: Mutex<Option<String>>,
-    pub gets: AtomicU64,
-    pub puts: AtomicU64,
+    pub(crate) refuse: Mutex<Option<String>>,
+    pub(crate) gets: AtomicU64,
+    pub(crate) puts: AtomicU64,
     /// Writes wait while this is set.
-    pub stalled: AtomicBool,
-    pub resume: tokio::sync::Notify,
+    pub(crate) stalled: AtomicBool,
+    pub(crate) resume: tokio::sync::Notify,
 }
 
 impl Bucket {
-    pub fn keys(&self, with: &str) -> Vec<String> {
+    pub(crate) fn keys(&self, with: &str) -> Vec<String> {
         self.objects.lock().unwrap().keys().filter(|key| key.contains(with)).cloned().collect()
     }
 
-    pub fn object(&self, key: &str) -> Bytes {
+    pub(crate) fn object(&self, key: &str) -> Bytes {
         self.objects.lock().unwrap()[key].clone()
     }
 
-    pub fn replace(&self, key: &str, body: impl Into<Bytes>) {
+    pub(crate) fn replace(&self, key: &str, body: impl Into<Bytes>) {
         self.objects.lock().unwrap().insert(key.to_owned(), body.into());
     }
 
-    pub fn remove(&self, key: &str) {
+    pub(crate) fn remove(&self, key: &str) {
         assert!(self.objects.lock().unwrap().remove(key).is_some(), "{key}");
     }
 
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.objects.lock().unwrap().values().map(|body| body.len() as u64).sum()
     }
 
-    pub fn flip(&self, key: &str, at: usize) {
+    pub(crate) fn flip(&self, key: &str, at: usize) {
         let mut body = self.object(key).to_vec();
         body[at] ^= 0x10;
         self.replace(key, body);
     }
 
-    pub fn truncate(&self, key: &str, length: usize) {
+    pub(crate) fn truncate(&self, key: &str, length: usize) {
         self.replace(key, self.object(key).slice(..length));
     }
 
-    pub fn resume(&self) {
+    pub(crate) fn resume(&self) {
         self.stalled.store(false, Ordering::SeqCst);
         self.resume.notify_waiters();
     }
@@ -153,25 +153,25 @@ fn meta(key: &str, body: &Bytes) -> ObjectMeta {
 }
 
 /// A repository with one domain in a bucket in memory.
-pub struct Fixture {
-    pub bucket: Arc<Bucket>,
-    pub repository: UnlockedRepository,
-    pub id: DomainId,
+pub(crate) struct Fixture {
+    pub(crate) bucket: Arc<Bucket>,
+    pub(crate) repository: UnlockedRepository,
+    pub(crate) id: DomainId,
     folder: tempfile::TempDir,
 }
 
-pub const PREFIX: &str = "haulier/test";
+pub(crate) const PREFIX: &str = "haulier/test";
 
-pub fn passphrase() -> SecretString {
+pub(crate) fn passphrase() -> SecretString {
     SecretString::new("correct horse battery staple")
 }
 
-pub fn cheap() -> PassphraseCost {
+pub(crate) fn cheap() -> PassphraseCost {
     PassphraseCost { memory_kib: 64, iterations: 1, lanes: 1 }
 }
 
 impl Fixture {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let bucket = Arc::new(Bucket::default());
         let key = NewKey::Passphrase(passphrase(), cheap());
         let now = jiff::Timestamp::UNIX_EPOCH;
@@ -181,27 +181,27 @@ impl Fixture {
         Self { bucket, repository, id, folder: tempfile::tempdir().unwrap() }
     }
 
-    pub fn cache(&self) -> PathBuf {
+    pub(crate) fn cache(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
 
     /// Little memory, so that packs are small and there are several.
-    pub fn config(&self) -> DomainConfig {
+    pub(crate) fn config(&self) -> DomainConfig {
         DomainConfig { threads: 2, memory: 16 << 20, ..DomainConfig::new(self.cache()) }
     }
 
     /// A handle as another process would have it.
-    pub async fn domain(&self) -> Domain {
+    pub(crate) async fn domain(&self) -> Domain {
         self.repository.domain(&self.id, self.config()).await.unwrap()
     }
 
-    pub async fn reopen(&self) -> UnlockedRepository {
+    pub(crate) async fn reopen(&self) -> UnlockedRepository {
         let repository = Repository::open(self.bucket.clone(), PREFIX).await.unwrap();
         repository.unlock(&Unlock::Passphrase(passphrase())).await.unwrap()
     }
 
     /// A published point with one stream of that content.
-    pub async fn publish(&self, domain: &Domain, name: &str, data: &[u8]) -> (PointRoot, StreamRoot) {
+    pub(crate) async fn publish(&self, domain: &Domain, name: &str, data: &[u8]) -> (PointRoot, StreamRoot) {
         let writer = domain.writer().await.unwrap();
         let stream = write(&writer, "data", StreamKind::TableRows, data).await.unwrap();
         let manifest = write(&writer, "manifest", StreamKind::Document, b"{}").await.unwrap();
@@ -212,7 +212,7 @@ impl Fixture {
     }
 }
 
-pub fn point(name: &str, manifest: StreamRoot, summary: WriteSummary) -> PointRoot {
+pub(crate) fn point(name: &str, manifest: StreamRoot, summary: WriteSummary) -> PointRoot {
     PointRoot {
         version: PointRoot::VERSION,
         point: format!("pnt-{name}").parse().unwrap(),
@@ -222,13 +222,14 @@ pub fn point(name: &str, manifest: StreamRoot, summary: WriteSummary) -> PointRo
         engine: "postgres".to_owned(),
         manifest,
         catalogue: summary.catalogue,
+        required_features: Vec::new(),
         totals: summary.totals,
         summary: PointSummary::default(),
         labels: BTreeMap::new(),
     }
 }
 
-pub async fn write(writer: &Writer, name: &str, kind: StreamKind, data: &[u8]) -> Result<StreamRoot> {
+pub(crate) async fn write(writer: &Writer, name: &str, kind: StreamKind, data: &[u8]) -> Result<StreamRoot> {
     let mut stream = writer.stream(name, kind)?;
     for part in data.chunks(100_000) {
         stream.write(Bytes::copy_from_slice(part)).await?;
@@ -236,7 +237,7 @@ pub async fn write(writer: &Writer, name: &str, kind: StreamKind, data: &[u8]) -
     stream.finish().await
 }
 
-pub async fn read(domain: &Domain, root: &StreamRoot) -> Result<Vec<u8>> {
+pub(crate) async fn read(domain: &Domain, root: &StreamRoot) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     let mut parts = std::pin::pin!(domain.read(root));
     while let Some(part) = parts.try_next().await? {
@@ -246,14 +247,14 @@ pub async fn read(domain: &Domain, root: &StreamRoot) -> Result<Vec<u8>> {
 }
 
 /// Bytes that do not compress and do not repeat.
-pub fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut out = vec![0; length];
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
     out
 }
 
 /// Bytes that look a little like table rows.
-pub fn rows(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn rows(length: usize, seed: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(length + 100);
     let mut number = seed;
     while out.len() < length {

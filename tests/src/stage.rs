@@ -50,7 +50,10 @@ impl Stage {
     /// # Errors
     /// Where a part does not start.
     pub fn set() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("haulier-stage-").tempdir_in("/var/tmp").context("a folder for the stage")?;
+        let folder = tempfile::Builder::new()
+            .prefix("haulier-stage-")
+            .tempdir_in("/var/tmp")
+            .context("a folder for the stage")?;
         let cloud = Cloud::start(&folder.path().join("cloud"))?;
         let source = cloud.create_instance(SOURCE, MASTER_PASSWORD)?.authored_by("master");
         let target = cloud.create_instance(TARGET, MASTER_PASSWORD)?.authored_by("master");
@@ -61,8 +64,17 @@ impl Stage {
         let coordinator = Coordinator::start(&cloud, &folder.path().join("coordinator"))?;
         let region = cloud.facts().region.clone();
         coordinator.haulier().json(&[
-            "repository", "create", "main", "--bucket", "backups", "--region", &region, "--prefix", "rds",
-            "--passphrase-secret-arn", &passphrase,
+            "repository",
+            "create",
+            "main",
+            "--bucket",
+            "backups",
+            "--region",
+            &region,
+            "--prefix",
+            "rds",
+            "--passphrase-secret-arn",
+            &passphrase,
         ])?;
         let before = cloud.listing()?;
         let stage = Self { coordinator, cloud, source, target, secret, before, folder };
@@ -140,7 +152,11 @@ impl Stage {
     pub fn succeeded(&self, id: &str) -> Result<Value> {
         let session = self.ended(id)?;
         let state = session["state"].as_str().unwrap_or_default();
-        ensure!(matches!(state, "succeeded" | "warning"), "session {id} ended as {state}: {session:#}\n{}", self.story(id));
+        ensure!(
+            matches!(state, "succeeded" | "warning"),
+            "session {id} ended as {state}: {session:#}\n{}",
+            self.story(id)
+        );
         Ok(session)
     }
 
@@ -148,7 +164,7 @@ impl Stage {
     ///
     /// # Errors
     /// Where it ends first, or does not get there in time.
-    pub fn reached(&self, id: &str, what: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub fn reached(&self, id: &str, what: &str, mut condition: impl FnMut(&Value) -> bool) -> Result<Value> {
         wait::until_some(LIMIT, &format!("session {id} to reach {what}"), || {
             let session = self.session(id)?;
             if condition(&session) {
@@ -174,7 +190,18 @@ impl Stage {
     /// Where the coordinator refuses it.
     pub fn start_restore(&self, point: &str, database: &str, target_name: &str, more: &[&str]) -> Result<String> {
         let database = format!("{}={}", escaped(database), escaped(target_name));
-        let arguments = ["restore", "database", "--point", point, "--database", &database, "--target-instance", TARGET, "--secret-arn", &self.secret];
+        let arguments = [
+            "restore",
+            "database",
+            "--point",
+            point,
+            "--database",
+            &database,
+            "--target-instance",
+            TARGET,
+            "--secret-arn",
+            &self.secret,
+        ];
         let answer = self.haulier().json(&[&arguments, more].concat())?;
         answer["session_id"].as_str().map(str::to_owned).context("the restore has no session")
     }

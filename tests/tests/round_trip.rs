@@ -18,7 +18,11 @@ fn real_databases_come_back_equal() -> Result<()> {
     let names = ["pagila_neon", "chinook_serial", "northwind", "sakila"];
     for name in names {
         stage.source.execute(&format!("CREATE DATABASE {}", quote(name)))?;
-        stage.source.sibling(name).load(&folder.join(format!("{name}.dump"))).with_context(|| format!("loading {name}"))?;
+        stage
+            .source
+            .sibling(name)
+            .load(&folder.join(format!("{name}.dump")))
+            .with_context(|| format!("loading {name}"))?;
     }
     let point = stage.back_up()?;
     for name in names {
@@ -46,7 +50,9 @@ fn odd_databases_come_back_equal_and_a_table_comes_back_alone() -> Result<()> {
          IF n % 100 = 0 THEN COMMIT; END IF; END LOOP; END $$",
     )?;
     let point = stage.back_up()?;
-    for (name, copy) in [(HOSTILE_DATABASE, "copy 'of' \"odd\" = db"), ("empty", "empty too"), ("many tables", "many more")] {
+    for (name, copy) in
+        [(HOSTILE_DATABASE, "copy 'of' \"odd\" = db"), ("empty", "empty too"), ("many tables", "many more")]
+    {
         stage.restore(&point, name, copy)?;
         stage.assert_equal(name, copy)?;
     }
@@ -58,7 +64,10 @@ fn odd_databases_come_back_equal_and_a_table_comes_back_alone() -> Result<()> {
     let alone = stage.start_restore(&point, HOSTILE_DATABASE, "one table", &["--table", table])?;
     stage.succeeded(&alone)?;
     let copy = stage.target.sibling("one table");
-    assert_eq!(copy.value("SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")?, "1");
+    assert_eq!(
+        copy.value("SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")?,
+        "1"
+    );
     let rows = format!("SELECT string_agg(t::text, '|' ORDER BY t::text) FROM {table} AS t");
     assert_eq!(copy.value(&rows)?, hostile.value(&rows)?);
 
@@ -67,7 +76,8 @@ fn odd_databases_come_back_equal_and_a_table_comes_back_alone() -> Result<()> {
     assert_eq!(clash["state"], "failed", "{clash:#}");
     assert_eq!(copy.value(&rows)?, hostile.value(&rows)?, "the clash left the database alone");
     let beside = stage.succeeded(&stage.start_restore(&point, "empty", "one table", &["--on-clash", "suffix"])?)?;
-    let names = stage.target.rows("SELECT datname FROM pg_database WHERE datname LIKE 'one table%' ORDER BY 1")?.concat();
+    let names =
+        stage.target.rows("SELECT datname FROM pg_database WHERE datname LIKE 'one table%' ORDER BY 1")?.concat();
     assert_eq!(names, ["one table", "one table_restored_1"], "{beside:#}");
     stage.assert_nothing_left()
 }
@@ -115,7 +125,11 @@ fn a_table_that_is_written_to_comes_back_as_of_the_exported_snapshot() -> Result
     let calm = stage.target.sibling("calm");
     assert_eq!(calm.value("SELECT sum(amount) FROM ledger")?, (100 * 2_900_000_u64).to_string());
     assert!(calm.value("SELECT count(*) FROM ledger")? >= 2_900_000.to_string());
-    assert_ne!(busy.value("SELECT count(*) FROM ledger")?, calm.value("SELECT count(*) FROM ledger")?, "nothing was written after the snapshot");
+    assert_ne!(
+        busy.value("SELECT count(*) FROM ledger")?,
+        calm.value("SELECT count(*) FROM ledger")?,
+        "nothing was written after the snapshot"
+    );
     stage.assert_nothing_left()
 }
 
@@ -134,7 +148,8 @@ fn the_second_backup_of_unchanged_data_stores_next_to_nothing() -> Result<()> {
     assert_eq!(points.as_array().map(Vec::len), Some(2), "{points:#}");
     assert_eq!(points[0]["resource"], SOURCE);
 
-    let check = stage.haulier().json(&["point", "check", points[0]["id"].as_str().context("no id")?, "--full", "--wait"])?;
+    let check =
+        stage.haulier().json(&["point", "check", points[0]["id"].as_str().context("no id")?, "--full", "--wait"])?;
     assert!(!check.is_null());
     let oracle_sees = oracle::picture(&stage.source.sibling("shop"))?.len();
     assert!(oracle_sees > 50, "{oracle_sees}");

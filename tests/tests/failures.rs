@@ -1,0 +1,195 @@
+//! Bad input and broken things: a clear error with cause and remedy, no restore point, nothing half done, nothing left.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use e2e::stage::{SOURCE, Stage};
+use e2e::{dataset, process};
+use serde_json::{Value, json};
+
+/// Runs the policy, wants it to fail, and wants the failure to say all it should.
+fn fails(stage: &Stage, code: &str) -> Result<Value> {
+    let session = stage.run_policy()?;
+    let ended = stage.ended(&session)?;
+    explained(stage, &ended, code)?;
+    ensure!(ended["point_id"].is_null() || points(stage)? == 0, "a failed session made a point: {ended:#}");
+    stage.assert_nothing_left()?;
+    Ok(ended)
+}
+
+fn explained(stage: &Stage, ended: &Value, code: &str) -> Result<()> {
+    let story = || format!("{ended:#}\n{}", stage.story(ended["id"].as_str().unwrap_or_default()));
+    ensure!(ended["state"] == "failed", "{}", story());
+    let failure = &ended["failure"];
+    ensure!(failure["code"] == code, "expected {code}: {}", story());
+    for part in ["what", "cause", "remedy"] {
+        ensure!(failure[part].as_str().is_some_and(|text| text.len() > 8), "the failure has no {part}: {}", story());
+    }
+    Ok(())
+}
+
+fn points(stage: &Stage) -> Result<usize> {
+    Ok(stage.haulier().json(&["point", "list"])?.as_array().map_or(0, Vec::len))
+}
+
+#[test]
+fn logins_that_fail_are_explained() -> Result<()> {
+    let stage = Stage::set()?;
+    let wrong = json!({ "username": "master", "password": "not the password" }).to_string();
+    let wrong = stage.cloud.create_secret("wrong", &wrong)?;
+    stage.apply_policy(&format!("credentials: {{ secret_arn: \"{wrong}\" }}"))?;
+    let ended = fails(&stage, "db-auth-failed")?;
+    assert!(!ended.to_string().contains("not the password"), "{ended:#}");
+
+    let missing = wrong.replace(":secret:wrong", ":secret:gone");
+    stage.apply_policy(&format!("credentials: {{ secret_arn: \"{missing}\" }}"))?;
+    let ended = fails(&stage, "secret-not-found")?;
+    assert!(ended["failure"].to_string().contains(&missing), "the failure names the secret: {ended:#}");
+
+    let shapeless = stage.cloud.create_secret("shapeless", "just text")?;
+    stage.apply_policy(&format!("credentials: {{ secret_arn: \"{shapeless}\" }}"))?;
+    fails(&stage, "secret-unreadable")?;
+    assert_eq!(points(&stage)?, 0);
+    Ok(())
+}
+
+#[test]
+fn databases_that_cannot_be_read_whole_make_no_point() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE guarded")?;
+    let guarded = stage.source.sibling("guarded");
+    guarded.execute(
+        "CREATE ROLE other; CREATE TABLE secrets (id int); INSERT INTO secrets VALUES (1);
+         CREATE POLICY own ON secrets USING (id > 5); ALTER TABLE secrets ENABLE ROW LEVEL SECURITY; GRANT other TO master;
+         ALTER TABLE secrets OWNER TO other; GRANT SELECT ON secrets TO master; REVOKE other FROM master;",
+    )?;
+    let ended = fails(&stage, "row-security")?;
+    assert!(ended["failure"].to_string().contains("secrets"), "the failure names the table: {ended:#}");
+    assert_eq!(points(&stage)?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_connection_that_drops_in_mid_dump_makes_no_point() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE shop")?;
+    dataset::fill(&stage.source.sibling("shop"), 120)?;
+    let slow = json!([{ "service": "s3", "operation": "PutObject", "times": 100_000, "effect": { "delay_ms": 500 } }]);
+    stage.cloud.control("PUT", "/faults", Some(&slow))?;
+    let session = stage.run_policy()?;
+    stage.reached(&session, "the transfer of data", |session| session["progress"]["bytes_read"].as_u64() > Some(0))?;
+    let administrator = e2e::psql::Database { author: None, ..stage.source.clone() };
+    let ended_backends = administrator
+        .value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'master' AND pid <> pg_backend_pid()")?;
+    ensure!(ended_backends != "0", "nobody was connected");
+    stage.cloud.control("DELETE", "/faults", None)?;
+    let ended = stage.ended(&session)?;
+    explained(&stage, &ended, "db-connection-lost")?;
+    assert_eq!(points(&stage)?, 0);
+    stage.assert_nothing_left()
+}
+
+#[test]
+fn broken_objects_of_every_kind_are_named_and_restore_nothing() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE shop")?;
+    dataset::fill(&stage.source.sibling("shop"), 12)?;
+    let point = stage.back_up()?;
+    let bucket = stage.cloud.folder().join("s3");
+    let objects = process::output(Command::new("find").arg(&bucket).args(["-type", "f", "-path", "*domains*"]))?;
+    let mut kinds = Vec::new();
+    for kind in ["packs", "index", "lists", "points"] {
+        let file =
+            objects.lines().find(|path| path.contains(&format!("/{kind}/")) || path.contains(&format!("%2F{kind}%2F")));
+        let Some(file) = file else { continue };
+        kinds.push(kind);
+        let intact = std::fs::read(file)?;
+        for (damage, broken) in [("truncated", intact[..intact.len() / 2].to_vec()), ("bit-flipped", flipped(&intact))]
+        {
+            std::fs::write(file, broken)?;
+            let answer = stage.haulier().call(&["point", "check", &point, "--full", "--wait", "--output", "json"])?;
+            ensure!(answer.code != 0, "a {damage} object under {kind} passed the check: {}", answer.stdout);
+            let said = answer.stdout + &answer.stderr;
+            ensure!(said.contains(kind), "the check does not name the {damage} object under {kind}: {said}");
+            let restore = stage.haulier().call(&[
+                "restore",
+                "database",
+                "--point",
+                &point,
+                "--database",
+                "shop=copy",
+                "--target-instance",
+                "spare",
+                "--secret-arn",
+                &stage.secret,
+                "--wait",
+                "--output",
+                "json",
+            ])?;
+            // An index can be lost without losing data: the packs carry their own tables.
+            ensure!(
+                restore.code != 0 || kind == "index",
+                "a {damage} object under {kind} was restored: {}",
+                restore.stdout
+            );
+            let left = stage.target.rows("SELECT datname FROM pg_database WHERE datname = 'copy'")?;
+            ensure!(
+                left.is_empty() || restore.code == 0,
+                "a database was left half restored after a {damage} object under {kind}"
+            );
+            stage.target.execute("DROP DATABASE IF EXISTS copy")?;
+        }
+        std::fs::write(file, &intact)?;
+    }
+    assert_eq!(kinds, ["packs", "index", "lists", "points"], "objects of every kind were found in {objects}");
+    stage.restore(&point, "shop", "copy")?;
+    stage.assert_equal("shop", "copy")?;
+    stage.assert_nothing_left()
+}
+
+fn flipped(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    bytes
+}
+
+#[test]
+fn an_instance_that_haulier_cannot_back_up_is_refused_with_the_reason() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.apply_policy("resources: { include: [{ ids: [nobody] }] }")?;
+    let answer = stage.haulier().call(&["policy", "run", "nightly", "--output", "json"])?;
+    let said = answer.stdout + &answer.stderr;
+    ensure!(said.contains("nobody"), "the instance that is not there is named: {said}");
+
+    stage.apply_policy("databases: [nowhere]")?;
+    let ended = fails(&stage, "database-not-found")?;
+    assert!(ended["failure"].to_string().contains("nowhere"), "{ended:#}");
+    ensure!(points(&stage)? == 0, "no point of {SOURCE}");
+    stage.haulier().call(&["point", "show", "pnt-none"]).map(|answer| assert_ne!(answer.code, 0))?;
+    Ok(())
+}
+
+#[test]
+fn a_target_whose_disk_is_full_keeps_no_half_database() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE shop")?;
+    dataset::fill(&stage.source.sibling("shop"), 30)?;
+    let point = stage.back_up()?;
+    // A full disk as the server reports it: the master may write no more than a megabyte of temporary or table files.
+    let administrator = e2e::psql::Database { author: None, ..stage.target.clone() };
+    let data = administrator.value("SHOW data_directory")?;
+    let server =
+        std::fs::read_to_string(std::path::Path::new(&data).join("postmaster.pid")).context("the server's pid file")?;
+    let pid = server.lines().next().context("a pid")?.to_owned();
+    process::output(Command::new("prlimit").args(["--pid", &pid, "--fsize=4194304"]))?;
+    let session = stage.start_restore(&point, "shop", "copy", &[])?;
+    let ended = stage.ended(&session)?;
+    explained(&stage, &ended, "target-disk-full")?;
+    let left = administrator.rows("SELECT datname FROM pg_database WHERE datname = 'copy'")?;
+    ensure!(
+        left.is_empty() || ended["failure"].to_string().contains("copy"),
+        "a half-restored database is left unsaid: {ended:#}"
+    );
+    stage.assert_nothing_left()
+}

@@ -1,0 +1,227 @@
+//! What must not be seen is nowhere: not in logs, state, argv, user-data or error texts. What a worker must not do it
+//! cannot.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::dataset;
+use e2e::stage::{MASTER_PASSWORD, PASSPHRASE, Stage};
+use serde_json::Value;
+
+/// Reads the command line of every process again and again, and keeps each that was ever seen.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: thread::JoinHandle<BTreeSet<String>>,
+}
+
+impl Watch {
+    fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = thread::spawn(move || {
+            let mut seen = BTreeSet::new();
+            while !stopped.load(Ordering::Relaxed) {
+                for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+                    if let Ok(line) = std::fs::read(entry.path().join("cmdline")) {
+                        seen.insert(String::from_utf8_lossy(&line).replace('\0', " "));
+                    }
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+            seen
+        });
+        Self { stop, thread }
+    }
+
+    fn seen(self) -> Result<BTreeSet<String>> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow::anyhow!("the watch panicked"))
+    }
+}
+
+/// Every file below a folder that holds one of the texts.
+fn files_with(folder: &Path, texts: &[String]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                let content = std::fs::read(entry.path())?;
+                for text in texts {
+                    if content.windows(text.len()).any(|window| window == text.as_bytes()) {
+                        found.push(format!("{} holds {text}", entry.path().display()));
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn planted_secrets_are_nowhere() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE shop")?;
+    dataset::fill(&stage.source.sibling("shop"), 30)?;
+    let watch = Watch::start();
+    let point = stage.back_up()?;
+    stage.restore(&point, "shop", "copy")?;
+    let seen = watch.seen()?;
+    ensure!(seen.iter().any(|line| line.contains("pg_dump")), "the watch saw no pg_dump, so it proves nothing");
+
+    // What the cloud handed out to coordinator and workers while this ran.
+    let issued = stage.cloud.control("GET", "/credentials", None)?;
+    let issued = issued.as_array().cloned().unwrap_or_default();
+    let text = |value: &Value, name: &str| value[name].as_str().map(str::to_owned);
+    let of_sessions: Vec<String> = issued
+        .iter()
+        .filter(|credentials| !credentials["session_token"].is_null())
+        .flat_map(|credentials| [text(credentials, "secret_access_key"), text(credentials, "session_token")])
+        .flatten()
+        .collect();
+    ensure!(of_sessions.len() >= 4, "no session credentials were issued, so this proves nothing: {issued:#?}");
+
+    let mut secrets = vec![MASTER_PASSWORD.to_owned(), PASSPHRASE.to_owned()];
+    secrets.extend(of_sessions);
+    for line in &seen {
+        for secret in &secrets {
+            ensure!(!line.contains(secret.as_str()), "a process had {secret} in its arguments: {line}");
+        }
+    }
+    let found = files_with(stage.coordinator.folder(), &secrets)?;
+    ensure!(found.is_empty(), "{found:#?}");
+
+    let machines = stage.cloud.control("GET", "/computers", None)?;
+    let machines = machines.as_array().cloned().unwrap_or_default();
+    ensure!(!machines.is_empty(), "no machine was booted");
+    for machine in &machines {
+        let id = machine["id"].as_str().context("a machine has an id")?;
+        let user_data = machine["user_data"].as_str().context("a machine has user-data")?;
+        let console = stage.cloud.control("GET", &format!("/computers/{id}/console"), None)?.to_string();
+        for secret in &secrets {
+            ensure!(!user_data.contains(secret.as_str()), "user-data of {id} has {secret}");
+            ensure!(!console.contains(secret.as_str()), "the console of {id} has {secret}");
+        }
+        let token =
+            user_data.lines().find_map(|line| line.strip_prefix("token = ")).context("user-data has a token")?;
+        let token = token.trim_matches('"').to_owned();
+        ensure!(!console.contains(&token), "the console of {id} has the enrolment token");
+        let elsewhere = files_with(stage.coordinator.folder(), &[token])?;
+        ensure!(elsewhere.is_empty(), "the enrolment token stands elsewhere than in user-data: {elsewhere:#?}");
+    }
+    stage.assert_nothing_left()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workers_credentials_do_nothing_but_its_work() -> Result<()> {
+    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+    use aws_sdk_s3::primitives::ByteStream;
+
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let stage = tokio::task::spawn_blocking(|| -> Result<Stage> {
+        let stage = Stage::set()?;
+        stage.source.execute("CREATE DATABASE shop")?;
+        dataset::fill(&stage.source.sibling("shop"), 12)?;
+        stage.back_up()?;
+        Ok(stage)
+    })
+    .await??;
+    let issued = stage.cloud.control("GET", "/credentials", None)?;
+    let issued = issued.as_array().cloned().unwrap_or_default();
+    let worker = issued
+        .iter()
+        .find(|credentials| credentials["session_policy"].as_str().is_some_and(|policy| policy.contains("/packs/")))
+        .context("no credentials with a session policy for packs were issued")?;
+    let text = |name: &str| worker[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
+    let credentials = Credentials::new(
+        text("access_key_id")?,
+        text("secret_access_key")?,
+        Some(text("session_token")?),
+        None,
+        "test",
+    );
+    let configuration = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(stage.cloud.facts().region.clone()))
+        .endpoint_url(&stage.cloud.facts().endpoint)
+        .credentials_provider(credentials)
+        .build();
+    let client = aws_sdk_s3::Client::from_conf(configuration);
+    let listing = stage.cloud.control("GET", "/objects/backups", None)?;
+    let keys: Vec<String> = listing
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|key| key.as_str().map(str::to_owned))
+        .collect();
+    let key_with = |part: &str| {
+        keys.iter().find(|key| key.contains(part)).cloned().with_context(|| format!("no key with {part} in {keys:?}"))
+    };
+    let (pack, point) = (key_with("/packs/")?, key_with("/points/")?);
+    let prefix = pack.split("/packs/").next().context("a prefix")?.to_owned();
+    let body = || ByteStream::from_static(b"intruder");
+
+    // What it may do.
+    client.get_object().bucket("backups").key(&pack).send().await.context("a worker reads its own domain")?;
+    let fresh = format!("{prefix}/packs/00/fresh");
+    client
+        .put_object()
+        .bucket("backups")
+        .key(&fresh)
+        .if_none_match("*")
+        .body(body())
+        .send()
+        .await
+        .context("a worker adds packs")?;
+
+    // What it may not.
+    let denied = |what: &str, answer: std::result::Result<(), String>| -> Result<()> {
+        let error = answer.err().with_context(|| format!("a worker's credentials allowed: {what}"))?;
+        ensure!(error.contains("AccessDenied") || error.contains("PreconditionFailed"), "{what}: {error}");
+        Ok(())
+    };
+    let delete = client.delete_object().bucket("backups").key(&pack).send().await;
+    denied("delete", delete.map(drop).map_err(|error| format!("{error:?}")))?;
+    let overwrite = client.put_object().bucket("backups").key(&pack).body(body()).send().await;
+    denied("overwrite", overwrite.map(drop).map_err(|error| format!("{error:?}")))?;
+    let overwrite = client.put_object().bucket("backups").key(&pack).if_none_match("*").body(body()).send().await;
+    denied("conditional overwrite", overwrite.map(drop).map_err(|error| format!("{error:?}")))?;
+    let publish = client
+        .put_object()
+        .bucket("backups")
+        .key(format!("{prefix}/points/pnt-forged"))
+        .if_none_match("*")
+        .body(body())
+        .send()
+        .await;
+    denied("publish a point", publish.map(drop).map_err(|error| format!("{error:?}")))?;
+    let overwrite = client.put_object().bucket("backups").key(&point).body(body()).send().await;
+    denied("overwrite a point", overwrite.map(drop).map_err(|error| format!("{error:?}")))?;
+    let other = client.get_object().bucket("backups").key("rds/domains/dom-other/packs/00/x").send().await;
+    denied("read another domain", other.map(drop).map_err(|error| format!("{error:?}")))?;
+    let other = client
+        .put_object()
+        .bucket("backups")
+        .key("rds/domains/dom-other/packs/00/x")
+        .if_none_match("*")
+        .body(body())
+        .send()
+        .await;
+    denied("write another domain", other.map(drop).map_err(|error| format!("{error:?}")))?;
+    let keys = client.get_object().bucket("backups").key("rds/format").send().await;
+    denied("read outside its domain", keys.map(drop).map_err(|error| format!("{error:?}")))?;
+    let list = client.list_objects_v2().bucket("backups").prefix("").send().await;
+    denied("list the bucket", list.map(drop).map_err(|error| format!("{error:?}")))?;
+
+    tokio::task::spawn_blocking(move || stage.assert_nothing_left()).await?
+}

@@ -1,0 +1,79 @@
+//! The repositories as the coordinator works with them: it makes them, hands out the key of one domain, and reads and
+//! publishes points. Data passes through workers alone.
+
+mod naming;
+mod vault;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use haulier_domain::failure::Failure;
+use haulier_domain::id::{DomainId, Epoch, PointId, RepositoryId, SessionId};
+use haulier_domain::secret::SecretBytes;
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub use naming::domain_of;
+pub use vault::RepositoryVaults;
+
+use crate::state::{KeyKind, Repository};
+
+/// A repository to be made or adopted.
+#[derive(Debug, Clone)]
+pub struct NewRepository {
+    /// Name within this installation.
+    pub name: String,
+    /// Bucket; it must exist.
+    pub bucket: String,
+    /// Region of the bucket.
+    pub region: String,
+    /// Prefix within it; may be empty.
+    pub prefix: String,
+    /// What wraps its master key.
+    pub key_kind: KeyKind,
+    /// ARN of the KMS key or of the passphrase's secret.
+    pub key_arn: String,
+}
+
+/// A restore point as a worker has proposed it, with what the coordinator knows better.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// The point that the session was to make.
+    pub point: PointId,
+    /// The session.
+    pub session: SessionId,
+    /// The epoch whose worker proposes it.
+    pub epoch: Epoch,
+    /// JSON of the root.
+    pub root: Vec<u8>,
+    /// What should be found in the repository if the coordinator's state is lost.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a point's root says of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PointFacts {
+    /// The summary operators see, as JSON.
+    pub summary: Value,
+    /// When its data was current.
+    pub consistent_at: Option<Timestamp>,
+}
+
+/// Access to repositories.
+#[async_trait]
+pub trait Vaults: Send + Sync + std::fmt::Debug {
+    /// Makes the repository, or opens the one that is there under the same key. Returns its id.
+    async fn create(&self, new: &NewRepository) -> Result<RepositoryId, Failure>;
+    /// The key of a domain, made where there is none.
+    async fn domain_key(&self, repository: &Repository, domain: &DomainId) -> Result<SecretBytes, Failure>;
+    /// Publishes the point that a worker has proposed, once everything its root names is found stored and listed.
+    /// Repeating it changes nothing.
+    async fn publish(
+        &self,
+        repository: &Repository,
+        domain: &DomainId,
+        proposal: &Proposal,
+    ) -> Result<PointFacts, Failure>;
+    /// The root of a published point, as JSON.
+    async fn root(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<Vec<u8>, Failure>;
+}

@@ -1,0 +1,207 @@
+//! The repositories in their buckets.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use haulier_cloud::keys::Keys;
+use haulier_cloud::object_store::ObjectStore;
+use haulier_domain::failure::Failure;
+use haulier_domain::id::{DomainId, PointId, RepositoryId};
+use haulier_domain::secret::{SecretBytes, SecretString};
+use haulier_repository::{
+    Domain, DomainConfig, Error, KeyWrapper, NewKey, PassphraseCost, PointRoot, Repository as Opened, Unlock,
+    UnlockedRepository,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::{NewRepository, PointFacts, Proposal, Vaults};
+use crate::accounts::CloudAccess;
+use crate::failures;
+use crate::state::{KeyKind, Repository};
+
+/// Memory for one look into a domain: the coordinator reads lists and index, never data.
+const MEMORY: usize = 64 << 20;
+
+/// The repositories in their buckets. Each is unlocked once.
+#[derive(Debug)]
+pub struct RepositoryVaults {
+    cloud: Arc<dyn CloudAccess>,
+    cache_dir: PathBuf,
+    unlocked: Mutex<HashMap<RepositoryId, UnlockedRepository>>,
+}
+
+impl RepositoryVaults {
+    /// Over these accounts; the local index of a domain that is looked into lies in `cache_dir`.
+    pub fn new(cloud: Arc<dyn CloudAccess>, cache_dir: PathBuf) -> Self {
+        Self { cloud, cache_dir, unlocked: Mutex::default() }
+    }
+
+    async fn bucket(&self, what: &str, bucket: &str, region: &str) -> Result<Arc<dyn ObjectStore>, Failure> {
+        self.cloud.bucket(bucket, region).await.map_err(|error| failures::cloud(what, &error))
+    }
+
+    /// What opens the master key, fetched anew each time it is needed.
+    async fn opener(&self, what: &str, kind: KeyKind, arn: &str) -> Result<Opener, Failure> {
+        let region = arn.split(':').nth(3).unwrap_or_default();
+        let reached = async {
+            Ok(match kind {
+                KeyKind::Kms => Opener::Kms(Arc::new(KmsKey { arn: arn.to_owned(), kms: self.cloud.keys(region).await? })),
+                KeyKind::Passphrase => Opener::Passphrase(self.cloud.secrets(region).await?.secret(arn).await?),
+            })
+        };
+        reached.await.map_err(|error| failures::cloud(what, &error))
+    }
+
+    async fn unlock(&self, repository: &Repository) -> Result<UnlockedRepository, Failure> {
+        let mut unlocked = self.unlocked.lock().await;
+        if let Some(known) = unlocked.get(&repository.id) {
+            return Ok(known.clone());
+        }
+        let what = format!("opening repository {}", repository.name);
+        let opener = self.opener(&what, repository.key_kind, &repository.key_arn).await?;
+        let store = self.bucket(&what, &repository.bucket, &repository.region).await?;
+        let opened = open(store, &repository.prefix, opener).await.map_err(|error| failures::repository(&what, &error))?;
+        unlocked.insert(repository.id.clone(), opened.clone());
+        Ok(opened)
+    }
+
+    async fn domain(&self, repository: &Repository, domain: &DomainId, what: &str) -> Result<Domain, Failure> {
+        let mut config = DomainConfig::new(&self.cache_dir);
+        config.memory = MEMORY;
+        let unlocked = self.unlock(repository).await?;
+        unlocked.domain(domain, config).await.map_err(|error| failures::repository(what, &error))
+    }
+}
+
+#[async_trait]
+impl Vaults for RepositoryVaults {
+    async fn create(&self, new: &NewRepository) -> Result<RepositoryId, Failure> {
+        let what = format!("creating repository {} in bucket {}", new.name, new.bucket);
+        let opener = self.opener(&what, new.key_kind, &new.key_arn).await?;
+        let store = self.bucket(&what, &new.bucket, &new.region).await?;
+        let made = match Opened::create(store.clone(), &new.prefix, &opener.new_key(), Timestamp::now()).await {
+            Err(Error::RepositoryExists { .. }) => open(store, &new.prefix, opener).await,
+            made => made,
+        };
+        let unlocked = made.map_err(|error| failures::repository(&what, &error))?;
+        let id = unlocked.repository().id().clone();
+        self.unlocked.lock().await.insert(id.clone(), unlocked);
+        Ok(id)
+    }
+
+    async fn domain_key(&self, repository: &Repository, domain: &DomainId) -> Result<SecretBytes, Failure> {
+        let what = format!("opening domain {domain} of repository {}", repository.name);
+        let unlocked = self.unlock(repository).await?;
+        let key = unlocked.domain_key(domain, true).await.map_err(|error| failures::repository(&what, &error))?;
+        Ok(SecretBytes::new(key.expose().to_vec()))
+    }
+
+    async fn publish(
+        &self,
+        repository: &Repository,
+        domain: &DomainId,
+        proposal: &Proposal,
+    ) -> Result<PointFacts, Failure> {
+        let what = format!("publishing restore point {} in repository {}", proposal.point, repository.name);
+        let mut root = proposed_root(&what, proposal)?;
+        root.labels.extend(proposal.labels.clone());
+        let opened = self.domain(repository, domain, &what).await?;
+        opened.publish_point(&root).await.map_err(|error| failures::repository(&what, &error))?;
+        Ok(facts(&root))
+    }
+
+    async fn root(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<Vec<u8>, Failure> {
+        let what = format!("reading restore point {point} of repository {}", repository.name);
+        let opened = self.domain(repository, domain, &what).await?;
+        let root = opened.read_point(point).await.map_err(|error| failures::repository(&what, &error))?;
+        serde_json::to_vec(&root).map_err(|error| broken(&what, error.to_string()))
+    }
+}
+
+/// The proposed root, if it is that of this point, session and epoch.
+fn proposed_root(what: &str, proposal: &Proposal) -> Result<PointRoot, Failure> {
+    let root: PointRoot =
+        serde_json::from_slice(&proposal.root).map_err(|error| broken(what, format!("the root is malformed: {error}")))?;
+    let is_its_own =
+        root.point == proposal.point && root.session == proposal.session && root.epoch == proposal.epoch;
+    if is_its_own {
+        Ok(root)
+    } else {
+        Err(broken(what, format!("the root is that of point {}, session {}, epoch {}", root.point, root.session, root.epoch)))
+    }
+}
+
+fn broken(what: &str, cause: String) -> Failure {
+    Failure::new("worker-broke-protocol", what, cause, "use a worker image of the coordinator's version").retryable()
+}
+
+fn facts(root: &PointRoot) -> PointFacts {
+    let summary = serde_json::to_value(root).ok().and_then(|root| root.get("summary").cloned()).unwrap_or(Value::Null);
+    let first = summary["databases"].as_array().into_iter().flatten().find_map(|database| {
+        database["consistent-at"].as_str().and_then(|at| at.parse().ok())
+    });
+    let totals = serde_json::to_value(&root.totals).unwrap_or(Value::Null);
+    let summary = match summary {
+        Value::Object(mut fields) => {
+            fields.insert("totals".to_owned(), totals);
+            Value::Object(fields)
+        }
+        _ => Value::Object([("totals".to_owned(), totals)].into_iter().collect()),
+    };
+    PointFacts { summary, consistent_at: first }
+}
+
+async fn open(store: Arc<dyn ObjectStore>, prefix: &str, opener: Opener) -> Result<UnlockedRepository, Error> {
+    Opened::open(store, prefix).await?.unlock(&opener.unlock()).await
+}
+
+/// What opens a master key.
+enum Opener {
+    Kms(Arc<KmsKey>),
+    Passphrase(SecretString),
+}
+
+impl Opener {
+    fn new_key(&self) -> NewKey {
+        match self {
+            Self::Kms(key) => NewKey::Wrapper(key.clone()),
+            Self::Passphrase(passphrase) => NewKey::Passphrase(passphrase.clone(), PassphraseCost::default()),
+        }
+    }
+
+    fn unlock(&self) -> Unlock {
+        match self {
+            Self::Kms(key) => Unlock::Wrapper(key.clone()),
+            Self::Passphrase(passphrase) => Unlock::Passphrase(passphrase.clone()),
+        }
+    }
+}
+
+/// A KMS key as the repository uses it: the repository's id is bound in.
+struct KmsKey {
+    arn: String,
+    kms: Arc<dyn Keys>,
+}
+
+fn context(repository: &RepositoryId) -> BTreeMap<String, String> {
+    BTreeMap::from([("haulier:repository".to_owned(), repository.to_string())])
+}
+
+#[async_trait]
+impl KeyWrapper for KmsKey {
+    fn name(&self) -> String {
+        self.arn.clone()
+    }
+
+    async fn wrap(&self, repository: &RepositoryId, master: &SecretBytes) -> haulier_cloud::Result<Vec<u8>> {
+        self.kms.wrap(&self.arn, &context(repository), master).await
+    }
+
+    async fn unwrap(&self, repository: &RepositoryId, wrapped: &[u8]) -> haulier_cloud::Result<SecretBytes> {
+        self.kms.unwrap(&self.arn, &context(repository), wrapped).await
+    }
+}

@@ -1,0 +1,212 @@
+//! What the coordinator was told at its start, in the form its parts use. The config file is turned into this.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::Config;
+
+/// A KMS key that wraps the installation key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrappingKey {
+    /// ARN.
+    pub arn: String,
+    /// Region of the key.
+    pub region: String,
+}
+
+/// Settings of one coordinator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where `state.db`, `workflows.db`, `ca/` and `installation.key` lie.
+    pub state_dir: PathBuf,
+    /// Where workers are listened for.
+    pub worker_listen: SocketAddr,
+    /// Where operators are listened for.
+    pub control_listen: SocketAddr,
+    /// URL at which workers reach the coordinator: `https://host:port`. Port 0 stands for the one it listens on.
+    pub worker_advertise: String,
+    /// Region of the coordinator's own AWS clients.
+    pub region: String,
+    /// AWS partition.
+    pub partition: String,
+    /// Wraps the installation key; without one it lies in a file of mode 0600.
+    pub wrapping_key: Option<WrappingKey>,
+    /// Sessions that run at once in the whole installation; 0 means any number.
+    pub max_sessions: u32,
+    /// Workers' defaults.
+    pub worker: WorkerSettings,
+    /// How often things are looked at, and how long they are waited for.
+    pub pace: Pace,
+}
+
+/// What a worker is made of where its policy does not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// Instance type.
+    pub instance_type: String,
+    /// Instance profile; it needs no permissions.
+    pub instance_profile: Option<String>,
+    /// Role whose sessions the worker's credentials are; `None` means the role `haulier-worker` of the instance's account.
+    pub role_arn: Option<String>,
+    /// Tag of the images that workers boot from; the newest with it is taken.
+    pub image_tag: (String, String),
+    /// TCP ports that the base group of a VPC lets out besides the coordinator's: 443 for AWS.
+    pub egress_ports: Vec<u16>,
+    /// Workers one session may use up before it fails.
+    pub attempts: u64,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            instance_type: "c7i.large".into(),
+            instance_profile: Some("haulier-worker".into()),
+            role_arn: None,
+            image_tag: ("haulier:component".into(), "worker".into()),
+            egress_ports: vec![443],
+            attempts: 3,
+        }
+    }
+}
+
+/// How often things are looked at, and how long they are waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pace {
+    /// Between two `Describe*` rounds of one account and Region, while somebody waits.
+    pub poll: Duration,
+    /// First and longest pause between attempts at a call that did not succeed.
+    pub back_off: (Duration, Duration),
+    /// How long a step goes on through an outage of the cloud before its session fails.
+    pub outage: Duration,
+    /// How long an instance may take to become `available`.
+    pub available: Duration,
+    /// Between heartbeats of a worker.
+    pub heartbeat: Duration,
+    /// How long a worker goes on without a coordinator.
+    pub patience: Duration,
+    /// How long a launched worker may take to attach.
+    pub boot: Duration,
+    /// How long a worker may take to stop after a cancel.
+    pub cancel: Duration,
+    /// Longest life of a worker; it powers off then, whatever happens.
+    pub session: Duration,
+    /// How long AWS's listings may lag behind: nothing is taken for absent sooner than this after it was asked for.
+    pub settle: Duration,
+    /// Between two rounds of the reaper.
+    pub reaper: Duration,
+    /// Between two looks at the schedules.
+    pub schedule: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_secs(5),
+            back_off: (Duration::from_millis(500), Duration::from_secs(60)),
+            outage: Duration::from_secs(3600),
+            available: Duration::from_secs(3600),
+            heartbeat: Duration::from_secs(5),
+            patience: Duration::from_secs(300),
+            boot: Duration::from_secs(600),
+            cancel: Duration::from_secs(20),
+            session: Duration::from_secs(24 * 3600),
+            settle: Duration::from_secs(60),
+            reaper: Duration::from_secs(300),
+            schedule: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Settings {
+    /// From the config file.
+    pub fn from_config(config: &Config) -> Self {
+        Self {
+            state_dir: config.state_dir.clone(),
+            worker_listen: config.worker_listen,
+            control_listen: config.control_listen,
+            worker_advertise: config.worker_advertise.clone(),
+            region: config.region.clone(),
+            partition: partition(&config.region).to_owned(),
+            wrapping_key: None,
+            max_sessions: config.max_sessions,
+            worker: WorkerSettings {
+                instance_type: config.worker.instance_type.clone(),
+                instance_profile: config.worker.instance_profile.clone(),
+                role_arn: config.worker.role_arn.clone(),
+                image_tag: config.worker.image_tag.clone(),
+                ..WorkerSettings::default()
+            },
+            pace: Pace {
+                patience: config.worker.patience,
+                session: config.worker.deadline,
+                reaper: config.reaper_interval,
+                ..Pace::default()
+            },
+        }
+    }
+
+    /// `https://host:port` as workers dial it.
+    pub fn worker_endpoint(&self, bound: SocketAddr) -> String {
+        match self.worker_advertise.strip_suffix(":0") {
+            Some(without_port) => format!("{without_port}:{}", bound.port()),
+            None => self.worker_advertise.clone(),
+        }
+    }
+
+    /// Name or address at which workers reach the coordinator, as it stands in its certificate.
+    pub fn advertised_host(&self) -> String {
+        let authority = self.worker_advertise.trim_start_matches("https://");
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']').to_owned()
+    }
+}
+
+/// The AWS partition of a Region.
+fn partition(region: &str) -> &'static str {
+    match region.split('-').next() {
+        Some("cn") => "aws-cn",
+        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certificate_names_the_host_that_workers_dial() {
+        for (url, host) in
+            [("https://10.0.0.1:7443", "10.0.0.1"), ("https://h.example:0", "h.example"), ("https://[::1]:1", "::1")]
+        {
+            let settings = Settings { worker_advertise: url.into(), ..Settings::for_tests() };
+            assert_eq!(settings.advertised_host(), host);
+        }
+    }
+
+    impl Settings {
+        fn for_tests() -> Self {
+            Self {
+                state_dir: PathBuf::new(),
+                worker_listen: ([127, 0, 0, 1], 0).into(),
+                control_listen: ([127, 0, 0, 1], 0).into(),
+                worker_advertise: String::new(),
+                region: "eu-central-1".into(),
+                partition: "aws".into(),
+                wrapping_key: None,
+                max_sessions: 0,
+                worker: WorkerSettings::default(),
+                pace: Pace::default(),
+            }
+        }
+    }
+
+    #[test]
+    fn an_open_port_is_the_one_that_was_bound() {
+        let settings = Settings { worker_advertise: "https://10.0.0.1:0".into(), ..Settings::for_tests() };
+        assert_eq!(settings.worker_endpoint(([0, 0, 0, 0], 71).into()), "https://10.0.0.1:71");
+        let fixed = Settings { worker_advertise: "https://10.0.0.1:5".into(), ..Settings::for_tests() };
+        assert_eq!(fixed.worker_endpoint(([0, 0, 0, 0], 71).into()), "https://10.0.0.1:5");
+    }
+}

@@ -1,0 +1,55 @@
+//! A job is carried out by a worker; where the worker is lost, by another.
+//!
+//! Each worker has an epoch of its own, and with it everything that was made for it. Before the next one is launched, all
+//! of that is removed: an older worker that is still alive somewhere can no longer reach the database, and nothing it says
+//! is heard.
+
+use haulier_domain::failure::Failure;
+use haulier_domain::id::Epoch;
+use haulier_domain::session::Completed;
+use serde::{Deserialize, Serialize};
+
+use super::flow::{Flow, Flowed};
+use super::steps::assignment::Job;
+use super::steps::preflight::Source;
+use super::steps::transfer::Ended;
+use super::steps::{network, transfer, worker};
+
+/// What a worker has brought to its end.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Delivered {
+    /// Which worker.
+    pub(super) epoch: Epoch,
+    /// What it has to tell.
+    pub(super) completed: Completed,
+}
+
+/// Has the job carried out by one worker after another, until one has brought it to its end.
+pub(super) async fn on_a_worker(flow: &Flow, near: &Source, job: &Job) -> Flowed<Delivered> {
+    let attempts = flow.work().services.settings.worker.attempts.max(1);
+    let mut last = String::new();
+    for epoch in (1..=attempts).map(Epoch) {
+        match attempt(flow, near, job, epoch).await? {
+            Ended::Finished(completed) => return Ok(Delivered { epoch, completed }),
+            Ended::Lost(reason) => {
+                flow.clear(epoch).await?;
+                last = reason;
+            }
+        }
+    }
+    let what = format!("carrying out the job on {attempts} workers, one after another");
+    let remedy = "see the session's log and the workers' console output; check that workers reach the coordinator";
+    Err(Failure::new("worker-lost", what, last, remedy).retryable().into())
+}
+
+async fn attempt(flow: &Flow, near: &Source, job: &Job, epoch: Epoch) -> Flowed<Ended> {
+    let work = flow.work();
+    let plan = flow.step("plan-worker", || worker::plan(work, near, epoch)).await?;
+    let groups = flow.step("open-groups", || network::open(work, near, job, &plan, epoch)).await?;
+    let worker = flow.step("launch-worker", || worker::launch(work, &plan, &groups, epoch)).await?;
+    if let Some(group) = &groups.database {
+        flow.step("join-instance", || network::join(work, near, group, epoch)).await?;
+    }
+    flow.step("assign", || worker::assign(work, job, &worker)).await?;
+    flow.step("transfer", || transfer::follow(work, &worker)).await
+}

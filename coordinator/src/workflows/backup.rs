@@ -1,0 +1,35 @@
+//! Backup of one DB instance.
+
+use haulier_domain::session::Completed;
+
+use super::attempt::on_a_worker;
+use super::flow::{Flow, Flowed, Halt, Interrupted};
+use super::steps::{assignment, preflight, publish, snapshot, turn};
+use crate::sessions::{BackupRequest, Request};
+
+/// The whole session, from its turn to its end.
+pub(super) async fn run(flow: &Flow) -> Result<(), Interrupted> {
+    flow.end(protect(flow).await).await
+}
+
+async fn protect(flow: &Flow) -> Flowed<Completed> {
+    let (work, request) = (flow.work(), asked(flow)?);
+    flow.step("wait-for-turn", || turn::take(work)).await?;
+    let source = flow.step("preflight", || preflight::instance(work)).await?;
+    let login = flow.step("check-login", || preflight::login(work, &source, &request.login)).await?;
+    let domain = flow.step("open-domain", || publish::open_domain(work, &request.repository, &source)).await?;
+    if request.snapshot {
+        flow.step("snapshot", || snapshot::take(work, &source)).await?;
+    }
+    let job = assignment::backup(work, request, &source, &login, &domain)?;
+    let delivered = on_a_worker(flow, &source, &job).await?;
+    flow.step("publish", || publish::point(work, request, &source, &domain, delivered.epoch)).await?;
+    Ok(delivered.completed)
+}
+
+fn asked(flow: &Flow) -> Result<&BackupRequest, Halt> {
+    match flow.work().request() {
+        Request::Backup(request) => Ok(request),
+        other => Err(turn::not_the_kind(other)),
+    }
+}

@@ -1,0 +1,160 @@
+//! The durable engine. This is the one module that names `durare`, so that it can be replaced.
+//!
+//! A workflow runs under its session's id. What one of its steps came to is committed before the next begins; after a
+//! crash the workflow runs again from the top, and committed steps answer from what was written. The engine's checkpoints
+//! lie in `workflows.db`; sessions and ledger do not depend on them, so a workflow that cannot go on (its code changed, its
+//! checkpoints are gone) is ended from the ledger: see [`super::salvage`].
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use durare::{DurableContext, DurableEngine, SqliteProvider, WorkflowOptions, is_terminal};
+use haulier_domain::id::SessionId;
+use haulier_domain::session::{SessionKind, Stop};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::flow::{Flow, Interrupted};
+use super::{VERSION, backup, database_restore, salvage, verify};
+use crate::services::Services;
+use crate::state::sqlite_pool;
+
+/// Who runs workflows: there is one coordinator to a state directory.
+const EXECUTOR: &str = "coordinator";
+/// Starts after which the engine would give a workflow up. A coordinator may well be restarted often during a long one.
+const MAX_RECOVERIES: i32 = 10_000;
+
+/// The engine cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Its file cannot be opened.
+    #[error("opening workflows.db")]
+    Open(#[source] durare::Error),
+    /// The sessions it should carry on cannot be listed.
+    #[error("resuming sessions")]
+    Resume(#[source] crate::state::StateError),
+    /// The workflows it should carry on cannot be listed.
+    #[error("recovering workflows")]
+    Recover(#[source] durare::Error),
+}
+
+/// The running engine.
+pub struct Engine {
+    durable: DurableEngine,
+    services: Arc<Services>,
+}
+
+/// The durable side of one workflow, as its flow uses it.
+pub(super) struct Journal(DurableContext);
+
+impl Journal {
+    /// Runs the body once and commits what it came to, or answers from what was committed before. A business failure is a
+    /// result like any other; an error means that the engine itself could not go on.
+    pub(super) async fn record<T, F>(&self, step: &str, body: F) -> Result<Result<T, Stop>, Interrupted>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        F: Future<Output = Result<T, Stop>> + Send,
+    {
+        self.0
+            .step(step, || async { Ok::<_, durare::Error>(body.await) })
+            .await
+            .map_err(|error| Interrupted(error.to_string()))
+    }
+}
+
+impl Engine {
+    /// Opens the engine over its file in the state directory.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened.
+    pub async fn open(services: Arc<Services>) -> Result<Arc<Self>, EngineError> {
+        let pool = sqlite_pool(&services.settings.state_dir.join("workflows.db"))
+            .await
+            .map_err(|error| EngineError::Open(error.into()))?;
+        let mut builder = DurableEngine::builder(Arc::new(SqliteProvider::from_pool(pool)));
+        builder.app_version(VERSION).executor_id(EXECUTOR).max_recovery_attempts(MAX_RECOVERIES);
+        for kind in [SessionKind::Backup, SessionKind::DatabaseRestore, SessionKind::Verify] {
+            let services = services.clone();
+            builder.register(kind.as_str(), move |context: DurableContext, session: SessionId| {
+                let services = services.clone();
+                async move {
+                    carry_out(context, services, session, kind).await;
+                    Ok(())
+                }
+            });
+        }
+        let durable = builder.build().await.map_err(EngineError::Open)?;
+        Ok(Arc::new(Self { durable, services }))
+    }
+
+    /// Goes on with every session that has not ended: its workflow is recovered, begun if it never was, and ended from
+    /// the ledger if it cannot go on.
+    ///
+    /// # Errors
+    /// Where the sessions or workflows cannot be listed.
+    pub async fn resume(&self) -> Result<(), EngineError> {
+        let live = self.services.state.live_sessions().await.map_err(EngineError::Resume)?;
+        let recovered = self.durable.recover().await.map_err(EngineError::Recover)?;
+        tracing::info!(sessions = live.len(), recovered, "resuming");
+        for session in live {
+            if session.workflow_version == VERSION {
+                self.begin(&session.id, session.kind).await;
+            } else {
+                salvage::spawn(self.services.clone(), session.id, salvage::Reason::OtherVersion);
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the workflow of a session that is written down. Repeating it does no harm; one that was begun before goes
+    /// its way.
+    pub async fn begin(&self, session: &SessionId, kind: SessionKind) {
+        let options = WorkflowOptions::with_id(session.as_str());
+        let begun = async {
+            let handle = self.durable.start::<_, ()>(kind.as_str(), session, options).await?;
+            handle.get_status().await
+        };
+        match begun.await {
+            Ok(status) if is_terminal(&status.status) => {
+                let ended = self.services.state.session(session).await.is_ok_and(|session| session.ended_at.is_some());
+                if !ended {
+                    salvage::spawn(self.services.clone(), session.clone(), salvage::Reason::Parked);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(session_id = %session, %error, "workflow could not be begun");
+                let reason = salvage::Reason::Interrupted(error.to_string());
+                salvage::spawn(self.services.clone(), session.clone(), reason);
+            }
+        }
+    }
+
+    /// Stops taking up work and gives running steps a moment. Whatever is cut off goes on at the next start.
+    pub async fn shutdown(&self, grace: Duration) {
+        if let Err(error) = self.durable.shutdown(grace).await {
+            tracing::warn!(%error, "engine did not shut down");
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+async fn carry_out(context: DurableContext, services: Arc<Services>, session: SessionId, kind: SessionKind) {
+    let carried = async {
+        let flow = Flow::open(Journal(context), services.clone(), &session).await?;
+        match kind {
+            SessionKind::Backup => backup::run(&flow).await,
+            SessionKind::DatabaseRestore => database_restore::run(&flow).await,
+            SessionKind::Verify => verify::run(&flow).await,
+        }
+    };
+    if let Err(Interrupted(cause)) = carried.await {
+        salvage::session(&services, &session, &salvage::Reason::Interrupted(cause)).await;
+    }
+}

@@ -1,0 +1,171 @@
+//! What a worker is told to do, and what its credentials are for.
+
+use haulier_domain::failure::Failure;
+use haulier_domain::session_policy::{DatabaseAccess, Scope, document};
+use haulier_proto::worker::v1 as wire;
+use haulier_proto::worker::v1::assignment::Work as WireWork;
+use haulier_repository::Layout;
+
+use super::preflight::Source;
+use super::publish::DomainPlace;
+use crate::sessions::{BackupRequest, DatabaseSelection, Login, OnClash, RestoreRequest, VerifyRequest};
+use crate::workers::Grant;
+use crate::workflows::flow::Work;
+
+/// Tables from this size get a data stream of their own where the policy does not say.
+const LARGE_TABLE: u64 = 64 << 20;
+/// Tables from this size are read by ctid ranges where the policy does not say.
+const SPLIT_TABLE: u64 = 1 << 30;
+
+/// One worker's work.
+#[derive(Debug, Clone)]
+pub(in crate::workflows) struct Job {
+    /// As it goes over the wire.
+    pub(super) assignment: wire::Assignment,
+    /// What its credentials are for.
+    pub(super) grant: Grant,
+    /// Whether it connects to a database.
+    pub(super) needs_database: bool,
+}
+
+/// Dump the databases of the instance.
+pub(in crate::workflows) fn backup(
+    work: &Work,
+    request: &BackupRequest,
+    source: &Source,
+    login: &Login,
+    domain: &DomainPlace,
+) -> Result<Job, Failure> {
+    let or = |asked: u64, otherwise: u64| if asked == 0 { otherwise } else { asked };
+    let assigned = WireWork::BackupPostgres(wire::BackupPostgres {
+        point_id: work.session.point.as_ref().map(ToString::to_string).unwrap_or_default(),
+        instance: Some(instance(work, source, login)),
+        domain: Some(domain.to_wire()),
+        databases: request.databases.clone(),
+        large_table_bytes: or(request.large_table_bytes, LARGE_TABLE),
+        split_table_bytes: or(request.split_table_bytes, SPLIT_TABLE),
+        parallel_streams: request.parallel_streams,
+        compression_level: request.compression_level,
+    });
+    job(work, assigned, domain, Some((source, login)), true)
+}
+
+/// Restore databases of a point into the instance.
+pub(in crate::workflows) fn restore(
+    work: &Work,
+    request: &RestoreRequest,
+    target: &Source,
+    login: &Login,
+    domain: &DomainPlace,
+    root: &str,
+) -> Result<Job, Failure> {
+    let assigned = WireWork::RestorePostgres(wire::RestorePostgres {
+        root: root.as_bytes().to_vec(),
+        target: Some(instance(work, target, login)),
+        domain: Some(domain.to_wire()),
+        databases: request.databases.iter().map(selection).collect(),
+        roles: request.roles,
+        parallel_streams: request.parallel_streams,
+    });
+    job(work, assigned, domain, Some((target, login)), false)
+}
+
+/// Read a point.
+pub(in crate::workflows) fn verify(
+    work: &Work,
+    request: &VerifyRequest,
+    domain: &DomainPlace,
+    root: &str,
+) -> Result<Job, Failure> {
+    let assigned = WireWork::CheckPoint(wire::CheckPoint {
+        root: root.as_bytes().to_vec(),
+        domain: Some(domain.to_wire()),
+        full: request.full,
+    });
+    job(work, assigned, domain, None, false)
+}
+
+fn job(
+    work: &Work,
+    assigned: WireWork,
+    domain: &DomainPlace,
+    database: Option<(&Source, &Login)>,
+    writes: bool,
+) -> Result<Job, Failure> {
+    let scope = Scope {
+        partition: work.services.settings.partition.clone(),
+        bucket: domain.bucket.clone(),
+        domain_prefix: Layout::new(&domain.prefix).domain(&domain.domain).root().trim_matches('/').to_owned(),
+        writes,
+        database: database.and_then(|(source, login)| access(work, source, login)),
+    };
+    let policy = document(&scope).map_err(|error| {
+        let what = "writing the policy of the worker's credentials";
+        Failure::new("policy-too-long", what, error.to_string(), "shorten the repository's prefix")
+    })?;
+    let grant = Grant {
+        account: work.place().account.clone(),
+        role_arn: role_arn(work),
+        policy,
+        repository: domain.repository.clone(),
+        domain: domain.domain.clone(),
+    };
+    Ok(Job { assignment: wire::Assignment { work: Some(assigned) }, grant, needs_database: database.is_some() })
+}
+
+fn role_arn(work: &Work) -> String {
+    let settings = &work.services.settings;
+    let asked = work.request().worker().role_arn.clone().or_else(|| settings.worker.role_arn.clone());
+    asked.unwrap_or_else(|| {
+        format!("arn:{}:iam::{}:role/haulier-worker", settings.partition, work.place().account.id)
+    })
+}
+
+fn access(work: &Work, source: &Source, login: &Login) -> Option<DatabaseAccess> {
+    match login {
+        Login::Secret(arn) => {
+            let region = arn.split(':').nth(3).unwrap_or(&work.place().region).to_owned();
+            Some(DatabaseAccess::Secret { arn: arn.clone(), region })
+        }
+        Login::Iam(user) => Some(DatabaseAccess::Iam {
+            region: work.place().region.clone(),
+            account: work.place().account.id.clone(),
+            resource_id: source.resource_id.clone(),
+            user: user.clone(),
+        }),
+        // Replaced by its ARN when the login was checked.
+        Login::MasterSecret => None,
+    }
+}
+
+fn instance(work: &Work, source: &Source, login: &Login) -> wire::DatabaseInstance {
+    use wire::database_login::Method;
+    let method = match login {
+        Login::Secret(arn) => Some(Method::SecretArn(arn.clone())),
+        Login::Iam(user) => Some(Method::IamUser(user.clone())),
+        Login::MasterSecret => None,
+    };
+    wire::DatabaseInstance {
+        id: source.id.clone(),
+        host: source.host.clone(),
+        port: source.port.into(),
+        region: work.place().region.clone(),
+        engine_version: source.engine_version.clone(),
+        login: Some(wire::DatabaseLogin { method }),
+    }
+}
+
+fn selection(selection: &DatabaseSelection) -> wire::DatabaseRestore {
+    wire::DatabaseRestore {
+        database: selection.database.clone(),
+        target_name: selection.target_name.clone(),
+        on_clash: match selection.on_clash {
+            OnClash::Refuse => wire::OnClash::Refuse,
+            OnClash::Suffix => wire::OnClash::Suffix,
+            OnClash::Replace => wire::OnClash::Replace,
+        }
+        .into(),
+        schemas: selection.schemas.clone(),
+        tables: selection.tables.clone(),
+    }
+}

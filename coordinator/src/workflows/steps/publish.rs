@@ -1,0 +1,173 @@
+//! Restore points: where their data lies, how they are read, and how one is published.
+
+use std::collections::BTreeMap;
+
+use haulier_domain::failure::Failure;
+use haulier_domain::id::{DomainId, Epoch, PointId, RepositoryId};
+use haulier_domain::session::Severity;
+use haulier_proto::worker::v1::{DomainLocation, PointProposed};
+use jiff::Timestamp;
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+
+use super::preflight::Source;
+use super::snapshot;
+use crate::repositories::{Proposal, domain_of};
+use crate::sessions::BackupRequest;
+use crate::state::{Point, Repository, StateError};
+use crate::workers::EVENT_POINT_PROPOSED;
+use crate::workflows::flow::Work;
+use crate::workflows::trouble::{Attempt, Trouble, of_vault};
+
+/// Where a domain lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::workflows) struct DomainPlace {
+    /// Repository by name.
+    pub(super) repository: String,
+    /// Its id.
+    pub(super) repository_id: RepositoryId,
+    /// Bucket.
+    pub(super) bucket: String,
+    /// Region of the bucket.
+    pub(super) region: String,
+    /// Prefix of the repository.
+    pub(super) prefix: String,
+    /// The domain.
+    pub(super) domain: DomainId,
+}
+
+impl DomainPlace {
+    fn new(repository: Repository, domain: DomainId) -> Self {
+        Self {
+            repository: repository.name,
+            repository_id: repository.id,
+            bucket: repository.bucket,
+            region: repository.region,
+            prefix: repository.prefix,
+            domain,
+        }
+    }
+
+    /// As it goes over the wire.
+    pub(super) fn to_wire(&self) -> DomainLocation {
+        DomainLocation {
+            bucket: self.bucket.clone(),
+            region: self.region.clone(),
+            prefix: self.prefix.clone(),
+            repository_id: self.repository_id.to_string(),
+            domain_id: self.domain.to_string(),
+        }
+    }
+}
+
+/// The domain of the instance in the policy's repository, with a key.
+pub(in crate::workflows) async fn open_domain(work: &Work, repository: &str, source: &Source) -> Attempt<DomainPlace> {
+    let repository = find_repository(work, repository).await?;
+    let fresh = domain_of(&source.resource_id).ok_or_else(|| {
+        let what = format!("naming the domain of {}", source.id);
+        Failure::new("db-not-supported", what, "RDS gives no resource id for it", "see the instance in RDS")
+    })?;
+    let domain = work.services.state.domain(&repository.name, &source.resource_id, &fresh).await?;
+    work.services.vaults.domain_key(&repository, &domain).await.map_err(of_vault)?;
+    Ok(DomainPlace::new(repository, domain))
+}
+
+/// The domain that a published point lies in.
+pub(in crate::workflows) async fn domain_of_point(work: &Work, point: &PointId) -> Attempt<DomainPlace> {
+    let point = work.services.state.point(point).await?;
+    let repository = find_repository(work, &point.repository).await?;
+    Ok(DomainPlace::new(repository, point.domain))
+}
+
+/// The root of a published point, JSON.
+pub(in crate::workflows) async fn read_root(work: &Work, place: &DomainPlace, point: &PointId) -> Attempt<String> {
+    let repository = find_repository(work, &place.repository).await?;
+    let root = work.services.vaults.root(&repository, &place.domain, point).await.map_err(of_vault)?;
+    Ok(String::from_utf8_lossy(&root).into_owned())
+}
+
+/// Publishes what the worker of this epoch has proposed. A worker of an older epoch publishes nothing, whatever it stored.
+pub(in crate::workflows) async fn point(
+    work: &Work,
+    request: &BackupRequest,
+    source: &Source,
+    place: &DomainPlace,
+    epoch: Epoch,
+) -> Attempt<()> {
+    let state = &work.services.state;
+    let what = "publishing the restore point";
+    if state.session(work.id()).await?.epoch != epoch {
+        let cause = format!("epoch {epoch} of the session is over");
+        return Err(Failure::new("worker-fenced", what, cause, "run the session again").retryable().into());
+    }
+    let (Some(point), Some(event)) =
+        (work.session.point.clone(), state.last_event(work.id(), epoch, EVENT_POINT_PROPOSED).await?)
+    else {
+        return Err(broken(what, "the worker finished without proposing a restore point"));
+    };
+    let proposed =
+        PointProposed::decode(event.body.as_slice()).map_err(|_| broken(what, "the proposal is malformed"))?;
+    let repository = find_repository(work, &place.repository).await?;
+    let snapshot_id = if request.snapshot { snapshot::name(work) } else { String::new() };
+    let proposal = Proposal {
+        point: point.clone(),
+        session: work.id().clone(),
+        epoch,
+        root: proposed.root,
+        labels: labels(work, source, &snapshot_id),
+    };
+    let facts = work.services.vaults.publish(&repository, &place.domain, &proposal).await.map_err(of_vault)?;
+    state
+        .add_point(&Point {
+            id: point.clone(),
+            repository: repository.name,
+            domain: place.domain.clone(),
+            session: work.id().clone(),
+            policy: work.session.policy.clone(),
+            account: work.place().account.id.clone(),
+            region: work.place().region.clone(),
+            resource: source.id.clone(),
+            engine: format!("{} {}", source.engine, source.engine_version),
+            login: request.login.clone(),
+            snapshot_id,
+            summary: facts.summary,
+            consistent_at: facts.consistent_at,
+            published_at: Timestamp::now(),
+        })
+        .await?;
+    work.log(Severity::Info, &format!("restore point {point} is published")).await;
+    Ok(())
+}
+
+/// What should be found in the repository if the coordinator's state is lost.
+fn labels(work: &Work, source: &Source, snapshot_id: &str) -> BTreeMap<String, String> {
+    let place = work.place();
+    [
+        ("account", place.account.id.as_str()),
+        ("region", place.region.as_str()),
+        ("instance", source.id.as_str()),
+        ("policy", work.session.policy.as_str()),
+        ("snapshot", snapshot_id),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+async fn find_repository(work: &Work, name: &str) -> Attempt<Repository> {
+    match work.services.state.repository(name).await {
+        Err(StateError::Missing { .. }) => Err(Failure::new(
+            "repository-missing",
+            format!("looking up repository {name}"),
+            "this installation has no repository of that name",
+            "create it with `haulier repository create`, or name another one in the policy",
+        )
+        .into()),
+        found => Ok(found?),
+    }
+}
+
+fn broken(what: &str, cause: &str) -> Trouble {
+    Failure::new("worker-broke-protocol", what, cause, "use a worker image of the coordinator's version").into()
+}

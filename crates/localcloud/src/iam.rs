@@ -11,6 +11,7 @@ mod policy;
 
 use std::collections::BTreeMap;
 
+pub(crate) use pattern::matches as pattern_matches;
 pub use policy::{Policy, PolicyError};
 
 /// What one request is about.

@@ -9,4 +9,5 @@ pub mod credentials;
 pub mod front;
 pub mod iam;
 pub mod machines;
+pub mod moto;
 pub mod s3;

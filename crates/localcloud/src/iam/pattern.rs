@@ -1,7 +1,7 @@
 //! Wildcards of policies: `*` for any run of characters, `?` for one.
 
 /// Whether `text` matches `pattern`. Linear in practice: one back-track point is kept.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     let (mut at_pattern, mut at_text) = (0, 0);

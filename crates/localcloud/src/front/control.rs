@@ -1,0 +1,219 @@
+//! Control of the cloud itself, under `/_cloud/`: what no AWS API has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::context::{Context, locked};
+use super::decisions::databases::Status;
+use super::decisions::faults::{FaultReport, FaultRule};
+use super::listing;
+use super::services::rds;
+use super::wire::{AwsError, Params};
+
+type Shared = State<Arc<Context>>;
+
+/// The routes below `/_cloud`.
+pub(crate) fn routes(context: Arc<Context>) -> Router {
+    Router::new()
+        .route("/status", get(status))
+        .route("/listing", get(list))
+        .route("/instances", post(create_instance))
+        .route("/instances/{id}", get(instance))
+        .route("/faults", get(faults).put(put_faults).delete(delete_faults))
+        .route("/machines/{id}/cut", put(cut))
+        .route("/computers/{id}/console", get(console))
+        .with_state(context)
+}
+
+/// A refusal, as JSON.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"error": self.1}))).into_response()
+    }
+}
+
+impl From<AwsError> for Refused {
+    fn from(error: AwsError) -> Self {
+        Self(StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error.to_string())
+    }
+}
+
+impl From<anyhow::Error> for Refused {
+    fn from(error: anyhow::Error) -> Self {
+        Self(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
+    }
+}
+
+async fn status(State(context): Shared) -> Json<Value> {
+    let counts = context.read(|world| {
+        json!({
+            "instances": world.instances.iter().filter(|instance| instance.exists()).count(),
+            "databases": world.databases.iter().count(),
+            "snapshots": world.snapshots.iter().count(),
+        })
+    });
+    Json(json!({
+        "region": context.config.region,
+        "account": context.credentials.account(),
+        "bootstrap": *locked(&context.bootstrap),
+        "counts": counts,
+    }))
+}
+
+async fn list(State(context): Shared) -> Result<Json<listing::Listing>, Refused> {
+    Ok(Json(listing::take(&context).await?))
+}
+
+/// A DB instance to make; what is left out is chosen.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewInstance {
+    id: String,
+    #[serde(default)]
+    engine_version: Option<String>,
+    #[serde(default)]
+    master_user: Option<String>,
+    #[serde(default)]
+    master_password: Option<String>,
+    /// Put the master password into a managed secret instead.
+    #[serde(default)]
+    manage_master_user_password: bool,
+    #[serde(default)]
+    iam_authentication: bool,
+    #[serde(default)]
+    database: Option<String>,
+    #[serde(default)]
+    security_group_ids: Vec<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct InstanceView {
+    id: String,
+    arn: String,
+    status: &'static str,
+    engine_version: String,
+    endpoint: String,
+    port: u16,
+    /// Address that the host connects to (`hostaddr`).
+    address: Option<String>,
+    master_user: String,
+    database: Option<String>,
+    master_secret_arn: Option<String>,
+    security_group_ids: Vec<String>,
+    administrator_dsn: String,
+}
+
+async fn create_instance(State(context): Shared, Json(new): Json<NewInstance>) -> Result<Json<InstanceView>, Refused> {
+    let bootstrap = locked(&context.bootstrap).clone();
+    let bootstrap = bootstrap.ok_or_else(|| anyhow::anyhow!("the cloud is not up yet"))?;
+    let mut params = Params::from([("Engine", "postgres"), ("DBInstanceClass", "db.t3.micro")]);
+    params.set("DBInstanceIdentifier", &new.id);
+    params.set("EngineVersion", new.engine_version.as_deref().unwrap_or("15"));
+    params.set("MasterUsername", new.master_user.as_deref().unwrap_or("master"));
+    if new.manage_master_user_password {
+        params.set("ManageMasterUserPassword", "true");
+    } else {
+        params.set("MasterUserPassword", new.master_password.as_deref().unwrap_or("local-cloud-password"));
+    }
+    if let Some(database) = &new.database {
+        params.set("DBName", database);
+    }
+    params.set("EnableIAMDatabaseAuthentication", new.iam_authentication.to_string());
+    params.set("DBSubnetGroupName", bootstrap.db_subnet_group);
+    let groups = if new.security_group_ids.is_empty() {
+        vec![bootstrap.database_security_group_id]
+    } else {
+        new.security_group_ids
+    };
+    for (index, group) in groups.iter().enumerate() {
+        params.set(&format!("VpcSecurityGroupIds.VpcSecurityGroupId.{}", index + 1), group);
+    }
+    for (index, (key, value)) in new.tags.iter().enumerate() {
+        params.set(&format!("Tags.Tag.{}.Key", index + 1), key);
+        params.set(&format!("Tags.Tag.{}.Value", index + 1), value);
+    }
+    rds::create_database(&context, &params).await?;
+    let id = new.id.to_ascii_lowercase();
+    let end = context
+        .wait_for(|world| match world.databases.get(&id).map(|database| database.status) {
+            Ok(Status::Creating) => None,
+            Ok(status) => Some(Ok(status)),
+            Err(error) => Some(Err(error)),
+        })
+        .await?;
+    if end == Status::Failed {
+        return Err(anyhow::anyhow!("the server of {id} did not start; see the cloud's log").into());
+    }
+    view(&context, &id).await.map(Json)
+}
+
+async fn instance(State(context): Shared, Path(id): Path<String>) -> Result<Json<InstanceView>, Refused> {
+    view(&context, &id).await.map(Json)
+}
+
+async fn view(context: &Context, id: &str) -> Result<InstanceView, Refused> {
+    let database = context.read(|world| world.databases.get(id).cloned())?;
+    Ok(InstanceView {
+        arn: context.arn("rds", &format!("db:{}", database.id)),
+        status: database.status.name(),
+        engine_version: database.settings.engine_version.clone(),
+        endpoint: database.host.clone(),
+        port: database.settings.port,
+        address: database.address.map(|address| address.to_string()),
+        master_user: database.settings.master_user.clone(),
+        database: database.settings.database.clone(),
+        master_secret_arn: database.master_secret.as_ref().map(|secret| secret.arn.clone()),
+        security_group_ids: database.group_ids.clone(),
+        administrator_dsn: context.databases.administrator_dsn(&database.id).await?,
+        id: database.id,
+    })
+}
+
+async fn faults(State(context): Shared) -> Json<Vec<FaultReport>> {
+    Json(locked(&context.faults).report())
+}
+
+async fn put_faults(
+    State(context): Shared,
+    Json(rules): Json<Vec<FaultRule>>,
+) -> Result<Json<Vec<FaultReport>>, Refused> {
+    let mut board = locked(&context.faults);
+    board.replace(rules).map_err(|text| Refused(StatusCode::BAD_REQUEST, text))?;
+    Ok(Json(board.report()))
+}
+
+async fn delete_faults(State(context): Shared) -> StatusCode {
+    *locked(&context.faults) = super::decisions::faults::Switchboard::default();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CutRequest {
+    cut: bool,
+}
+
+async fn cut(
+    State(context): Shared,
+    Path(id): Path<String>,
+    Json(request): Json<CutRequest>,
+) -> Result<StatusCode, Refused> {
+    context.network.cut(&id, request.cut).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn console(State(context): Shared, Path(id): Path<String>) -> Result<String, Refused> {
+    Ok(context.computers.console(&id).await?)
+}

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use haulier_domain::postgres::manifest::{Manifest, StreamReference};
 use haulier_domain::point::PointSummary;
+use haulier_domain::postgres::manifest::{Manifest, StreamReference};
 use serde::Serialize;
 
 /// How to reach a database instance.

@@ -76,8 +76,7 @@ impl LoginProvider for SecretLogin {
                 "Store the login as {\"username\": …, \"password\": …}.",
             )
         })?;
-        let login =
-            Login { user: document.username, password: SecretString::new(document.password), valid_for: None };
+        let login = Login { user: document.username, password: SecretString::new(document.password), valid_for: None };
         *cached = Some(login.clone());
         Ok(login)
     }
@@ -109,10 +108,6 @@ impl IamLogin {
 #[async_trait]
 impl LoginProvider for IamLogin {
     async fn login(&self, _refused: bool) -> Result<Login, Failure> {
-        Ok(Login {
-            user: self.user.clone(),
-            password: self.source.token().await?,
-            valid_for: Some(Self::VALID_FOR),
-        })
+        Ok(Login { user: self.user.clone(), password: self.source.token().await?, valid_for: Some(Self::VALID_FOR) })
     }
 }

@@ -5,14 +5,19 @@
 //! the repository and back. What is decided, `haulier_domain::postgres` decides; here it is done.
 
 pub mod backup;
+mod child;
+mod connect;
 pub mod context;
 mod failures;
 pub mod job;
 pub mod login;
+mod private_files;
 pub mod restore;
 pub mod streams;
+mod tools;
 
 pub use context::{Context, LogSink, ProgressEvent, ProgressSink, Settings, Severity, Stopped};
 pub use job::{BackupJob, BackupOutcome, DatabaseRestore, Instance, OnClash, RestoreJob, RestoreOutcome};
 pub use login::{IamLogin, Login, LoginProvider, SecretLogin, TokenSource};
-pub use streams::{StoreError, StreamReader, StreamStore, StreamWriter};
+pub use streams::{StoreError, StreamKind, StreamReader, StreamStore, StreamWriter};
+pub use tools::majors_on_board;

@@ -44,6 +44,16 @@ impl Event {
     }
 }
 
+/// All that was said with an event, to find out what it means; not for an operator, for it may hold data.
+pub fn full_text(event: &Event) -> String {
+    let mut text = event.message.clone();
+    for line in &event.more {
+        text.push('\n');
+        text.push_str(line);
+    }
+    text
+}
+
 /// Splits what a tool said into events.
 pub fn events(tool: &str, text: &str) -> Vec<Event> {
     let prefix = format!("{tool}: ");

@@ -1,0 +1,163 @@
+//! One database: its snapshot, its archive, its large tables.
+
+use std::sync::Arc;
+
+use haulier_domain::failure::Failure;
+use haulier_domain::postgres::archive::Contents;
+use haulier_domain::postgres::manifest::{DataStream, Database, StreamReference, Table};
+use haulier_domain::postgres::plan::{self, PlannedTable, TableFacts};
+use haulier_domain::postgres::quote;
+use tokio::task::JoinSet;
+
+use super::super::context::{ProgressEvent, Severity, Stopped};
+use super::snapshot::Snapshot;
+use super::{Scope, archive, globals, preflight, rows, tables, together};
+
+/// What one task brings back.
+enum Part {
+    Archive(StreamReference, Contents),
+    Rows(usize, DataStream),
+}
+
+/// Dumps one database. Also says which version of `pg_dump` wrote the archive.
+pub(super) async fn dump(scope: Arc<Scope>, database: String) -> Result<(Database, String), Stopped> {
+    let cancel = scope.context.cancel.clone();
+    together(&cancel, dump_within(scope, database)).await
+}
+
+async fn dump_within(scope: Arc<Scope>, database: String) -> Result<(Database, String), Stopped> {
+    let snapshot = Snapshot::export(&scope.connector, &database, scope.server_version_num).await?;
+    let consistent_at = snapshot.taken_at;
+    preflight::may_read_all(&snapshot.holder, &database).await?;
+    let properties = globals::properties(&snapshot.holder, scope.server_version_num).await?;
+    let all = tables::list(&snapshot.holder, &database).await?;
+    scope.context.progress.report(ProgressEvent::Expected(all.iter().map(|table| table.bytes).sum()));
+    let apart = plan::cut(all.clone(), scope.thresholds, scope.server_version_num);
+    tables::lock(&snapshot.holder, &database, &apart).await?;
+    let text = format!(
+        "database {database:?}: snapshot of {consistent_at}, {} tables, {} of them in {} streams of their own",
+        all.len(),
+        apart.len(),
+        apart.iter().map(|planned| planned.ranges.len()).sum::<usize>(),
+    );
+    scope.context.log.log(Severity::Info, &text);
+
+    let snapshot = Arc::new(snapshot);
+    let apart = Arc::new(apart);
+    let (archive, contents, mut streams) = read_all(&scope, &snapshot, &database, &apart).await?;
+    verify(&database, &contents, &all, &apart)?;
+    if let Ok(snapshot) = Arc::try_unwrap(snapshot) {
+        snapshot.end(&database).await?;
+    }
+    let version = contents.header.client_version.clone();
+    let tables = apart
+        .iter()
+        .zip(&mut streams)
+        .map(|(planned, streams)| Table {
+            schema: planned.table.schema.clone(),
+            name: planned.table.name.clone(),
+            columns: planned.table.columns.clone(),
+            load_into: planned.table.load_into.clone(),
+            encoding: properties.encoding.clone(),
+            streams: std::mem::take(streams),
+        })
+        .collect();
+    let database = Database {
+        name: database,
+        consistent_at,
+        archive,
+        archive_bytes: contents.bytes,
+        archive_tables: contents.entries.iter().filter(|entry| entry.kind == "TABLE DATA").count() as u64,
+        tables,
+        properties,
+    };
+    Ok((database, version))
+}
+
+/// Reads archive and rows side by side. What fails first stops the others, which are waited for.
+async fn read_all(
+    scope: &Arc<Scope>,
+    snapshot: &Arc<Snapshot>,
+    database: &str,
+    apart: &Arc<Vec<PlannedTable>>,
+) -> Result<(StreamReference, Contents, Vec<Vec<DataStream>>), Stopped> {
+    let mut tasks: JoinSet<Result<Part, Stopped>> = JoinSet::new();
+    let shared = || (Arc::clone(scope), Arc::clone(snapshot), database.to_owned(), Arc::clone(apart));
+    {
+        let (scope, snapshot, database, apart) = shared();
+        tasks.spawn(async move {
+            let work = async {
+                let _permit = permit(&scope).await?;
+                let (reference, contents) = archive::dump(&scope, &snapshot, &database, &apart).await?;
+                Ok(Part::Archive(reference, contents))
+            };
+            together(&scope.context.cancel, work).await
+        });
+    }
+    for (index, planned) in apart.iter().enumerate() {
+        for range in planned.ranges.iter().copied() {
+            let (scope, snapshot, database, apart) = shared();
+            tasks.spawn(async move {
+                let work = async {
+                    let _permit = permit(&scope).await?;
+                    let stream = rows::copy(&scope, &snapshot, &database, &apart[index].table, range).await?;
+                    Ok(Part::Rows(index, stream))
+                };
+                together(&scope.context.cancel, work).await
+            });
+        }
+    }
+    let mut archive = None;
+    let mut streams = vec![Vec::new(); apart.len()];
+    let mut first = None;
+    while let Some(done) = tasks.join_next().await {
+        match done.map_err(|error| Stopped::from(defect(&error.to_string()))).flatten() {
+            Ok(Part::Archive(reference, contents)) => archive = Some((reference, contents)),
+            Ok(Part::Rows(index, stream)) => streams[index].push(stream),
+            // A failure says more than the cancellations it causes.
+            Err(failed @ Stopped::Failed(_)) if !matches!(first, Some(Stopped::Failed(_))) => first = Some(failed),
+            Err(stopped) => first = first.or(Some(stopped)),
+        }
+    }
+    if let Some(stopped) = first {
+        return Err(stopped);
+    }
+    for list in &mut streams {
+        list.sort_by_key(|stream| stream.pages.map(|range| range.from));
+    }
+    let (reference, contents) = archive.ok_or_else(|| defect("the archive's task ended without a word"))?;
+    Ok((reference, contents, streams))
+}
+
+async fn permit(scope: &Scope) -> Result<tokio::sync::OwnedSemaphorePermit, Stopped> {
+    tokio::select! {
+        permit = Arc::clone(&scope.streams).acquire_owned() => permit.map_err(|error| defect(&error.to_string()).into()),
+        () = scope.context.cancel.cancelled() => Err(Stopped::Cancelled),
+    }
+}
+
+fn defect(cause: &str) -> Failure {
+    Failure::new("mover-defect", "reading a database", cause, "Report this with the session's log.")
+}
+
+/// The archive must hold the rows of every table that has no stream of its own, and of no other.
+fn verify(database: &str, contents: &Contents, all: &[TableFacts], apart: &[PlannedTable]) -> Result<(), Failure> {
+    let data = || contents.entries.iter().filter(|entry| entry.kind == "TABLE DATA");
+    if let Some(twice) = data().find(|entry| tables::is_among(apart, entry.schema.as_deref(), &entry.tag)) {
+        let cause = format!("pg_dump wrote the rows of {twice}, which has a stream of its own");
+        return Err(tables::mismatch(database, cause));
+    }
+    let inside: std::collections::BTreeSet<_> =
+        data().map(|entry| (entry.schema.as_deref(), entry.tag.as_str())).collect();
+    let lost = all.iter().find(|table| {
+        let schema = Some(table.schema.as_str());
+        !tables::is_among(apart, schema, &table.name) && !inside.contains(&(schema, table.name.as_str()))
+    });
+    match lost {
+        Some(table) => {
+            let name = quote::qualified(&table.schema, &table.name);
+            Err(tables::mismatch(database, format!("pg_dump's archive lacks the rows of table {name}")))
+        }
+        None => Ok(()),
+    }
+}

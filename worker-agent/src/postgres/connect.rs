@@ -1,0 +1,191 @@
+//! Connections to an instance: TLS verified to the very name, keepalives, a fresh login for each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use haulier_domain::failure::Failure;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::task::AbortHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{CancelToken, Client, Config, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{Context, Stopped};
+use super::failures;
+use super::job::Instance;
+use super::login::{Login, LoginProvider};
+
+/// How long a server may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a request to cancel a query may take: a cancelled session must end within two seconds.
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// Makes connections to one instance.
+#[derive(Clone)]
+pub(super) struct Connector {
+    instance: Arc<Instance>,
+    login: Arc<dyn LoginProvider>,
+    tls: MakeRustlsConnect,
+    cancel: CancellationToken,
+}
+
+impl Connector {
+    pub(super) fn new(instance: &Instance, context: &Context) -> Result<Self, Failure> {
+        let path = &context.settings.ca_file;
+        let doing = "reading the bundle of RDS certificate authorities";
+        let mut roots = RootCertStore::empty();
+        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| failures::local(doing, path, &error))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| failures::local(doing, path, &error))?;
+            roots.add(certificate).map_err(|error| failures::local(doing, path, &error))?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failures::local("setting up TLS", path, &error))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            instance: Arc::new(instance.clone()),
+            login: Arc::clone(&context.login),
+            tls: MakeRustlsConnect::new(config),
+            cancel: context.cancel.clone(),
+        })
+    }
+
+    /// The same connector, obeying another token.
+    pub(super) fn obeying(&self, cancel: CancellationToken) -> Self {
+        Self { cancel, ..self.clone() }
+    }
+
+    pub(super) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// A login that should work now.
+    pub(super) async fn login(&self) -> Result<Login, Failure> {
+        self.login.login(false).await
+    }
+
+    /// Connects to a database. A refused login is read anew once.
+    pub(super) async fn connect(&self, database: &str) -> Result<Session, Stopped> {
+        match self.connect_with(database, self.login.login(false).await?).await {
+            Err(Stopped::Failed(failure)) if failure.code == "db-auth-failed" => {
+                self.connect_with(database, self.login.login(true).await?).await
+            }
+            other => other,
+        }
+    }
+
+    async fn connect_with(&self, database: &str, login: Login) -> Result<Session, Stopped> {
+        let mut config = Config::new();
+        config
+            .host(&self.instance.host)
+            .port(self.instance.port)
+            .user(&login.user)
+            .password(login.password.expose())
+            .dbname(database)
+            .application_name("haulier")
+            .ssl_mode(SslMode::Require)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .keepalives_idle(Duration::from_secs(30))
+            .keepalives_interval(Duration::from_secs(10))
+            .keepalives_retries(3);
+        if let Some(address) = self.instance.address {
+            config.hostaddr(address);
+        }
+        let doing = format!("connecting to database {database:?} of {}", self.instance.id);
+        let connected = tokio::select! {
+            connected = config.connect(self.tls.clone()) => connected,
+            () = self.cancel.cancelled() => return Err(Stopped::Cancelled),
+        };
+        let (client, connection) = connected.map_err(|error| failures::database(doing, &error))?;
+        let driver = tokio::spawn(async move {
+            // What breaks a connection is told to whoever waits for an answer on it.
+            let _ = connection.await;
+        });
+        Ok(Session {
+            token: client.cancel_token(),
+            client,
+            driver: driver.abort_handle(),
+            tls: self.tls.clone(),
+            cancel: self.cancel.clone(),
+        })
+    }
+}
+
+/// A connection to one database. Closed when dropped.
+pub(super) struct Session {
+    client: Client,
+    token: CancelToken,
+    driver: AbortHandle,
+    tls: MakeRustlsConnect,
+    cancel: CancellationToken,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Session {
+    /// The client, for `COPY`.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Runs statements without parameters.
+    pub(super) async fn execute(&self, doing: &str, sql: &str) -> Result<(), Stopped> {
+        self.obey(self.client.batch_execute(sql)).await?.map_err(|error| failures::database(doing, &error).into())
+    }
+
+    /// Runs a statement whose refusal is not the end: the server's words are the inner result.
+    pub(super) async fn attempt(&self, doing: &str, sql: &str) -> Result<Result<(), String>, Stopped> {
+        match self.obey(self.client.batch_execute(sql)).await? {
+            Ok(()) => Ok(Ok(())),
+            Err(error) => match error.as_db_error() {
+                Some(refusal) => Ok(Err(refusal.message().to_owned())),
+                None => Err(failures::database(doing, &error).into()),
+            },
+        }
+    }
+
+    /// Runs a query.
+    pub(super) async fn query(
+        &self,
+        doing: &str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Stopped> {
+        self.obey(self.client.query(sql, parameters)).await?.map_err(|error| failures::database(doing, &error).into())
+    }
+
+    /// Runs a query that has one row.
+    pub(super) async fn query_one(
+        &self,
+        doing: &str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Stopped> {
+        self.obey(self.client.query_one(sql, parameters))
+            .await?
+            .map_err(|error| failures::database(doing, &error).into())
+    }
+
+    /// Waits for an answer, or for the order to stop: then the server is told to stop as well.
+    pub(super) async fn obey<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.cancel.cancelled() => {
+                let _ = tokio::time::timeout(CANCEL_TIMEOUT, self.token.cancel_query(self.tls.clone())).await;
+                Err(Stopped::Cancelled)
+            }
+        }
+    }
+}

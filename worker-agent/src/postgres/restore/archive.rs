@@ -1,0 +1,87 @@
+//! The archive's head: which entries it has, and a file with which `pg_restore` can work on everything but data.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use haulier_domain::failure::Failure;
+use haulier_domain::postgres::archive::{Entry, Reader};
+use haulier_domain::postgres::manifest::Database;
+use haulier_domain::postgres::toc_filter;
+
+use super::super::context::Stopped;
+use super::super::failures;
+use super::super::job::RestoreOutcome;
+use super::target::Named;
+use super::{Scope, skip};
+
+/// An archive's head, and what of it is restored.
+pub(super) struct Head {
+    /// Its entries.
+    pub(super) entries: Vec<Entry>,
+    /// Numbers of those that are restored.
+    pub(super) kept: BTreeSet<i64>,
+    /// The head as a file.
+    pub(super) file: PathBuf,
+}
+
+impl Head {
+    /// Reads the head and chooses what of it is restored.
+    pub(super) async fn read(scope: &Scope, wanted: &Named<'_>, outcome: &mut RestoreOutcome) -> Result<Self, Stopped> {
+        let reader = read_head(scope, wanted.database).await?;
+        let file = scope.files.write("archive-head", reader.toc_bytes())?;
+        let entries = reader.entries().to_vec();
+        let place = &wanted.database.name;
+        let selected = wanted.selection.of(&entries);
+        if !selected.unknown.is_empty() {
+            let cause = format!("the point's database has no {}", selected.unknown.join(", no "));
+            let what = format!("restore of a part of database {place:?}");
+            return Err(Failure::new("restore-part-unknown", what, cause, "Correct the names.").into());
+        }
+        for left in selected.left_out {
+            skip(outcome, place, left.what, left.reason);
+        }
+        let choice = toc_filter::choose(&entries, &scope.target.for_entries());
+        for left in choice.left_out.into_iter().filter(|left| selected.entries.contains(&left.id)) {
+            skip(outcome, place, left.what, left.reason);
+        }
+        let kept = choice.kept.intersection(&selected.entries).copied().collect();
+        Ok(Self { entries, kept, file })
+    }
+
+    /// The entries that are restored.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| self.kept.contains(&entry.id))
+    }
+
+    /// Whether a table is restored.
+    pub(super) fn has_table(&self, schema: &str, name: &str) -> bool {
+        self.kept().any(|entry| entry.kind == "TABLE" && entry.tag == name && entry.schema.as_deref() == Some(schema))
+    }
+
+    /// Roles that own what is restored.
+    pub(super) fn owners(&self) -> BTreeSet<String> {
+        self.kept().filter_map(|entry| entry.owner.clone()).collect()
+    }
+}
+
+async fn read_head(scope: &Scope, database: &Database) -> Result<Reader, Stopped> {
+    let damaged = |cause: String| {
+        Failure::new(
+            "repository-damaged",
+            format!("reading the archive of database {:?}", database.name),
+            cause,
+            "Run a check of the restore point; restore from another point where this one is damaged.",
+        )
+    };
+    let mut stream = scope.context.streams.open(&database.archive).await.map_err(|error| failures::store(&error))?;
+    let mut reader = Reader::new();
+    while !reader.has_toc() {
+        let piece = tokio::select! {
+            piece = stream.next() => piece.map_err(|error| failures::store(&error))?,
+            () = scope.context.cancel.cancelled() => return Err(Stopped::Cancelled),
+        };
+        let piece = piece.ok_or_else(|| damaged("it ends within its table of contents".into()))?;
+        reader.push(&piece).map_err(|fault| damaged(fault.to_string()))?;
+    }
+    Ok(reader)
+}

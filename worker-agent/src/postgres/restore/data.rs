@@ -1,0 +1,134 @@
+//! Data: the archive's by `pg_restore`, the large tables' by `COPY`, side by side. The rows that arrive are counted
+//! and compared with those that were read.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::SinkExt;
+use haulier_domain::failure::Failure;
+use haulier_domain::postgres::manifest::{DataStream, Table};
+use haulier_domain::postgres::quote;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::super::context::{ProgressEvent, Stopped};
+use super::super::failures;
+use super::Scope;
+use super::archive::Head;
+use super::phases::{self, Phase, Refused};
+use super::target::Named;
+
+/// Largest message sent to a server.
+const PIECE: usize = 256 << 10;
+
+/// What was counted.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counted {
+    pub(super) tables: u64,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+/// Restores all data of the database.
+pub(super) async fn restore(
+    scope: &Arc<Scope>,
+    head: &Head,
+    wanted: &Named<'_>,
+    working: &str,
+) -> Result<(Counted, Vec<Refused>), Stopped> {
+    let database = wanted.database;
+    let tables: Vec<_> =
+        database.tables.iter().filter(|table| head.has_table(&table.schema, &table.name)).cloned().collect();
+    let streams = tables.iter().flat_map(|table| &table.streams);
+    let expected: u64 = streams.map(|stream| stream.bytes).sum();
+    scope.context.progress.report(ProgressEvent::Expected(expected + database.archive_bytes));
+
+    let permits = Arc::new(Semaphore::new(scope.parallel));
+    let mut tasks: JoinSet<Result<u64, Stopped>> = JoinSet::new();
+    for table in &tables {
+        for stream in &table.streams {
+            let (scope, permits) = (Arc::clone(scope), Arc::clone(&permits));
+            let (table, stream, working) = (table.clone(), stream.clone(), working.to_owned());
+            tasks.spawn(async move {
+                let _permit = permits.acquire_owned().await.map_err(|error| defect(&error.to_string()))?;
+                let done = copy(&scope, &table, &stream, &working).await;
+                if done.is_err() {
+                    scope.context.cancel.cancel();
+                }
+                done
+            });
+        }
+    }
+    let archive = async {
+        let done = phases::run(scope, head, Phase::Data, working, Some(&database.archive)).await;
+        if done.is_err() {
+            scope.context.cancel.cancel();
+        }
+        done
+    };
+    let rows = async {
+        let mut rows = 0;
+        let mut first = None;
+        while let Some(done) = tasks.join_next().await {
+            match done.map_err(|error| Stopped::from(defect(&error.to_string()))).flatten() {
+                Ok(count) => rows += count,
+                // A failure says more than the cancellations it causes.
+                Err(failed @ Stopped::Failed(_)) if !matches!(first, Some(Stopped::Failed(_))) => first = Some(failed),
+                Err(stopped) => first = first.or(Some(stopped)),
+            }
+        }
+        first.map_or(Ok(rows), Err)
+    };
+    let (refused, rows) = match tokio::join!(archive, rows) {
+        (Ok(refused), Ok(rows)) => (refused, rows),
+        (Err(failed @ Stopped::Failed(_)), _) | (_, Err(failed)) | (Err(failed), _) => return Err(failed),
+    };
+    Ok((Counted { tables: tables.len() as u64, rows, bytes: expected + database.archive_bytes }, refused))
+}
+
+/// Writes one stream into its table.
+async fn copy(scope: &Scope, table: &Table, stream: &DataStream, working: &str) -> Result<u64, Stopped> {
+    let name = quote::qualified(&table.schema, &table.name);
+    let doing = format!("writing table {name} of database {working:?}");
+    scope.context.progress.report(ProgressEvent::Current(format!("{working}: {name}")));
+    let session = scope.connector.connect(working).await?;
+    let settings = format!(
+        "SET statement_timeout = 0; SET search_path = ''; SET row_security = off; SET datestyle = ISO;
+         SET intervalstyle = postgres; SET client_encoding = {}",
+        quote::literal(&table.encoding)
+    );
+    session.execute(&doing, &settings).await?;
+    let failed = |error: &tokio_postgres::Error| Stopped::from(failures::database(&doing, error));
+    let stored = |error| Stopped::from(failures::store(&error));
+    let sink = session.obey(session.client().copy_in::<_, Bytes>(&statement(table))).await?;
+    let sink = sink.map_err(|error| failed(&error))?;
+    futures::pin_mut!(sink);
+    let mut source = scope.context.streams.open(&stream.stream).await.map_err(stored)?;
+    while let Some(mut piece) = session.obey(source.next()).await?.map_err(stored)? {
+        while !piece.is_empty() {
+            let part = piece.split_to(piece.len().min(PIECE));
+            let length = part.len() as u64;
+            session.obey(sink.as_mut().feed(part)).await?.map_err(|error| failed(&error))?;
+            scope.context.progress.report(ProgressEvent::Moved(length));
+        }
+    }
+    let rows = session.obey(sink.finish()).await?.map_err(|error| failed(&error))?;
+    if rows != stream.rows {
+        let cause = format!("{rows} rows arrived where {} were read", stream.rows);
+        let remedy = "Run a check of the restore point; report this with the session's log.";
+        return Err(Failure::new("restore-count-mismatch", doing, cause, remedy).into());
+    }
+    Ok(rows)
+}
+
+/// The statement that takes the rows.
+fn statement(table: &Table) -> String {
+    let identifier = if table.encoding == "UTF8" { quote::identifier } else { quote::ascii_identifier };
+    let (schema, name) = table.load_into.as_ref().map_or((&table.schema, &table.name), |(schema, name)| (schema, name));
+    let columns: Vec<_> = table.columns.iter().map(|column| identifier(column)).collect();
+    format!("COPY {}.{} ({}) FROM STDIN", identifier(schema), identifier(name), columns.join(", "))
+}
+
+fn defect(cause: &str) -> Failure {
+    Failure::new("mover-defect", "writing a database", cause, "Report this with the session's log.")
+}

@@ -33,7 +33,8 @@ impl PinnedAuthority {
         Arc::new(Self { digest, provider, mismatched: AtomicBool::new(false) })
     }
 
-    /// Whether a server has shown a chain without that authority: somebody else answers at the coordinator's address.
+    /// Whether a server has shown a chain that is not of that authority: somebody else answers at the coordinator's
+    /// address.
     pub fn was_mismatched(&self) -> bool {
         self.mismatched.load(Ordering::Relaxed)
     }
@@ -45,6 +46,15 @@ impl PinnedAuthority {
             .build()
             .map_err(|error| TlsError::General(format!("the coordinator's authority cannot be used: {error}")))
     }
+}
+
+/// Whether time may heal it: the clock of a machine that has just started may be wrong.
+fn passes(error: &TlsError) -> bool {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    matches!(
+        error,
+        TlsError::InvalidCertificate(Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
+    )
 }
 
 impl ServerCertVerifier for PinnedAuthority {
@@ -60,7 +70,10 @@ impl ServerCertVerifier for PinnedAuthority {
             self.mismatched.store(true, Ordering::Relaxed);
             return Err(TlsError::InvalidCertificate(CertificateError::UnknownIssuer));
         };
-        self.verifier_of(authority)?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let verifier = self.verifier_of(authority)?;
+        verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).inspect_err(|error| {
+            self.mismatched.fetch_or(!passes(error), Ordering::Relaxed);
+        })
     }
 
     fn verify_tls12_signature(

@@ -2,6 +2,8 @@
 
 mod dial;
 mod link;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +58,12 @@ pub async fn serve(dial: &dyn Dial, session: &Arc<Session>, majors: &[u32], puls
                 }
             }
         };
+        let give_up = lost_since + patience;
+        if Instant::now() >= give_up {
+            return Ending::CoordinatorLost;
+        }
         let delay = backoff.delay();
         tracing::warn!(reason, delay_ms = delay.as_millis() as u64, "the coordinator cannot be reached");
-        tokio::time::sleep_until((Instant::now() + delay).min(lost_since + patience)).await;
+        tokio::time::sleep_until((Instant::now() + delay).min(give_up)).await;
     }
 }

@@ -54,6 +54,7 @@ impl Bench<'_> {
             engine: "postgres".to_owned(),
             manifest,
             catalogue: stored.catalogue,
+            required_features: Vec::new(),
             totals: stored.totals,
             summary: outcome.summary,
             labels: BTreeMap::new(),

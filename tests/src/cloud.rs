@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::aws::Call;
 use crate::process::{self, Owned};
 use crate::psql::Database;
 use crate::{bin, wait};
@@ -138,7 +139,10 @@ impl Cloud {
     /// # Errors
     /// Where the name is taken.
     pub fn create_bucket(&self, name: &str) -> Result<()> {
-        self.control("POST", "/buckets", Some(&json!({ "name": name }))).map(drop)
+        // SHA-256 of nothing.
+        let hash = "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let path = format!("/{name}");
+        Call { service: "s3", method: "PUT", path: &path, headers: &[hash], body: "" }.send(&self.facts).map(drop)
     }
 
     /// Creates a secret and gives its ARN.
@@ -146,8 +150,12 @@ impl Cloud {
     /// # Errors
     /// Where the name is taken.
     pub fn create_secret(&self, name: &str, value: &str) -> Result<String> {
-        let answer = self.control("POST", "/secrets", Some(&json!({ "name": name, "value": value })))?;
-        answer["arn"].as_str().map(str::to_owned).context("the answer has no arn")
+        let headers = ["content-type: application/x-amz-json-1.1", "x-amz-target: secretsmanager.CreateSecret"];
+        let body = json!({ "Name": name, "SecretString": value }).to_string();
+        let call = Call { service: "secretsmanager", method: "POST", path: "/", headers: &headers, body: &body };
+        let answer: Value =
+            serde_json::from_str(&call.send(&self.facts)?).context("reading the answer to CreateSecret")?;
+        answer["ARN"].as_str().map(str::to_owned).context("the answer has no ARN")
     }
 
     /// Everything that exists in the cloud, from the emulators' own listings: one line a resource, its kind first.

@@ -3,6 +3,7 @@
 //!
 //! Nothing here is linked with the product: it starts its binaries and reads what they print, as a user would.
 
+mod aws;
 pub mod bin;
 pub mod cloud;
 pub mod coordinator;

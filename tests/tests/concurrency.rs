@@ -10,7 +10,7 @@ fn id(session: &Value) -> String {
 }
 
 fn groups_of(stage: &Stage, instance: &str) -> Result<Value> {
-    Ok(stage.cloud.control("GET", &format!("/instances/{instance}"), None)?["security_groups"].clone())
+    Ok(stage.cloud.control("GET", &format!("/instances/{instance}"), None)?["security_group_ids"].clone())
 }
 
 #[test]

@@ -147,5 +147,14 @@ fn a_network_that_is_cut_for_a_minute_is_survived() -> Result<()> {
 /// Kills the agent's process inside its machine, as the kernel would when memory runs out.
 fn kill_agent(stage: &Stage, session: &str) -> Result<()> {
     let machine = instance_of(stage, session)?;
-    stage.cloud.control("POST", &format!("/computers/{machine}/kill"), None).map(drop)
+    let answer = stage.cloud.control(
+        "POST",
+        &format!("/computers/{machine}/kill"),
+        Some(&json!({ "program": "haulier-worker" })),
+    )?;
+    ensure!(
+        answer["killed"].as_u64() > Some(0) || answer["killed"].as_array().is_some_and(|killed| !killed.is_empty()),
+        "nothing was killed: {answer}"
+    );
+    Ok(())
 }

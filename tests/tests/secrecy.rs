@@ -139,8 +139,12 @@ async fn a_workers_credentials_do_nothing_but_its_work() -> Result<()> {
     let issued = issued.as_array().cloned().unwrap_or_default();
     let worker = issued
         .iter()
-        .find(|credentials| credentials["session_policy"].as_str().is_some_and(|policy| policy.contains("/packs/")))
-        .context("no credentials with a session policy for packs were issued")?;
+        .find(|credentials| {
+            // An instance's own credentials are named after it, a session's are not.
+            let principal = credentials["principal"].as_str().unwrap_or_default();
+            principal.contains("role/haulier-worker/") && !principal.contains("role/haulier-worker/i-")
+        })
+        .with_context(|| format!("no credentials of a worker's session were issued: {issued:#?}"))?;
     let text = |name: &str| worker[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
     let credentials = Credentials::new(
         text("access_key_id")?,
@@ -224,4 +228,20 @@ async fn a_workers_credentials_do_nothing_but_its_work() -> Result<()> {
     denied("list the bucket", list.map(drop).map_err(|error| format!("{error:?}")))?;
 
     tokio::task::spawn_blocking(move || stage.assert_nothing_left()).await?
+}
+
+/// Every key of a bucket, listed as the account's administrator.
+async fn objects(stage: &Stage, bucket: &str) -> Result<Vec<String>> {
+    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+
+    let facts = stage.cloud.facts();
+    let credentials = Credentials::new(&facts.access_key_id, &facts.secret_access_key, None, None, "test");
+    let configuration = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(facts.region.clone()))
+        .endpoint_url(&facts.endpoint)
+        .credentials_provider(credentials)
+        .build();
+    let listed = aws_sdk_s3::Client::from_conf(configuration).list_objects_v2().bucket(bucket).send().await?;
+    Ok(listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect())
 }

@@ -172,6 +172,19 @@ impl CredentialStore {
         }
     }
 
+    /// Every temporary key that was ever given out, expired ones included.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Credential> {
+        let state = self.read();
+        let sessions = state.keys.iter().filter_map(|(access_key_id, entry)| match &entry.holder {
+            Holder::Session(session) => {
+                Some(describe(&self.account, access_key_id, entry, state.roles.get(&session.role)))
+            }
+            Holder::Root => None,
+        });
+        sessions.collect()
+    }
+
     /// [`CredentialStore::lookup`] that also demands the right session token.
     pub fn authenticate(
         &self,

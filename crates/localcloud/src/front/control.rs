@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::context::{Context, locked};
 use super::decisions::databases::Status;
 use super::decisions::faults::{FaultReport, FaultRule};
-use super::listing;
+use super::{listing, sandbox};
 use super::services::rds;
 use super::wire::{AwsError, Params};
 
@@ -28,9 +28,8 @@ pub(crate) fn routes(context: Arc<Context>) -> Router {
         .route("/instances", post(create_instance))
         .route("/instances/{id}", get(instance))
         .route("/faults", get(faults).put(put_faults).delete(delete_faults))
-        .route("/machines/{id}/cut", put(cut))
-        .route("/computers/{id}/console", get(console))
-        .with_state(context)
+        .with_state(context.clone())
+        .merge(sandbox::routes(context))
 }
 
 /// A refusal, as JSON.
@@ -197,23 +196,4 @@ async fn put_faults(
 async fn delete_faults(State(context): Shared) -> StatusCode {
     *locked(&context.faults) = super::decisions::faults::Switchboard::default();
     StatusCode::NO_CONTENT
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CutRequest {
-    cut: bool,
-}
-
-async fn cut(
-    State(context): Shared,
-    Path(id): Path<String>,
-    Json(request): Json<CutRequest>,
-) -> Result<StatusCode, Refused> {
-    context.network.cut(&id, request.cut).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn console(State(context): Shared, Path(id): Path<String>) -> Result<String, Refused> {
-    Ok(context.computers.console(&id).await?)
 }

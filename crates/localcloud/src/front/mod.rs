@@ -17,6 +17,7 @@ mod listing;
 mod objects;
 mod refusal;
 mod s3_handler;
+mod sandbox;
 mod server;
 mod services;
 mod signature;
@@ -34,6 +35,8 @@ pub use config::{Bootstrap, Delays, FrontConfig};
 pub use decisions::faults::{Effect, FaultError, FaultReport, FaultRule};
 pub use listing::{Item, Listing};
 pub use s3_handler::S3Handler;
+pub(crate) use signature::Signature;
+pub(crate) use wire::Params;
 
 use crate::credentials::CredentialStore;
 use crate::machines::{Computers, Databases, Network};
@@ -53,8 +56,8 @@ pub struct Front {
 }
 
 impl Front {
-    /// Starts the emulator, makes what an account has from the start, and listens. `control` is merged into the routes
-    /// below `/_cloud`, for what the front has no part in.
+    /// Starts the emulator, makes what an account has from the start, and listens. `control` adds routes
+    /// `/_cloud/…` for what the front has no part in.
     pub async fn start(
         config: FrontConfig,
         databases: Arc<dyn Databases>,
@@ -75,7 +78,7 @@ impl Front {
         let bootstrap = bootstrap::run(&context).await.context("cannot prepare the account")?;
         *locked(&context.bootstrap) = Some(bootstrap.clone());
         services::ec2::follow_power_offs(&context);
-        let control = Router::new().nest("/_cloud", control::routes(Arc::clone(&context)).merge(control));
+        let control = Router::new().nest("/_cloud", control::routes(Arc::clone(&context))).merge(control);
         server::serve(&context, listeners, &control);
         Ok(Self { context, address, bootstrap, _moto: moto })
     }

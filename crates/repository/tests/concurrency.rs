@@ -161,3 +161,26 @@ async fn a_failed_index_write_fails_the_writer() {
     assert!(matches!(error, Error::WriterFailed(_)), "{error:?}");
     assert!(error.object().unwrap().contains("/index/"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_write_was_cancelled_cannot_be_finished() {
+    let fixture = Fixture::new().await;
+    let domain = fixture.domain().await;
+    let writer = domain.writer().await.unwrap();
+    let mut stream = writer.stream("torn", StreamKind::TableRows).unwrap();
+    fixture.bucket.stalled.store(true, Ordering::SeqCst);
+    let endless = async {
+        for part in 0.. {
+            stream.write(Bytes::from(noise(1_000_000, part))).await.unwrap();
+        }
+    };
+    // The store stands still, so at some point a write does too.
+    assert!(tokio::time::timeout(Duration::from_secs(1), endless).await.is_err());
+    fixture.bucket.resume();
+    assert!(matches!(stream.write(Bytes::from_static(b"more")).await, Err(Error::Invalid(_))));
+    assert!(matches!(stream.finish().await, Err(Error::Invalid(_))));
+    let data = rows(100_000, 8);
+    let kept = write(&writer, "kept", StreamKind::TableRows, &data).await.unwrap();
+    writer.finish().await.unwrap();
+    assert!(read(&fixture.domain().await, &kept).await.unwrap() == data);
+}

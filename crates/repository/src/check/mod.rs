@@ -55,9 +55,16 @@ impl Domain {
     /// [`Error::NotReachable`] with what is missing; those of the store and of the local disk.
     pub async fn verify_reachable(&self, root: &PointRoot) -> Result<()> {
         let reporter = Arc::new(Reporter::new(Box::new(|_| {})));
-        let (core, rows) = lenient::load(&self.core, &reporter).await?;
-        // Damaged index objects are no matter of this point, unless chunks of it are missing then.
-        reporter.forget();
+        let (core, rows) = match self.core.fresh_index().await {
+            Ok(_) => (Arc::clone(&self.core), Vec::new()),
+            Err(Error::Damaged { .. } | Error::Unsupported { .. } | Error::Missing { .. }) => {
+                let loaded = lenient::load(&self.core, &reporter).await?;
+                // A damaged index object is no matter of this point, unless chunks of it are missing then.
+                reporter.forget();
+                loaded
+            }
+            Err(error) => return Err(error),
+        };
         let packs = points::walk(&core, &reporter, std::slice::from_ref(root)).await?;
         packs::check(&core, &reporter, &rows, Some(packs), CheckDepth::Reachable).await?;
         let findings = reporter.finish().findings;

@@ -108,8 +108,8 @@ async fn part(
 }
 
 fn consequence(rows: &[u32], number: u32) -> String {
-    let chunks = rows.get(number as usize).copied().unwrap_or_default();
-    format!("its {chunks} chunk(s), or those of them that are hit, are lost to every restore point that needs them")
+    let chunks = rows.get(number as usize).map_or_else(|| "chunks".to_owned(), |rows| format!("{rows} chunk(s)"));
+    format!("its {chunks}, or those of them that are hit, are lost to every restore point that needs them")
 }
 
 /// Reads header and table. Gives the number of bytes read.

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::filter::Filter;
@@ -34,8 +35,12 @@ pub(crate) struct LocalIndex {
     rows_in_memory: usize,
     filter: Filter,
     state: RwLock<State>,
-    /// Held by whoever adds: one at a time, while lookups go on.
-    adding: Mutex<Files>,
+    packs: File,
+    pack_count: AtomicU32,
+    /// Records that have more than a row holds.
+    extras: File,
+    /// The length of `extras`. Held by whoever adds: one at a time, while lookups go on.
+    adding: Mutex<u64>,
 }
 
 struct State {
@@ -44,32 +49,24 @@ struct State {
     segments: Vec<(u32, Arc<Segment>)>,
 }
 
-struct Files {
-    packs: Arc<File>,
-    pack_count: u32,
-    extras: Arc<File>,
-    extras_length: u64,
-}
-
 impl LocalIndex {
     /// An empty index with files under `folder`, for about `expected` chunks.
     pub(crate) fn new(folder: &Path, expected: u64, rows_in_memory: usize, filter_bytes: usize) -> Result<Self> {
-        let open = || -> io::Result<Files> {
+        let open = || -> io::Result<(File, File)> {
             std::fs::create_dir_all(folder)?;
-            Ok(Files {
-                packs: Arc::new(tempfile::tempfile_in(folder)?),
-                pack_count: 0,
-                extras: Arc::new(tempfile::tempfile_in(folder)?),
-                extras_length: 0,
-            })
+            Ok((tempfile::tempfile_in(folder)?, tempfile::tempfile_in(folder)?))
         };
-        let files = open().map_err(|source| Error::Local { doing: "creating", path: folder.to_owned(), source })?;
+        let (packs, extras) =
+            open().map_err(|source| Error::Local { doing: "creating", path: folder.to_owned(), source })?;
         Ok(Self {
             folder: folder.to_owned(),
             rows_in_memory,
             filter: Filter::new(expected, filter_bytes),
             state: RwLock::new(State { memory: HashMap::new(), segments: Vec::new() }),
-            adding: Mutex::new(files),
+            packs,
+            pack_count: AtomicU32::new(0),
+            extras,
+            adding: Mutex::new(0),
         })
     }
 
@@ -87,7 +84,7 @@ impl LocalIndex {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn files(&self) -> MutexGuard<'_, Files> {
+    fn adding(&self) -> MutexGuard<'_, u64> {
         self.adding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -127,14 +124,14 @@ impl LocalIndex {
 
     /// The number of packs known.
     pub(crate) fn pack_count(&self) -> u32 {
-        self.files().pack_count
+        self.pack_count.load(Ordering::Acquire)
     }
 
     /// The pack of that number.
     pub(crate) fn pack(&self, number: u32) -> Result<PackEntry> {
-        let file = Arc::clone(&self.files().packs);
         let mut bytes = [0; PACK_ENTRY_LENGTH];
-        file.read_exact_at(&mut bytes, u64::from(number) * PACK_ENTRY_LENGTH as u64).map_err(self.local("reading"))?;
+        let at = u64::from(number) * PACK_ENTRY_LENGTH as u64;
+        self.packs.read_exact_at(&mut bytes, at).map_err(self.local("reading"))?;
         PackEntry::take(&mut Cursor::new(&bytes))
             .ok_or_else(|| self.local("reading")(io::Error::from(io::ErrorKind::InvalidData)))
     }
@@ -153,9 +150,9 @@ impl LocalIndex {
 
     /// Adds what an index object says, and tells the number its first pack got. Chunks that are known keep their place.
     pub(crate) fn add(&self, table: &IndexTable) -> Result<u32> {
-        let mut files = self.files();
-        let first = files.pack_count;
-        let rows = files.append(table, first).map_err(self.local("writing"))?;
+        let mut extras_length = self.adding();
+        let first = self.pack_count();
+        let rows = self.append(table, first, &mut extras_length).map_err(self.local("writing"))?;
         // Rows become visible before their ids leave the writer's set of chunks in flight, and the filter before both.
         for row in &rows {
             self.filter.insert(&row.id);
@@ -208,7 +205,7 @@ impl LocalIndex {
 
     /// Merges everything on disk into one segment: worth it after loading, before many lookups.
     pub(crate) fn compact(&self) -> Result<()> {
-        let _files = self.files();
+        let _adding = self.adding();
         let (tier, all) = {
             let state = self.read();
             let tier = state.segments.iter().map(|(tier, _)| *tier).max().unwrap_or_default();
@@ -225,17 +222,15 @@ impl LocalIndex {
     }
 
     fn read_extra(&self, at: u64) -> io::Result<Option<ChunkRecord>> {
-        let file = Arc::clone(&self.files().extras);
         let mut length = [0; 4];
-        file.read_exact_at(&mut length, at)?;
+        self.extras.read_exact_at(&mut length, at)?;
         let mut bytes = vec![0; u32::from_le_bytes(length) as usize];
-        file.read_exact_at(&mut bytes, at + 4)?;
+        self.extras.read_exact_at(&mut bytes, at + 4)?;
         Ok(ChunkRecord::take(&mut Cursor::new(&bytes)).ok())
     }
-}
 
-impl Files {
-    fn append(&mut self, table: &IndexTable, first: u32) -> io::Result<Vec<Row>> {
+    /// Writes what does not belong into segments, and makes the rows that do.
+    fn append(&self, table: &IndexTable, first: u32, extras_length: &mut u64) -> io::Result<Vec<Row>> {
         let mut packs = Vec::with_capacity(table.packs.len() * PACK_ENTRY_LENGTH);
         for pack in &table.packs {
             pack.put(&mut packs);
@@ -246,7 +241,7 @@ impl Files {
         for (pack, record) in &table.rows {
             let mut extra = 0;
             if record.kind == ChunkKind::Delta || record.sketch.is_some() {
-                extra = self.extras_length + extras.len() as u64 + 1;
+                extra = *extras_length + extras.len() as u64 + 1;
                 let mut bytes = Vec::new();
                 record.put(&mut bytes);
                 extras.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
@@ -254,9 +249,9 @@ impl Files {
             }
             rows.push(Row::of(record, first + pack, extra));
         }
-        self.extras.write_all_at(&extras, self.extras_length)?;
-        self.extras_length += extras.len() as u64;
-        self.pack_count += table.packs.len() as u32;
+        self.extras.write_all_at(&extras, *extras_length)?;
+        *extras_length += extras.len() as u64;
+        self.pack_count.store(first + table.packs.len() as u32, Ordering::Release);
         Ok(rows)
     }
 }
@@ -347,12 +342,12 @@ mod tests {
             scope.spawn(|| {
                 for batch in 0..200 {
                     index.add(&table(batch * 300..(batch + 1) * 300)).unwrap();
-                    settled.store((batch + 1) * 300, std::sync::atomic::Ordering::Release);
+                    settled.store((batch + 1) * 300, Ordering::Release);
                 }
             });
             let mut seen = 0;
             while seen < 60_000 {
-                seen = settled.load(std::sync::atomic::Ordering::Acquire);
+                seen = settled.load(Ordering::Acquire);
                 for number in (0..seen).rev().step_by(101) {
                     assert!(index.contains(&id(number)).unwrap(), "{number} of {seen}");
                 }

@@ -190,10 +190,7 @@ mod tests {
         for absent in [row(0, 0, 0), row(7, 250, 0), row(9, 9, 0)] {
             assert_eq!(segment.find(&absent.id).unwrap(), None);
         }
-        assert_eq!(
-            super::Segment::write(&std::env::temp_dir(), std::iter::empty()).unwrap().find(&rows[0].id).unwrap(),
-            None
-        );
+        assert_eq!(Segment::write(&std::env::temp_dir(), std::iter::empty()).unwrap().find(&rows[0].id).unwrap(), None);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct StreamWriter {
     list: ListBuilder,
     bytes: u64,
     chunks: u64,
+    /// Set while bytes are on their way into the list: if it stays set, some were lost to a failure or a cancellation.
+    torn: bool,
     /// Where its root is written when it is finished; the catalogue itself has none.
     catalogue: Option<Arc<Mutex<StreamWriter>>>,
 }
@@ -57,6 +59,7 @@ impl StreamWriter {
             list: ListBuilder::default(),
             bytes: 0,
             chunks: 0,
+            torn: false,
             catalogue,
         })
     }
@@ -71,12 +74,13 @@ impl StreamWriter {
         self.bytes
     }
 
-    /// Takes the next bytes. Waits while the pool, the packs or the store are behind. Not to be continued after it
-    /// failed or was cancelled: drop the stream and begin another.
+    /// Takes the next bytes. Waits while the pool, the packs or the store are behind. After it failed or was cancelled
+    /// the stream is torn: drop it and begin another.
     ///
     /// # Errors
-    /// [`Error::WriterFailed`] where this or another stream of the writer failed.
+    /// [`Error::WriterFailed`] where this or another stream of the writer failed, [`Error::Invalid`] on a torn stream.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.begin()?;
         let mut cut = Vec::new();
         for slice in bytes.chunks(SLICE) {
             self.chunker.push(slice, &mut cut);
@@ -86,6 +90,16 @@ impl StreamWriter {
             }
             self.take(&mut cut).await?;
         }
+        self.torn = false;
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if self.torn {
+            self.shared.check()?;
+            return Err(Error::Invalid(format!("stream {:?} was interrupted while it was written", self.name)));
+        }
+        self.torn = true;
         Ok(())
     }
 
@@ -131,6 +145,7 @@ impl StreamWriter {
     /// # Errors
     /// As for [`StreamWriter::write`].
     pub async fn finish(mut self) -> Result<StreamRoot> {
+        self.begin()?;
         let mut cut = Vec::new();
         self.chunker.finish(&mut cut);
         self.take(&mut cut).await?;

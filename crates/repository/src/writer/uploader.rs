@@ -14,6 +14,10 @@ use crate::index::object::{IndexTable, PackEntry};
 use crate::pack::builder::BuiltPack;
 use crate::pack::record::ChunkRecord;
 
+/// Packs after which an index object is written however few chunks they hold: what a writer that dies has stored since
+/// its last index object is stored again by the next.
+const PACKS_PER_INDEX: usize = 16;
+
 /// Runs until it is told to close, or something fails.
 pub(super) async fn run(shared: Arc<Shared>, finished: UnboundedReceiver<Finished>) -> Result<()> {
     let result = upload(&shared, finished).await;
@@ -46,7 +50,7 @@ async fn upload(shared: &Arc<Shared>, mut finished: UnboundedReceiver<Finished>)
             Some(done) = packs.next() => {
                 let (pack, records) = done?;
                 table.add_pack(pack, records);
-                if table.rows.len() >= shared.core.plan.index_object_rows {
+                if table.rows.len() >= shared.core.plan.index_object_rows || table.packs.len() >= PACKS_PER_INDEX {
                     indexes.push(put_index(shared, std::mem::take(&mut table)));
                 }
             }

@@ -1,6 +1,8 @@
 //! What the tests of this crate share: an object store in memory that can be tampered with, a repository in it, noise.
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
+pub(crate) mod folder;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -122,7 +124,7 @@ impl ObjectStore for Bucket {
     }
 
     async fn head(&self, key: &str) -> haulier_cloud::Result<Option<ObjectMeta>> {
-        Ok(self.objects.lock().unwrap().get(key).map(|body| meta(key, body)))
+        Ok(self.objects.lock().unwrap().get(key).map(|body| meta(key, body.len() as u64)))
     }
 
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> haulier_cloud::Result<ListPage> {
@@ -130,7 +132,7 @@ impl ObjectStore for Bucket {
         let mut found = objects
             .iter()
             .filter(|(key, _)| key.starts_with(prefix) && start_after.is_none_or(|after| key.as_str() > after))
-            .map(|(key, body)| meta(key, body));
+            .map(|(key, body)| meta(key, body.len() as u64));
         // Small pages, so that paging is tested.
         let page: Vec<_> = found.by_ref().take(7).collect();
         let next = found.next().and(page.last().map(|last| last.key.clone()));
@@ -143,13 +145,8 @@ impl ObjectStore for Bucket {
     }
 }
 
-fn meta(key: &str, body: &Bytes) -> ObjectMeta {
-    ObjectMeta {
-        key: key.to_owned(),
-        size: body.len() as u64,
-        modified: jiff::Timestamp::UNIX_EPOCH,
-        etag: String::new(),
-    }
+fn meta(key: &str, size: u64) -> ObjectMeta {
+    ObjectMeta { key: key.to_owned(), size, modified: jiff::Timestamp::UNIX_EPOCH, etag: String::new() }
 }
 
 /// A repository with one domain in a bucket in memory.

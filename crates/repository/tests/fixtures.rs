@@ -1,0 +1,117 @@
+//! Format 1 as it was first written, kept as files: every later version must read it.
+//!
+//! `HAULIER_WRITE_FIXTURES=1` writes it anew. That is right only for what is not yet released, or for a further fixture
+//! beside this one: the old ones stay.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use haulier_cloud::object_store::ObjectStore;
+use haulier_domain::id::DomainId;
+use haulier_repository::check::{CheckDepth, CheckScope};
+use haulier_repository::{Chunking, DomainConfig, NewKey, Repository, StreamContent, StreamKind, StreamRoot, Unlock};
+
+use support::folder::Folder;
+use support::{cheap, noise, passphrase, point, read, rows, write};
+
+/// The streams of the fixture: name, kind, how it is cut, content.
+fn streams() -> Vec<(&'static str, StreamKind, Chunking, Vec<u8>)> {
+    vec![
+        ("empty", StreamKind::Document, Chunking::of(StreamKind::Document), Vec::new()),
+        ("rows", StreamKind::TableRows, Chunking::of(StreamKind::TableRows), rows(60_000, 1)),
+        ("noise", StreamKind::Pages, Chunking::of(StreamKind::Pages), noise(9_000, 2)),
+        ("paged", StreamKind::Archive, Chunking::around(256), rows(20_000, 3)),
+    ]
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1")
+}
+
+fn domain_id() -> DomainId {
+    "dom-fixture".parse().unwrap()
+}
+
+async fn generate(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let store: Arc<dyn ObjectStore> = Arc::new(Folder(folder.to_owned()));
+    let key = NewKey::Passphrase(passphrase(), cheap());
+    let now = "2026-11-20T12:00:00Z".parse().unwrap();
+    let repository = Repository::create(store, "repository", &key, now).await.unwrap();
+    repository.domain_key(&domain_id(), true).await.unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let domain = repository.domain(&domain_id(), DomainConfig::new(cache.path())).await.unwrap();
+    let writer = domain.writer().await.unwrap();
+    let mut roots = Vec::new();
+    for (name, kind, chunking, data) in streams() {
+        let mut stream = writer.stream_cut(name, kind, chunking).unwrap();
+        stream.write(data.into()).await.unwrap();
+        roots.push(stream.finish().await.unwrap());
+    }
+    let manifest = serde_json::to_vec(&roots).unwrap();
+    let manifest = write(&writer, "manifest", StreamKind::Document, &manifest).await.unwrap();
+    let root = point("fixture", manifest, writer.finish().await.unwrap());
+    domain.publish_point(&root).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn format_1_as_first_written_is_read() {
+    if std::env::var_os("HAULIER_WRITE_FIXTURES").is_some() && !folder().exists() {
+        generate(&folder()).await;
+    }
+    let store: Arc<dyn ObjectStore> = Arc::new(Folder(folder()));
+    let repository = Repository::open(store, "repository").await.unwrap();
+    let unlocked = repository.unlock(&Unlock::Passphrase(passphrase())).await.unwrap();
+    assert_eq!(unlocked.domains().await.unwrap(), [domain_id()]);
+    assert_eq!(unlocked.check().await.unwrap(), []);
+    let cache = tempfile::tempdir().unwrap();
+    let domain = unlocked.domain(&domain_id(), DomainConfig::new(cache.path())).await.unwrap();
+    let points = domain.list_points().await.unwrap();
+    let root = domain.read_point(&points[0].0).await.unwrap();
+    assert_eq!((root.point.as_str(), root.engine.as_str(), root.epoch.0), ("pnt-fixture", "postgres", 1));
+
+    let manifest = domain.read_to_bytes(&root.manifest, 1 << 20).await.unwrap();
+    let roots: Vec<StreamRoot> = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(roots.len(), streams().len());
+    for (stored, (name, kind, chunking, data)) in roots.iter().zip(streams()) {
+        assert_eq!((stored.name.as_str(), stored.kind, stored.chunking), (name, kind, chunking));
+        assert!(read(&domain, stored).await.unwrap() == data, "{name}");
+        assert_eq!(matches!(stored.content, StreamContent::Pages(_)), name == "paged");
+    }
+    let report = domain.check(CheckScope::Domain, CheckDepth::Full, |_| {}).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_data_is_still_cut_and_named_as_it_was() {
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&folder(), copy.path());
+    let store: Arc<dyn ObjectStore> = Arc::new(Folder(copy.path().to_owned()));
+    let repository = Repository::open(store, "repository").await.unwrap();
+    let unlocked = repository.unlock(&Unlock::Passphrase(passphrase())).await.unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let domain = unlocked.domain(&domain_id(), DomainConfig::new(cache.path())).await.unwrap();
+    let writer = domain.writer().await.unwrap();
+    for (name, kind, chunking, data) in streams() {
+        let mut stream = writer.stream_cut(name, kind, chunking).unwrap();
+        stream.write(data.into()).await.unwrap();
+        stream.finish().await.unwrap();
+    }
+    assert_eq!(writer.stats().chunks_new, 0, "a backup by this version would store everything again");
+    writer.finish().await.unwrap();
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The agent's bound: half a gigabyte through four streams, out and back, in well under 300 MiB.
+
+mod support;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use haulier_repository::{Domain, DomainConfig, NewKey, Repository, StreamKind, StreamRoot};
+
+use support::folder::Folder;
+use support::{PREFIX, cheap, noise, passphrase};
+
+const STREAMS: u64 = 4;
+const PARTS: u64 = 256;
+const BOUND: u64 = 280 << 20;
+
+/// Peak resident memory of this process, in bytes.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Half a megabyte of which half compresses.
+fn part(stream: u64, number: u64) -> Vec<u8> {
+    let mut part = noise(256 << 10, stream * PARTS + number);
+    part.resize(512 << 10, b'x');
+    part
+}
+
+async fn write(writer: &haulier_repository::Writer, stream: u64) -> StreamRoot {
+    let mut out = writer.stream(&stream.to_string(), StreamKind::TableRows).unwrap();
+    for number in 0..PARTS {
+        out.write(Bytes::from(part(stream, number))).await.unwrap();
+    }
+    out.finish().await.unwrap()
+}
+
+async fn compare(domain: &Domain, stream: u64, root: &StreamRoot) {
+    let mut parts = std::pin::pin!(domain.read(root));
+    let mut got = Vec::new();
+    let mut number = 0;
+    while let Some(bytes) = parts.try_next().await.unwrap() {
+        got.extend_from_slice(&bytes);
+        while got.len() >= 512 << 10 {
+            assert!(got.drain(..512 << 10).eq(part(stream, number)), "part {number} of stream {stream}");
+            number += 1;
+        }
+    }
+    assert_eq!((got.len(), number), (0, PARTS));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_streams_stay_within_the_agents_bound() {
+    let (bucket, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Arc::new(Folder(bucket.path().to_owned()));
+    let key = NewKey::Passphrase(passphrase(), cheap());
+    let repository = Repository::create(store, PREFIX, &key, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+    let id = "dom-one".parse().unwrap();
+    repository.domain_key(&id, true).await.unwrap();
+    let config = DomainConfig { threads: 4, ..DomainConfig::new(cache.path()) };
+
+    let domain = repository.domain(&id, config.clone()).await.unwrap();
+    let writer = domain.writer().await.unwrap();
+    let roots = futures::future::join_all((0..STREAMS).map(|stream| write(&writer, stream))).await;
+    let summary = writer.finish().await.unwrap();
+    assert_eq!(summary.totals.bytes_read, STREAMS * PARTS * (512 << 10));
+    let writing = peak();
+    assert!(writing < BOUND, "writing: {} MiB", writing >> 20);
+    drop(domain);
+
+    let domain = repository.domain(&id, config).await.unwrap();
+    futures::future::join_all((0..STREAMS).map(|stream| compare(&domain, stream, &roots[stream as usize]))).await;
+    let reading = peak();
+    assert!(reading < BOUND, "reading: {} MiB", reading >> 20);
+    println!("peak: {} MiB writing, {} MiB in all", writing >> 20, reading >> 20);
+}

@@ -30,7 +30,6 @@ impl Coordinator {
     /// # Errors
     /// Where it does not answer operators in time.
     pub fn start(cloud: &Cloud, folder: &Path) -> Result<Self> {
-        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let facts = cloud.facts();
         let state = folder.join("state");
         let (workers, operators) = (free_port(&facts.gateway)?, free_port("127.0.0.1")?);
@@ -48,14 +47,29 @@ impl Coordinator {
             role = facts.worker_role_arn,
             profile = facts.worker_instance_profile,
         );
+        Self::start_with(&configuration, &format!("127.0.0.1:{operators}"), folder, cloud.environment())
+    }
+
+    /// Starts a coordinator from a configuration whose `state_dir` is `state` within the folder, and whose control service
+    /// listens on `operators`.
+    ///
+    /// # Errors
+    /// Where it does not answer operators in time.
+    pub fn start_with(
+        configuration: &str,
+        operators: &str,
+        folder: &Path,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         std::fs::write(folder.join("coordinator.yaml"), configuration).context("writing the configuration")?;
+        let state = folder.join("state");
         let haulier = Haulier::new(vec![
-            ("HAULIER_COORDINATOR".to_owned(), format!("https://127.0.0.1:{operators}")),
+            ("HAULIER_COORDINATOR".to_owned(), format!("https://{operators}")),
             ("HAULIER_CA_FILE".to_owned(), state.join("ca/ca.pem").display().to_string()),
             ("HAULIER_TOKEN_FILE".to_owned(), state.join("operator.token").display().to_string()),
         ]);
-        let mut coordinator =
-            Self { folder: folder.to_owned(), environment: cloud.environment(), haulier, process: None };
+        let mut coordinator = Self { folder: folder.to_owned(), environment, haulier, process: None };
         coordinator.resume()?;
         Ok(coordinator)
     }

@@ -160,14 +160,7 @@ async fn a_workers_credentials_do_nothing_but_its_work() -> Result<()> {
         .credentials_provider(credentials)
         .build();
     let client = aws_sdk_s3::Client::from_conf(configuration);
-    let listing = stage.cloud.control("GET", "/objects/backups", None)?;
-    let keys: Vec<String> = listing
-        .as_array()
-        .cloned()
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|key| key.as_str().map(str::to_owned))
-        .collect();
+    let keys = objects(&stage, "backups").await?;
     let key_with = |part: &str| {
         keys.iter().find(|key| key.contains(part)).cloned().with_context(|| format!("no key with {part} in {keys:?}"))
     };

@@ -30,7 +30,10 @@ pub(super) fn is_stale(configuration: &BucketLifecycleConfiguration, upload: &Up
 
 fn prefix(rule: &LifecycleRule) -> &str {
     let filter = rule.filter.as_ref();
-    let filtered = filter.and_then(|filter| filter.prefix.as_deref().or(filter.and.as_ref()?.prefix.as_deref()));
+    let filtered = filter.and_then(|filter| {
+        let within = filter.and.as_ref().and_then(|and| and.prefix.as_deref());
+        filter.prefix.as_deref().or(within)
+    });
     filtered.or(rule.prefix.as_deref()).unwrap_or_default()
 }
 

@@ -8,7 +8,8 @@
 //! - [`checksum`] and [`transfer`]: every upload is verified against what its client declared while it streams to disk;
 //!   nothing holds a whole object.
 //! - `access`: session tokens, bucket policies, identity and session policies.
-//! - [`faults`]: the switchboard.
+//!
+//! Faults are the front's business: they surround a request and need nothing from here.
 //!
 //! Differences from AWS, all deliberate: entity tags are random unless the client sent `Content-MD5`; nothing is forced
 //! to the disk; requests are answered in whatever Region they are signed for; `aws:SecureTransport` is true on the plain
@@ -17,7 +18,6 @@
 mod access;
 mod body;
 pub mod checksum;
-pub mod faults;
 mod lifecycle;
 mod operations;
 mod service;

@@ -10,9 +10,8 @@ use jiff::Timestamp;
 use s3s::S3Result;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
-use super::access::{Access, refused};
-use super::body::{CutBody, Leftover, RequestBody};
-use super::faults::{Decided, Fault, Faults, NoFaults};
+use super::access::Access;
+use super::body::{Leftover, RequestBody};
 use super::lifecycle;
 use super::operations::Operations;
 use super::store::{self, Store};
@@ -35,17 +34,8 @@ impl std::fmt::Debug for LocalS3 {
 impl LocalS3 {
     /// Opens the storage in `folder`, made if it is not there. Blocking: it reads every record.
     pub fn new(folder: &Path, credentials: Arc<CredentialStore>) -> store::Result<Self> {
-        Self::with_faults(folder, credentials, Arc::new(NoFaults))
-    }
-
-    /// [`LocalS3::new`] with a switchboard that is asked about each request.
-    pub fn with_faults(
-        folder: &Path,
-        credentials: Arc<CredentialStore>,
-        faults: Arc<dyn Faults>,
-    ) -> store::Result<Self> {
         let store = Arc::new(Store::open(folder)?);
-        let access = Access::new(Arc::clone(&store), credentials, faults);
+        let access = Access::new(Arc::clone(&store), credentials);
         let mut builder = S3ServiceBuilder::new(Operations { store: Arc::clone(&store) });
         builder.set_auth(access.clone());
         builder.set_access(access);
@@ -54,30 +44,25 @@ impl LocalS3 {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        let decided = Arc::new(Decided::nothing());
         let leftover = Leftover::default();
-        let (mut parts, body) = request.into_parts();
-        parts.extensions.insert(Arc::clone(&decided));
-        let body = s3s::Body::http_body_unsync(RequestBody::new(body, Arc::clone(&decided), leftover.clone()));
-        let answer = self.service.call(Request::from_parts(parts, body)).await;
-        let fault = decided.take();
-        if fault.cut_request_after.is_some() {
-            return cut(Body::empty(), 0);
-        }
+        let request = request.map(|body| s3s::Body::http_body_unsync(RequestBody::new(body, leftover.clone())));
+        let answer = self.service.call(request).await;
         leftover.drain().await;
         let mut answer = match answer {
             Ok(answer) => answer.map(Body::new),
             Err(error) => {
                 let error: axum::BoxError = error.into();
                 tracing::error!(%error, "the protocol layer of S3 failed");
-                status(StatusCode::INTERNAL_SERVER_ERROR)
+                let mut answer = Response::new(Body::empty());
+                *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                answer
             }
         };
         let id = uuid::Uuid::new_v4().simple().to_string();
         if let Ok(id) = HeaderValue::from_str(&id) {
             answer.headers_mut().insert("x-amz-request-id", id);
         }
-        spoil(answer, fault).await
+        answer
     }
 
     /// Names of all buckets.
@@ -121,34 +106,4 @@ impl S3Handler for LocalS3 {
     async fn buckets(&self) -> anyhow::Result<Vec<String>> {
         Ok(self.bucket_names())
     }
-}
-
-/// What is to go wrong after the effect.
-async fn spoil(answer: Response<Body>, fault: Fault) -> Response<Body> {
-    if !fault.delay_after.is_zero() {
-        tokio::time::sleep(fault.delay_after).await;
-    }
-    let answer = match fault.refuse_after {
-        None => answer,
-        Some(refusal) => match refused(refusal).to_http_response() {
-            Ok(refusal) => refusal.map(Body::new),
-            Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
-        },
-    };
-    match fault.cut_response_after {
-        None => answer,
-        Some(limit) => answer.map(|body| Body::new(CutBody::new(body, limit))),
-    }
-}
-
-fn cut(body: Body, after: u64) -> Response<Body> {
-    let mut answer = Response::new(Body::new(CutBody::new(body, after)));
-    *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    answer
-}
-
-fn status(status: StatusCode) -> Response<Body> {
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = status;
-    answer
 }

@@ -11,7 +11,6 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use haulier_localcloud::credentials::{Credential, CredentialStore};
 use haulier_localcloud::s3::LocalS3;
-use haulier_localcloud::s3::faults::{Faults, NoFaults};
 
 /// Region of every target.
 pub const REGION: &str = "eu-central-1";
@@ -115,15 +114,10 @@ pub struct Ours {
 impl Ours {
     /// A new, empty one.
     pub fn start() -> Self {
-        Self::with_faults(Arc::new(NoFaults))
-    }
-
-    /// A new, empty one with a switchboard.
-    pub fn with_faults(faults: Arc<dyn Faults>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(CredentialStore::new(ACCOUNT));
         let root = store.issue_root();
-        let s3 = LocalS3::with_faults(folder.path(), Arc::clone(&store), faults).unwrap();
+        let s3 = LocalS3::new(folder.path(), Arc::clone(&store)).unwrap();
         let (endpoint, server) = serve(s3.clone());
         Self { s3, store, root, endpoint, server, folder }
     }

@@ -1,7 +1,7 @@
 //! Who asks, and whether they may.
 //!
 //! The protocol crate verifies the signature with the secret found here. Then, before the operation sees its input:
-//! the session token, features we do not have, the permissions, the faults. Names of actions and condition keys are in
+//! the session token, features we do not have, the permissions. Names of actions and condition keys are in
 //! [`actions`] and [`context`], the decision itself in [`crate::iam`].
 
 mod actions;
@@ -11,16 +11,15 @@ mod unsupported;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Uri};
 use jiff::Timestamp;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::path::S3Path;
-use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
+use s3s::{S3Error, S3Result, s3_error};
 
 pub(super) use context::decode;
 
-use super::faults::{Decided, Faults, FaultsOfRequest, Operation, Refusal};
 use super::store::Store;
 use crate::credentials::{Credential, CredentialStore, KeyError};
 use crate::iam::{self, Context, Decision, Policy};
@@ -30,7 +29,6 @@ use crate::iam::{self, Context, Decision, Policy};
 pub(super) struct Access {
     store: Arc<Store>,
     credentials: Arc<CredentialStore>,
-    faults: Arc<dyn Faults>,
 }
 
 /// The caller of a request, kept with it for the questions that only the operation can ask.
@@ -42,8 +40,8 @@ pub(super) struct Caller {
 }
 
 impl Access {
-    pub(super) fn new(store: Arc<Store>, credentials: Arc<CredentialStore>, faults: Arc<dyn Faults>) -> Self {
-        Self { store, credentials, faults }
+    pub(super) fn new(store: Arc<Store>, credentials: Arc<CredentialStore>) -> Self {
+        Self { store, credentials }
     }
 
     fn caller(&self, cx: &S3AccessContext<'_>) -> S3Result<Caller> {
@@ -73,28 +71,6 @@ impl Access {
             }
             _ => Ok(()),
         }
-    }
-
-    async fn apply_faults(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let of_request = cx.extensions_mut().get::<FaultsOfRequest>().cloned();
-        let faults = of_request.map_or_else(|| Arc::clone(&self.faults), |FaultsOfRequest(faults)| faults);
-        let mut fault = faults.decide(Operation {
-            name: cx.s3_op().name(),
-            bucket: cx.s3_path().get_bucket_name(),
-            key: cx.s3_path().get_object_key(),
-            uri: cx.uri().path_and_query().map_or("/", |path| path.as_str()),
-            sends_body: matches!(*cx.method(), Method::PUT | Method::POST),
-        });
-        if !fault.delay_before.is_zero() {
-            tokio::time::sleep(fault.delay_before).await;
-        }
-        if let Some(refusal) = fault.refuse_before.take() {
-            return Err(refused(refusal));
-        }
-        if let Some(decided) = cx.extensions_mut().get::<Arc<Decided>>() {
-            decided.set(fault);
-        }
-        Ok(())
     }
 }
 
@@ -164,7 +140,7 @@ impl S3Access for Access {
             }
         }
         cx.extensions_mut().insert(caller);
-        self.apply_faults(cx).await
+        Ok(())
     }
 }
 
@@ -176,15 +152,6 @@ fn refused_key(error: KeyError) -> S3Error {
         KeyError::Expired => s3_error!(ExpiredToken, "The provided token has expired."),
         KeyError::Token => s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."),
     }
-}
-
-/// A refusal of the switchboard as an answer of S3.
-pub(super) fn refused(refusal: Refusal) -> S3Error {
-    let mut error = S3Error::with_message(refusal.code.parse().unwrap_or(S3ErrorCode::InternalError), refusal.message);
-    if let Ok(status) = http::StatusCode::from_u16(refusal.status) {
-        error.set_status_code(status);
-    }
-    error
 }
 
 fn is_signature_4(headers: &HeaderMap, uri: &Uri) -> bool {

@@ -94,7 +94,12 @@ impl CliError {
     /// An error of the coordinator, with what was asked of it.
     pub fn from_status(doing: &str, status: &Status) -> Self {
         if let Some(failure) = failure_of(status) {
-            return Self { exit: Exit::of(status.code()), failure };
+            let exit = match status.code() {
+                // The coordinator answered: something behind it is not available.
+                Code::Unavailable => Exit::Failure,
+                code => Exit::of(code),
+            };
+            return Self { exit, failure };
         }
         let (code, remedy) = match status.code() {
             Code::Unavailable | Code::DeadlineExceeded => (

@@ -32,6 +32,8 @@ pub struct Config {
     pub worker_advertise: String,
     /// Where the control service listens.
     pub control_listen: SocketAddr,
+    /// Further names and addresses at which operators reach it, for its certificate.
+    pub control_names: Vec<String>,
     /// Log lines.
     pub log: Log,
     /// Workers, where the policy says nothing else.

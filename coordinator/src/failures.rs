@@ -82,6 +82,16 @@ pub fn repository(what: &str, error: &haulier_repository::Error) -> Failure {
 
 /// The coordinator's own state cannot be read or written.
 pub fn state(what: &str, error: &crate::state::StateError) -> Failure {
+    if let crate::state::StateError::Missing { what: kind, .. } = error {
+        let (code, remedy) = match *kind {
+            "session" => ("session-unknown", "see `haulier session list`"),
+            "restore point" => ("point-unknown", "see `haulier point list`"),
+            "policy" => ("policy-unknown", "see `haulier policy list`"),
+            "repository" => ("repository-unknown", "see `haulier repository list`"),
+            _ => ("unknown", "check the name"),
+        };
+        return Failure::new(code, what, error.to_string(), remedy);
+    }
     Failure::new(
         "coordinator-state",
         what,

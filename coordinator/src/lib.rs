@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod certificates;
 pub mod config;
+pub mod control;
 pub mod failures;
 pub mod installation_key;
 pub mod ledger;

@@ -3,4 +3,14 @@
 //! The stored form is the operator's document as written; it is read again whenever it is needed, so that what
 //! `policy show` prints is what is carried out.
 
+mod catalogue;
 pub mod document;
+mod places;
+mod request;
+mod resolve;
+pub mod scheduler;
+
+pub use catalogue::{Applied, ApplyError, Policies, Run};
+pub use places::{Found, Missed};
+pub use request::{login_of, worker_for};
+pub use resolve::{Resolution, resolve};

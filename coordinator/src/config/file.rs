@@ -7,7 +7,7 @@ const TOP: &[&str] =
     &["version", "state_dir", "region", "worker_service", "control_service", "log", "worker", "reaper", "sessions"];
 const SECTIONS: &[(&str, &[&str])] = &[
     ("worker_service", &["listen", "advertise"]),
-    ("control_service", &["listen"]),
+    ("control_service", &["listen", "names"]),
     ("log", &["format", "filter"]),
     ("worker", &["role_arn", "instance_profile", "instance_type", "image_tag", "patience_seconds", "deadline_hours"]),
     ("reaper", &["interval_seconds"]),
@@ -29,7 +29,8 @@ pub(super) fn read(document: &Node, faults: &Faults) -> Vec<(String, String)> {
     for (section, keys) in SECTIONS {
         let Some(fields) = top.optional(section).and_then(|value| value.fields(keys)) else { continue };
         for key in *keys {
-            let text = fields.optional(key).and_then(|value| value.text());
+            // A list stands for what a variable or a flag separates by commas.
+            let text = fields.optional(key).and_then(|value| value.text_or_texts()).map(|texts| texts.join(","));
             given.extend(text.map(|text| (format!("{section}.{key}"), text)));
         }
     }

@@ -61,6 +61,13 @@ pub const SETTINGS: &[Setting] = &[
         Some("127.0.0.1:7444"),
         "Address and port on which operators connect",
     ),
+    setting(
+        "control_service.names",
+        "HAULIER_CONTROL_NAMES",
+        "control-names",
+        Some(""),
+        "Further names and addresses at which operators reach it, for its certificate; separated by commas",
+    ),
     setting("log.format", "HAULIER_LOG_FORMAT", "log-format", Some("text"), "Shape of log lines: text or json"),
     setting(
         "log.filter",

@@ -32,6 +32,7 @@ fn a_small_file_is_filled_up_with_defaults() {
     assert_eq!(config.state_dir, PathBuf::from("/var/lib/haulier"));
     assert_eq!(config.worker_listen.to_string(), "0.0.0.0:7443");
     assert_eq!(config.worker.image_tag, ("haulier:component".to_owned(), "worker".to_owned()));
+    assert_eq!(config.control_names, [""; 0]);
     assert_eq!(config.worker.role_arn, None);
     assert_eq!(config.worker.deadline, Duration::from_secs(86_400));
     assert_eq!(config.max_sessions, 50);
@@ -57,6 +58,7 @@ fn every_setting_can_be_given_by_variable_and_flag() {
         ("worker_service.listen", "127.0.0.1:1"),
         ("worker_service.advertise", "https://h:2"),
         ("control_service.listen", "127.0.0.1:3"),
+        ("control_service.names", "haulier.example,10.0.0.5"),
         ("log.format", "json"),
         ("log.filter", "debug"),
         ("worker.role_arn", "arn:aws:iam::111122223333:role/w"),
@@ -76,6 +78,7 @@ fn every_setting_can_be_given_by_variable_and_flag() {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let config = loaded("version: 1\n", &by_variable, &[]).unwrap();
     assert_eq!(config, loaded("version: 1\n", &[], &flags).unwrap());
+    assert_eq!(config.control_names, ["haulier.example", "10.0.0.5"]);
     assert_eq!(config.log, Log { format: LogFormat::Json, filter: "debug".to_owned() });
     assert_eq!(config.worker.role_arn.as_deref(), Some("arn:aws:iam::111122223333:role/w"));
 }

@@ -3,7 +3,7 @@
 mod parts;
 
 use haulier_domain::policy::{
-    self, Account, DEFAULT_CONCURRENCY, DEFAULT_PRIORITY, Databases, Login, Policy, Selection, WorkerDefaults,
+    self, Account, DEFAULT_CONCURRENCY, DEFAULT_PRIORITY, Databases, Fault, Login, Policy, Selection, WorkerDefaults,
 };
 use haulier_domain::schedule::ScheduleText;
 
@@ -31,11 +31,23 @@ const KEYS: &[&str] = &[
 /// Every fault of the document, in its order: unknown and missing keys, values of the wrong shape, and what
 /// [`policy::faults`] says of the rest.
 pub fn read(text: &str) -> Result<Policy, Vec<DocumentFault>> {
+    read_with(text, |_| Vec::new())
+}
+
+/// Reads a policy, with faults that only the caller can find among those that are told.
+///
+/// # Errors
+/// As [`read`], and what the caller finds.
+pub fn read_with(
+    text: &str,
+    further: impl FnOnce(&Policy) -> Vec<Fault>,
+) -> Result<Policy, Vec<DocumentFault>> {
     let document = parse(text).map_err(|fault| vec![fault])?;
     let faults = Faults::default();
     let policy = Reader::new(&document, &faults).fields(KEYS).map(|fields| lenient(&fields));
     if let Some(policy) = &policy {
         faults.add_meant(&document, policy::faults(policy));
+        faults.add_meant(&document, further(policy));
     }
     let faults = faults.into_sorted();
     match policy {

@@ -104,20 +104,6 @@ impl Schedule {
             Self::Cron(schedule) => next(&schedule.cron, &after.to_zoned(schedule.zone.clone())),
         }
     }
-
-    /// The moment the schedule calls for, given when it was looked at last; `None` where nothing is due.
-    ///
-    /// However many runs were missed in between, while the coordinator was down, one is made up for, and it is the
-    /// latest: a backup of the state of now is worth the same to each of them.
-    pub fn due(&self, looked_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        let Self::Cron(schedule) = self else { return None };
-        let first = self.next_after(looked_at).filter(|first| *first <= now)?;
-        let latest = schedule
-            .cron
-            .find_previous_occurrence(&now.to_zoned(schedule.zone.clone()), true)
-            .map_or(first, |zoned| zoned.timestamp());
-        Some(latest.max(first))
-    }
 }
 
 fn parse_expression(expression: &str) -> Result<Cron, InvalidSchedule> {

@@ -1,0 +1,20 @@
+//! The control service: what operators ask of the coordinator, over TLS and with a token.
+//!
+//! It decides nothing itself: it reads a request, asks [`crate::sessions`] and [`crate::policies`], and says the answer
+//! in wire messages. A refusal carries the whole failure, so that the command line shows code, cause and remedy.
+
+mod convert;
+mod listener;
+mod repository;
+mod restore;
+mod service;
+mod status;
+mod tail;
+mod token;
+
+pub use listener::{ControlError, ControlListener, serve};
+pub use service::Control;
+pub use token::{OperatorToken, TokenError};
+
+#[cfg(test)]
+mod tests;

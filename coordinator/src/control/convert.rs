@@ -1,0 +1,180 @@
+//! Domain and state as wire messages.
+
+use haulier_domain::point::PointSummary;
+use haulier_domain::session::{Progress, SessionKind, SessionState, Severity};
+use haulier_proto::common::v1 as common;
+use haulier_proto::control::v1 as wire;
+use haulier_proto::to_timestamp;
+use haulier_proto::worker::v1 as worker;
+
+use crate::ledger::Entry;
+use crate::sessions::{DatabaseSelection, OnClash};
+use crate::state::{LogLine, Point, Repository, Session, Worker};
+use crate::yaml::DocumentFault;
+
+pub(super) fn fault(fault: DocumentFault) -> wire::Fault {
+    wire::Fault {
+        line: fault.place.line,
+        column: fault.place.column,
+        field: fault.fault.field,
+        message: fault.fault.message,
+        remedy: fault.fault.remedy,
+    }
+}
+
+pub(super) fn session(session: Session) -> wire::Session {
+    let completed = session.completed();
+    wire::Session {
+        warnings: completed.map(|completed| completed.warnings.clone()).unwrap_or_default(),
+        report: completed.and_then(|completed| completed.report.clone()).unwrap_or_default().into_bytes(),
+        failure: session.failure().cloned().map(common::Failure::from),
+        id: session.id.to_string(),
+        kind: match session.kind {
+            SessionKind::Backup => wire::SessionKind::Backup,
+            SessionKind::DatabaseRestore => wire::SessionKind::DatabaseRestore,
+            SessionKind::Verify => wire::SessionKind::Verify,
+        }
+        .into(),
+        state: match session.state {
+            SessionState::Queued => wire::SessionState::Queued,
+            SessionState::Running => wire::SessionState::Running,
+            SessionState::TearingDown => wire::SessionState::TearingDown,
+            SessionState::Succeeded => wire::SessionState::Succeeded,
+            SessionState::Warning => wire::SessionState::Warning,
+            SessionState::Failed => wire::SessionState::Failed,
+            SessionState::Cancelled => wire::SessionState::Cancelled,
+        }
+        .into(),
+        policy: session.policy,
+        resource: session.resource,
+        step: session.step,
+        epoch: session.epoch.0,
+        progress: session.progress.map(progress),
+        point_id: session.point.map(|point| point.to_string()).unwrap_or_default(),
+        created_at: Some(to_timestamp(session.created_at)),
+        started_at: session.started_at.map(to_timestamp),
+        ended_at: session.ended_at.map(to_timestamp),
+        cancel_requested: session.cancel_requested,
+    }
+}
+
+/// The states a filter names; unknown numbers of a newer client are left out.
+pub(super) fn states(numbers: &[i32]) -> Vec<SessionState> {
+    let known = |number: &i32| match wire::SessionState::try_from(*number).ok()? {
+        wire::SessionState::Unspecified => None,
+        wire::SessionState::Queued => Some(SessionState::Queued),
+        wire::SessionState::Running => Some(SessionState::Running),
+        wire::SessionState::TearingDown => Some(SessionState::TearingDown),
+        wire::SessionState::Succeeded => Some(SessionState::Succeeded),
+        wire::SessionState::Warning => Some(SessionState::Warning),
+        wire::SessionState::Failed => Some(SessionState::Failed),
+        wire::SessionState::Cancelled => Some(SessionState::Cancelled),
+    };
+    numbers.iter().filter_map(known).collect()
+}
+
+pub(super) fn progress(progress: Progress) -> common::Progress {
+    common::Progress {
+        phase: progress.phase,
+        current: progress.current,
+        bytes_read: progress.bytes_read,
+        bytes_new: progress.bytes_new,
+        bytes_stored: progress.bytes_stored,
+        bytes_total: progress.bytes_total,
+        rate: progress.rate,
+        eta_seconds: progress.eta_seconds,
+        at: progress.at.map(to_timestamp),
+    }
+}
+
+pub(super) fn log_line(line: LogLine) -> common::LogLine {
+    let severity = match line.severity {
+        Severity::Info => common::Severity::Info,
+        Severity::Warning => common::Severity::Warning,
+        Severity::Error => common::Severity::Error,
+    };
+    common::LogLine { at: Some(to_timestamp(line.at)), severity: severity.into(), text: line.text }
+}
+
+pub(super) fn point(point: Point) -> wire::Point {
+    let total = |name: &str| point.summary["totals"][name].as_u64().unwrap_or_default();
+    let (bytes_read, bytes_new, bytes_stored) = (total("bytes_read"), total("bytes_new"), total("bytes_stored"));
+    let summary: PointSummary = serde_json::from_value(point.summary).unwrap_or_default();
+    let database = |database: haulier_domain::point::DatabaseSummary| wire::PointDatabase {
+        name: database.name,
+        consistent_at: Some(to_timestamp(database.consistent_at)),
+        bytes: database.bytes,
+        tables: database.tables,
+    };
+    wire::Point {
+        id: point.id.to_string(),
+        repository: point.repository,
+        resource: point.resource,
+        account: point.account,
+        region: point.region,
+        engine: point.engine,
+        session_id: point.session.to_string(),
+        policy: point.policy,
+        consistent_at: point.consistent_at.map(to_timestamp),
+        published_at: Some(to_timestamp(point.published_at)),
+        databases: summary.databases.into_iter().map(database).collect(),
+        bytes_read,
+        bytes_new,
+        bytes_stored,
+        snapshot_id: point.snapshot_id,
+        remarks: summary.remarks,
+    }
+}
+
+pub(super) fn repository(repository: Repository, points: usize) -> wire::Repository {
+    wire::Repository {
+        name: repository.name,
+        id: repository.id.to_string(),
+        bucket: repository.bucket,
+        region: repository.region,
+        prefix: repository.prefix,
+        key_arn: repository.key_arn,
+        created_at: Some(to_timestamp(repository.created_at)),
+        points: points as u64,
+    }
+}
+
+pub(super) fn worker(worker: Worker) -> wire::Worker {
+    wire::Worker {
+        id: worker.id.to_string(),
+        session_id: worker.session.to_string(),
+        instance_id: worker.instance_id.unwrap_or_default(),
+        region: worker.region,
+        state: worker.state.as_str().to_owned(),
+        agent_version: worker.agent_version,
+        last_seen: worker.last_seen.map(to_timestamp),
+    }
+}
+
+pub(super) fn ledger_entry(entry: Entry) -> wire::LedgerEntry {
+    wire::LedgerEntry {
+        session_id: entry.session.to_string(),
+        kind: entry.resource.kind().to_owned(),
+        name: entry.name,
+        resource_id: entry.resource_id.unwrap_or_default(),
+        region: entry.region,
+        state: entry.state.as_str().to_owned(),
+        intended_at: Some(to_timestamp(entry.intended_at)),
+        removed_at: entry.removed_at.map(to_timestamp),
+    }
+}
+
+pub(super) fn database_selection(wanted: worker::DatabaseRestore) -> DatabaseSelection {
+    let on_clash = match wanted.on_clash() {
+        worker::OnClash::Unspecified | worker::OnClash::Refuse => OnClash::Refuse,
+        worker::OnClash::Suffix => OnClash::Suffix,
+        worker::OnClash::Replace => OnClash::Replace,
+    };
+    DatabaseSelection {
+        database: wanted.database,
+        target_name: wanted.target_name,
+        on_clash,
+        schemas: wanted.schemas,
+        tables: wanted.tables,
+    }
+}

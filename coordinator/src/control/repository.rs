@@ -1,0 +1,81 @@
+//! Making a repository.
+
+use haulier_domain::failure::Failure;
+use haulier_domain::policy::{Arn, is_region, is_resource_name};
+use haulier_proto::control::v1 as wire;
+use haulier_proto::control::v1::create_repository_request::Key;
+use haulier_proto::status::refusal;
+use jiff::Timestamp;
+use tonic::{Code, Status};
+
+use super::status;
+use crate::repositories::NewRepository;
+use crate::sessions::Sessions;
+use crate::state::{KeyKind, Repository, StateError};
+
+/// Makes the repository, or adopts the one that lies there under the same key. Repeating the request changes nothing.
+pub(super) async fn create(sessions: &Sessions, request: wire::CreateRepositoryRequest) -> Result<Repository, Status> {
+    let what = format!("creating the repository {}", request.name);
+    let new = read(&what, request)?;
+    let state = sessions.state();
+    match state.repository(&new.name).await {
+        Ok(known) if is_same(&known, &new) => return Ok(known),
+        Ok(known) => {
+            let cause = format!("there is one of that name in bucket {}, prefix {:?}", known.bucket, known.prefix);
+            let failure = Failure::new("repository-name-taken", what, cause, "choose another name");
+            return Err(refusal(Code::AlreadyExists, &failure));
+        }
+        Err(StateError::Missing { .. }) => {}
+        Err(error) => return Err(status::of_state(&what, &error)),
+    }
+    let id = sessions.services().vaults.create(&new).await.map_err(|failure| status::of_failure(&failure))?;
+    let repository = Repository {
+        name: new.name,
+        id,
+        bucket: new.bucket,
+        region: new.region,
+        prefix: new.prefix,
+        key_kind: new.key_kind,
+        key_arn: new.key_arn,
+        created_at: Timestamp::now(),
+    };
+    state.add_repository(&repository).await.map_err(|error| status::of_state(&what, &error))?;
+    tracing::info!(repository = repository.name, id = %repository.id, bucket = repository.bucket, "added a repository");
+    Ok(repository)
+}
+
+fn is_same(known: &Repository, new: &NewRepository) -> bool {
+    (&known.bucket, &known.region, &known.prefix, known.key_kind, &known.key_arn)
+        == (&new.bucket, &new.region, &new.prefix, new.key_kind, &new.key_arn)
+}
+
+fn read(what: &str, request: wire::CreateRepositoryRequest) -> Result<NewRepository, Status> {
+    if !is_resource_name(&request.name) {
+        let remedy = "use 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends";
+        return Err(status::invalid(what, format!("{:?} is not a name", request.name), remedy));
+    }
+    if request.bucket.is_empty() || request.bucket.contains('/') {
+        let cause = format!("{:?} is not a bucket", request.bucket);
+        return Err(status::invalid(what, cause, "name the bucket alone, and what follows it as the prefix"));
+    }
+    if !is_region(&request.region) {
+        let cause = format!("{:?} is not a Region", request.region);
+        return Err(status::invalid(what, cause, "write it as in eu-central-1"));
+    }
+    let prefix = request.prefix.trim_matches('/').to_owned();
+    if prefix.split('/').any(|part| part == "." || part == "..") {
+        return Err(status::invalid(what, format!("{prefix:?} is not a prefix"), "leave out '.' and '..'"));
+    }
+    let (key_kind, key_arn) = match request.key {
+        Some(Key::KmsKeyArn(arn)) if arn.parse::<Arn>().is_ok_and(|arn| arn.service == "kms") => (KeyKind::Kms, arn),
+        Some(Key::PassphraseSecretArn(arn)) if arn.parse::<Arn>().is_ok_and(|arn| arn.is_secret()) => {
+            (KeyKind::Passphrase, arn)
+        }
+        Some(_) => {
+            let remedy = "write arn:aws:kms:… for a key, arn:aws:secretsmanager:… for a passphrase";
+            return Err(status::invalid(what, "the key is not an ARN of its kind", remedy));
+        }
+        None => return Err(status::invalid(what, "no key is named", "name a KMS key or the secret of a passphrase")),
+    };
+    Ok(NewRepository { name: request.name, bucket: request.bucket, region: request.region, prefix, key_kind, key_arn })
+}

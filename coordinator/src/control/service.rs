@@ -1,0 +1,288 @@
+//! The rpcs.
+
+use std::sync::Arc;
+
+use haulier_domain::id::SessionId;
+use haulier_domain::policy::owners;
+use haulier_proto::control::v1 as wire;
+use haulier_proto::control::v1::control_service_server::ControlService;
+use haulier_proto::to_timestamp;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::tail::{Tail, tail};
+use super::{convert, repository, restore, status};
+use crate::policies::{ApplyError, Found, Policies};
+use crate::services::Services;
+use crate::sessions::Sessions;
+use crate::state::{PointFilter, SessionFilter};
+
+/// The control service.
+#[derive(Debug, Clone)]
+pub struct Control {
+    policies: Policies,
+    stop: CancellationToken,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl Control {
+    /// Over policies and their sessions; streams end when `stop` says so.
+    pub fn new(policies: Policies, stop: CancellationToken) -> Self {
+        Self { policies, stop }
+    }
+
+    pub(super) fn services(&self) -> &Arc<Services> {
+        self.sessions().services()
+    }
+
+    fn sessions(&self) -> &Sessions {
+        self.policies.sessions()
+    }
+
+    async fn policy(&self, name: &str) -> Result<wire::Policy, Status> {
+        let what = format!("showing policy {name}");
+        let stored = self.sessions().state().policy(name).await.map_err(|error| status::of_state(&what, &error))?;
+        let read = self.policies.get(name).await.ok();
+        let (repository, schedule) =
+            read.map(|policy| (policy.repository, policy.schedule.to_string())).unwrap_or_default();
+        Ok(wire::Policy {
+            name: stored.name,
+            repository,
+            schedule,
+            next_run: stored.next_run.map(to_timestamp),
+            applied_at: Some(to_timestamp(stored.applied_at)),
+            document: stored.document,
+        })
+    }
+
+    async fn point_count(&self, repository: &str) -> Result<usize, Status> {
+        let filter = PointFilter { repository: Some(repository.to_owned()), resource: None };
+        let points = self.sessions().points(&filter).await;
+        points.map(|points| points.len()).map_err(|error| status::of_state("counting restore points", &error))
+    }
+
+    async fn last_point(&self, found: &Found) -> Result<String, Status> {
+        let filter = PointFilter { resource: Some(found.instance.id.clone()), repository: None };
+        let points = self.sessions().points(&filter).await;
+        let points = points.map_err(|error| status::of_state("listing the resources", &error))?;
+        let is_its =
+            |point: &&crate::state::Point| point.account == found.place.account.id && point.region == found.place.region;
+        Ok(points.iter().find(is_its).map(|point| point.id.to_string()).unwrap_or_default())
+    }
+}
+
+/// What the caller gave, or a key of its own for a call that must not be one with any other.
+fn key(given: String) -> String {
+    if given.is_empty() { Uuid::new_v4().to_string() } else { given }
+}
+
+fn filled(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+#[tonic::async_trait]
+impl ControlService for Control {
+    async fn validate_policy(
+        &self,
+        request: Request<wire::ValidatePolicyRequest>,
+    ) -> Answer<wire::ValidatePolicyResponse> {
+        let faults = match self.policies.validate(&request.into_inner().document).await {
+            Ok(_) => Vec::new(),
+            Err(ApplyError::Faulty(faults)) => faults,
+            Err(ApplyError::State(error)) => return Err(status::of_state("validating a policy", &error)),
+        };
+        Ok(Response::new(wire::ValidatePolicyResponse { faults: faults.into_iter().map(convert::fault).collect() }))
+    }
+
+    async fn apply_policy(&self, request: Request<wire::ApplyPolicyRequest>) -> Answer<wire::ApplyPolicyResponse> {
+        let answer = match self.policies.apply(&request.into_inner().document, Timestamp::now()).await {
+            Ok(applied) => wire::ApplyPolicyResponse { name: applied.name, created: applied.created, faults: Vec::new() },
+            Err(ApplyError::Faulty(faults)) => wire::ApplyPolicyResponse {
+                faults: faults.into_iter().map(convert::fault).collect(),
+                ..Default::default()
+            },
+            Err(ApplyError::State(error)) => return Err(status::of_state("applying a policy", &error)),
+        };
+        Ok(Response::new(answer))
+    }
+
+    async fn list_policies(&self, _: Request<wire::ListPoliciesRequest>) -> Answer<wire::ListPoliciesResponse> {
+        let stored = self.sessions().state().policies().await;
+        let mut policies = Vec::new();
+        for stored in stored.map_err(|error| status::of_state("listing the policies", &error))? {
+            policies.push(self.policy(&stored.name).await?);
+        }
+        Ok(Response::new(wire::ListPoliciesResponse { policies }))
+    }
+
+    async fn get_policy(&self, request: Request<wire::GetPolicyRequest>) -> Answer<wire::GetPolicyResponse> {
+        let policy = self.policy(&request.into_inner().name).await?;
+        Ok(Response::new(wire::GetPolicyResponse { policy: Some(policy) }))
+    }
+
+    async fn delete_policy(&self, request: Request<wire::DeletePolicyRequest>) -> Answer<wire::DeletePolicyResponse> {
+        let name = request.into_inner().name;
+        let what = format!("deleting policy {name}");
+        let state = self.sessions().state();
+        state.policy(&name).await.map_err(|error| status::of_state(&what, &error))?;
+        state.delete_policy(&name).await.map_err(|error| status::of_state(&what, &error))?;
+        tracing::info!(policy = name, "deleted a policy");
+        Ok(Response::new(wire::DeletePolicyResponse {}))
+    }
+
+    async fn run_policy(&self, request: Request<wire::RunPolicyRequest>) -> Answer<wire::RunPolicyResponse> {
+        let wire::RunPolicyRequest { name, idempotency_key } = request.into_inner();
+        let key = format!("by hand {}", key(idempotency_key));
+        let run = self.policies.run(&name, &key).await.map_err(|failure| status::of_failure(&failure))?;
+        Ok(Response::new(wire::RunPolicyResponse {
+            session_ids: run.sessions.iter().map(SessionId::to_string).collect(),
+            skipped: run.skipped,
+        }))
+    }
+
+    async fn list_sessions(&self, request: Request<wire::ListSessionsRequest>) -> Answer<wire::ListSessionsResponse> {
+        let request = request.into_inner();
+        let filter = SessionFilter {
+            states: convert::states(&request.states),
+            policy: filled(request.policy),
+            resource: filled(request.resource),
+            limit: request.limit,
+        };
+        let sessions = self.sessions().list(&filter).await;
+        let sessions = sessions.map_err(|error| status::of_state("listing the sessions", &error))?;
+        let sessions = sessions.into_iter().map(convert::session).collect();
+        Ok(Response::new(wire::ListSessionsResponse { sessions }))
+    }
+
+    async fn get_session(&self, request: Request<wire::GetSessionRequest>) -> Answer<wire::GetSessionResponse> {
+        let id = request.into_inner().id;
+        let what = format!("showing session {id}");
+        let id: SessionId = status::parsed(&what, &id, "session-unknown")?;
+        let session = self.sessions().get(&id).await.map_err(|error| status::of_state(&what, &error))?;
+        Ok(Response::new(wire::GetSessionResponse { session: Some(convert::session(session)) }))
+    }
+
+    type TailSessionStream = Tail;
+
+    async fn tail_session(&self, request: Request<wire::TailSessionRequest>) -> Answer<Self::TailSessionStream> {
+        let wire::TailSessionRequest { id, after_sequence } = request.into_inner();
+        let what = format!("following session {id}");
+        let id: SessionId = status::parsed(&what, &id, "session-unknown")?;
+        // A session that does not exist is refused before the stream begins.
+        self.sessions().get(&id).await.map_err(|error| status::of_state(&what, &error))?;
+        Ok(Response::new(tail(self.sessions(), &id, after_sequence, &self.stop)))
+    }
+
+    async fn cancel_session(
+        &self,
+        request: Request<wire::CancelSessionRequest>,
+    ) -> Answer<wire::CancelSessionResponse> {
+        let wire::CancelSessionRequest { id, reason } = request.into_inner();
+        let what = format!("cancelling session {id}");
+        let id: SessionId = status::parsed(&what, &id, "session-unknown")?;
+        let reason = if reason.is_empty() { "asked for by an operator".to_owned() } else { reason };
+        let session = self.sessions().cancel(&id, &reason).await.map_err(|error| status::of_state(&what, &error))?;
+        Ok(Response::new(wire::CancelSessionResponse { session: Some(convert::session(session)) }))
+    }
+
+    async fn list_points(&self, request: Request<wire::ListPointsRequest>) -> Answer<wire::ListPointsResponse> {
+        let request = request.into_inner();
+        let filter = PointFilter { resource: filled(request.resource), repository: filled(request.repository) };
+        let points = self.sessions().points(&filter).await;
+        let points = points.map_err(|error| status::of_state("listing the restore points", &error))?;
+        Ok(Response::new(wire::ListPointsResponse { points: points.into_iter().map(convert::point).collect() }))
+    }
+
+    async fn get_point(&self, request: Request<wire::GetPointRequest>) -> Answer<wire::GetPointResponse> {
+        let id = request.into_inner().id;
+        let point = restore::point(&self.policies, &id, &format!("showing restore point {id}")).await?;
+        Ok(Response::new(wire::GetPointResponse { point: Some(convert::point(point)) }))
+    }
+
+    async fn check_point(&self, request: Request<wire::CheckPointRequest>) -> Answer<wire::CheckPointResponse> {
+        let wire::CheckPointRequest { id, full, idempotency_key } = request.into_inner();
+        let verify = restore::verify(&self.policies, &id, full).await?;
+        let key = format!("check {id}/{}", key(idempotency_key));
+        let session = self.sessions().start_verify(verify, Some(key)).await;
+        let what = format!("checking restore point {id}");
+        let session_id = session.map_err(|error| status::of_state(&what, &error))?.to_string();
+        Ok(Response::new(wire::CheckPointResponse { session_id }))
+    }
+
+    async fn restore_database(
+        &self,
+        request: Request<wire::RestoreDatabaseRequest>,
+    ) -> Answer<wire::RestoreDatabaseResponse> {
+        let request = request.into_inner();
+        let what = format!("restoring from {}", request.point_id);
+        let key = format!("restore {}/{}", request.point_id, key(request.idempotency_key.clone()));
+        let restore = restore::restore(&self.policies, request).await?;
+        let session = self.sessions().start_restore(restore, Some(key)).await;
+        let session_id = session.map_err(|error| status::of_state(&what, &error))?.to_string();
+        Ok(Response::new(wire::RestoreDatabaseResponse { session_id }))
+    }
+
+    async fn create_repository(
+        &self,
+        request: Request<wire::CreateRepositoryRequest>,
+    ) -> Answer<wire::CreateRepositoryResponse> {
+        let repository = repository::create(self.sessions(), request.into_inner()).await?;
+        let points = self.point_count(&repository.name).await?;
+        let repository = convert::repository(repository, points);
+        Ok(Response::new(wire::CreateRepositoryResponse { repository: Some(repository) }))
+    }
+
+    async fn list_repositories(
+        &self,
+        _: Request<wire::ListRepositoriesRequest>,
+    ) -> Answer<wire::ListRepositoriesResponse> {
+        let stored = self.sessions().state().repositories().await;
+        let mut repositories = Vec::new();
+        for repository in stored.map_err(|error| status::of_state("listing the repositories", &error))? {
+            let points = self.point_count(&repository.name).await?;
+            repositories.push(convert::repository(repository, points));
+        }
+        Ok(Response::new(wire::ListRepositoriesResponse { repositories }))
+    }
+
+    async fn list_resources(&self, _: Request<wire::ListResourcesRequest>) -> Answer<wire::ListResourcesResponse> {
+        let failed = |failure: haulier_domain::failure::Failure| status::of_failure(&failure);
+        let (found, policies) = self.policies.instances().await.map_err(failed)?;
+        let own_account = self.policies.own_account().await.map_err(failed)?;
+        let mut resources = Vec::new();
+        for found in found {
+            let owner = owners(&policies, &found.resource(), &own_account);
+            resources.push(wire::Resource {
+                policy: owner.map(|owner| owner.policy.name.clone()).unwrap_or_default(),
+                last_point_id: self.last_point(&found).await?,
+                account: found.place.account.id,
+                region: found.place.region,
+                engine: format!("{} {}", found.instance.engine, found.instance.engine_version),
+                status: found.instance.status,
+                id: found.instance.id,
+            });
+        }
+        Ok(Response::new(wire::ListResourcesResponse { resources }))
+    }
+
+    async fn list_workers(&self, request: Request<wire::ListWorkersRequest>) -> Answer<wire::ListWorkersResponse> {
+        let workers = self.sessions().workers(request.into_inner().all).await;
+        let workers = workers.map_err(|error| status::of_state("listing the workers", &error))?;
+        Ok(Response::new(wire::ListWorkersResponse { workers: workers.into_iter().map(convert::worker).collect() }))
+    }
+
+    async fn list_ledger(&self, request: Request<wire::ListLedgerRequest>) -> Answer<wire::ListLedgerResponse> {
+        let wire::ListLedgerRequest { session_id, open } = request.into_inner();
+        let what = "listing the ledger";
+        let session: Option<SessionId> = match filled(session_id) {
+            Some(id) => Some(status::parsed(what, &id, "session-unknown")?),
+            None => None,
+        };
+        let entries = self.sessions().ledger(session.as_ref(), open).await;
+        let entries = entries.map_err(|error| status::of_state(what, &error))?;
+        Ok(Response::new(wire::ListLedgerResponse { entries: entries.into_iter().map(convert::ledger_entry).collect() }))
+    }
+}

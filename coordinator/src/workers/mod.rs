@@ -17,7 +17,7 @@ use haulier_domain::id::{DomainId, Epoch, SessionId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 pub use presence::Presence;
-pub use service::{WorkerListener, server};
+pub use service::{ListenError, WorkerListener, server};
 pub use wire::progress;
 
 use crate::sessions::Account;

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::attach::{self, Ending};
-use crate::enrol::{self, Signer, chain};
+use crate::cause::chain;
+use crate::enrol::{self, Signer};
 use crate::redact::Redactor;
 use crate::session::{Runner, Session};
 use crate::user_data::UserData;

@@ -17,6 +17,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Status};
 
 use crate::backoff::Backoff;
+use crate::cause::chain;
 use crate::tls::{self, PinnedAuthority};
 use crate::user_data::{Digest, UserData};
 
@@ -173,15 +174,4 @@ fn accept(data: &UserData, answer: &wire::EnrolResponse, key: &KeyPair) -> Resul
     let endpoint = tls::trusted_endpoint(&data.coordinator, tls)
         .map_err(|error| EnrolError::BadAnswer(format!("its certificate cannot be used: {}", chain(&error))))?;
     Ok(Enrolled { endpoint })
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod attach;
 mod backoff;
+mod cause;
 mod credentials;
 pub mod desk;
 pub mod enrol;

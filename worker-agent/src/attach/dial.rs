@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use crate::enrol::{Enrolled, chain, is_final};
+use crate::cause::chain;
+use crate::enrol::{Enrolled, is_final};
 
 /// What the coordinator says on one stream.
 pub type Incoming = BoxStream<'static, Result<wire::AttachResponse, Status>>;

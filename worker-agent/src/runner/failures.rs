@@ -4,7 +4,7 @@ use haulier_cloud::ErrorKind;
 use haulier_domain::failure::Failure;
 use haulier_repository::Error;
 
-use crate::enrol::chain;
+use crate::cause::chain;
 
 /// What a repository error means to an operator.
 pub(super) fn repository(what: &str, error: &Error) -> Failure {

@@ -7,6 +7,8 @@ mod login;
 mod ports;
 mod restore;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use haulier_cloud::secrets::Secrets;
 use haulier_domain::failure::Failure;
 use haulier_domain::secret::SecretString;
 
-use crate::enrol::chain;
+use crate::cause::chain;
 
 /// What of the cloud a worker touches.
 #[async_trait]

@@ -15,6 +15,8 @@ pub enum Fault {
     After,
     /// Too many calls.
     Throttle,
+    /// No answer ever, and nothing happens; the caller has to give up by itself.
+    Hang,
     /// A read answers as if nothing existed yet. Calls that write are not touched by it.
     Stale,
 }
@@ -150,7 +152,7 @@ pub(super) fn error_of(fault: Fault, operation: &'static str, target: &str) -> C
     let (kind, outcome, code, message) = match fault {
         Fault::Before(kind) => (kind, Outcome::Determinate, None, "a fault was asked for"),
         Fault::Throttle => (ErrorKind::Throttled, Outcome::Determinate, Some("Throttling"), "rate exceeded"),
-        Fault::Lost | Fault::After | Fault::Stale => {
+        Fault::Lost | Fault::After | Fault::Hang | Fault::Stale => {
             (ErrorKind::Unavailable, Outcome::Indeterminate, None, "the connection broke before the answer came")
         }
     };

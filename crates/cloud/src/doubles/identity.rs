@@ -53,7 +53,7 @@ impl MemoryIdentity {
     pub fn sign(region: &str, account: &str, role: &str, instance_id: &str, csr_sha256: &str) -> SignedCall {
         let arn = format!("arn:aws:sts::{account}:assumed-role/{role}/{instance_id}");
         let headers = BTreeMap::from([
-            ("authorization".to_owned(), format!("Double {arn} {csr_sha256} {region}")),
+            ("authorization".to_owned(), format!("Double {arn} {csr_sha256} {region}, SignedHeaders=host;{CSR_HEADER}")),
             ("host".to_owned(), host(region)),
             (CSR_HEADER.to_owned(), csr_sha256.to_owned()),
         ]);
@@ -113,7 +113,8 @@ impl Identity for MemoryIdentity {
             let message = "the call is addressed to another host than STS of its Region";
             return Err(refused("GetCallerIdentity", &call.region, ErrorKind::Invalid, "InvalidHost", message));
         }
-        let signed: Vec<&str> = header("authorization").split(' ').collect();
+        let signed = header("authorization").split(", ").next().unwrap_or_default();
+        let signed: Vec<&str> = signed.split(' ').collect();
         let identity = match signed[..] {
             ["Double", arn, csr, region] if csr == header(CSR_HEADER) && region == call.region => {
                 parts_of(arn).map(|(account, session)| CallerIdentity {

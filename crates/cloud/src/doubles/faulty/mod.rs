@@ -50,6 +50,7 @@ impl<P: ?Sized> Faulty<P> {
     ) -> Result<T> {
         match self.faults.take(operation, target, reads) {
             None => call.await,
+            Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Stale) => nothing().ok_or_else(|| error_of(Fault::Lost, operation, target)),
             Some(Fault::After) => {
                 // Whatever it answers, the caller never hears of it.
@@ -91,6 +92,15 @@ mod tests {
             assert_eq!(store.head("key").await.unwrap().is_some(), took_effect, "{fault:?}");
             assert_eq!(faults.fired(), 1);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_hangs_is_given_up_by_the_caller() {
+        let (faults, store) = store();
+        faults.add(Rule::once("PutObject", Fault::Hang));
+        let call = store.put_new("key", Bytes::new());
+        assert!(tokio::time::timeout(std::time::Duration::from_secs(60), call).await.is_err());
+        assert_eq!(store.head("key").await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! instances, and EC2 instances that run their user-data in namespaces of their own. Nothing here is linked into a
 //! release binary.
 
+pub mod cloud;
 pub mod credentials;
 pub mod front;
 pub mod iam;

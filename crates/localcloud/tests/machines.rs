@@ -35,10 +35,12 @@ async fn room(dir: &Path) -> MachineRoom {
     let config = RoomConfig {
         dir: dir.to_owned(),
         ami: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ami"),
-        packages: None,
+        packages: std::env::var_os("HAULIER_POSTGRESQL_PACKAGES").map(Into::into),
         cache: std::env::temp_dir().join("haulier-cloud-tests"),
     };
-    MachineRoom::open(&config, Arc::new(OneToken)).await.expect("the machine room needs root and the tools that its error names")
+    MachineRoom::open(&config, Arc::new(OneToken))
+        .await
+        .expect("the machine room needs root and the tools that its error names")
 }
 
 fn db(id: &str) -> DbSpec {
@@ -117,7 +119,10 @@ async fn a_db_instance_looks_like_one_of_rds() {
 
     assert_eq!(one(&administrator, "SELECT rolsuper FROM pg_roles WHERE rolname = 'mary'").await, "f");
     assert_eq!(one(&administrator, "SELECT rolbypassrls FROM pg_roles WHERE rolname = 'mary'").await, "f");
-    assert_eq!(one(&administrator, "SELECT rolcreatedb AND rolcreaterole FROM pg_roles WHERE rolname = 'mary'").await, "t");
+    assert_eq!(
+        one(&administrator, "SELECT rolcreatedb AND rolcreaterole FROM pg_roles WHERE rolname = 'mary'").await,
+        "t"
+    );
     assert_eq!(one(&administrator, "SELECT pg_has_role('mary', 'rds_superuser', 'member')").await, "t");
     let owners = "SELECT string_agg(datname || '=' || pg_get_userbyid(datdba), ' ' ORDER BY datname) FROM pg_database";
     let expected = "postgres=mary rdsadmin=rdsadmin shop=mary template0=rdsadmin template1=mary";
@@ -147,6 +152,47 @@ async fn a_db_instance_looks_like_one_of_rds() {
 
     room.close().await.unwrap();
     assert_eq!(traces(&prefix, folder.path()), Vec::<String>::new());
+}
+
+/// The host's PostgreSQL, and all those in the folder that `HAULIER_POSTGRESQL_PACKAGES` names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_major_version_at_hand_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = room(folder.path()).await;
+    let databases = room.databases();
+    let majors = databases.majors();
+    assert!(!majors.is_empty());
+    for major in majors {
+        let id = format!("v{major}");
+        let started = Instant::now();
+        let address = databases.create(&DbSpec { major, ..db(&id) }).await.unwrap();
+        println!("PostgreSQL {major} after {:?}", started.elapsed());
+        let dsn = format!("hostaddr={address} user=mary dbname=shop sslmode=require");
+        let (fine, text) = psql(&dsn, "pass'word", "SHOW server_version_num");
+        assert!(fine && text.starts_with(&major.to_string()), "{text}");
+        let work = "CREATE ROLE clerk; GRANT rds_superuser TO clerk; CREATE ROLE app LOGIN; GRANT clerk TO app; \
+                    CREATE TABLE t AS SELECT generate_series(1, 10) AS n; SELECT count(*) FROM t";
+        let (fine, text) = psql(&dsn, "pass'word", work);
+        assert!(fine && text.ends_with("10"), "{text}");
+        databases.snapshot(&id, &id).await.unwrap();
+        databases.restore(&id, &DbSpec { major, ..db(&format!("{id}-copy")) }).await.unwrap();
+        let copy = databases.administrator_dsn(&format!("{id}-copy")).await.unwrap();
+        assert_eq!(one(&copy.replace("dbname=postgres", "dbname=shop"), "SELECT count(*) FROM t").await, "10");
+    }
+    room.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_can_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = room(folder.path()).await;
+    room.databases().create(&db("orders")).await.unwrap();
+    let dsn = room.databases().administrator_dsn("orders").await.unwrap();
+    query(&dsn, "CREATE TABLESPACE small LOCATION '/mnt/small'").await.unwrap();
+    let fill = "CREATE TABLE t TABLESPACE small AS SELECT repeat(n::text, 50) FROM generate_series(1, 1000000) AS n";
+    let error = query(&dsn, fill).await.unwrap_err();
+    assert_eq!(error.code(), Some(&tokio_postgres::error::SqlState::DISK_FULL));
+    room.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,7 +256,10 @@ async fn a_snapshot_under_load_restores_to_one_moment() {
     assert_eq!(one(&copy, indexed).await, kept.to_string());
     assert!(!writer.is_finished(), "the snapshot must not break the source's connections");
 
-    let dsn = format!("host=copy.abcdefghij.eu-central-1.rds.amazonaws.com hostaddr={address} user=mary dbname=shop sslmode=verify-full sslrootcert={}", room.authority().certificate_file().display());
+    let dsn = format!(
+        "host=copy.abcdefghij.eu-central-1.rds.amazonaws.com hostaddr={address} user=mary dbname=shop sslmode=verify-full sslrootcert={}",
+        room.authority().certificate_file().display()
+    );
     assert_eq!(psql(&dsn, "other", "SELECT current_user"), (true, "mary".into()));
     assert!(databases.snapshot("orders", "first").await.is_err(), "a snapshot is never overwritten");
     databases.delete("orders").await.unwrap();
@@ -254,7 +303,14 @@ async fn an_instance_boots_sees_its_metadata_and_powers_itself_off() {
     let folder = tempfile::tempdir().unwrap();
     let room = room(&folder.path().join("cloud")).await;
     let (prefix, computers) = (room.network().prefix(), room.computers());
-    assert!(computers.boot(&instance("i-0")).await.unwrap_err().chain().any(|cause| cause.to_string().contains("worker binary")));
+    assert!(
+        computers
+            .boot(&instance("i-0"))
+            .await
+            .unwrap_err()
+            .chain()
+            .any(|cause| cause.to_string().contains("worker binary"))
+    );
     let script = r#"
 echo "arguments $*"; echo "user $(id -un) region $AWS_REGION"; cat "$2"
 imds=http://169.254.169.254/latest
@@ -345,7 +401,10 @@ count=0; while :; do count=$((count + 1)); try "attempt $count"; [ -e /tmp/stop 
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let text = computers.console("i-2").await.unwrap();
-    assert!(text.contains(" out\n") && !text.contains(" in\n"), "the other machine has no rule at the database: {text}");
+    assert!(
+        text.contains(" out\n") && !text.contains(" in\n"),
+        "the other machine has no rule at the database: {text}"
+    );
     assert_ne!(worker, Ipv4Addr::UNSPECIFIED);
     assert_ne!(worker, address);
 

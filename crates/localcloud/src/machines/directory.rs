@@ -156,8 +156,7 @@ mod tests {
     }
 
     fn bind(name: &str, password: &str) -> Vec<u8> {
-        let fields =
-            [wrap(INTEGER, &[3]), wrap(OCTETS, name.as_bytes()), wrap(SIMPLE, password.as_bytes())].concat();
+        let fields = [wrap(INTEGER, &[3]), wrap(OCTETS, name.as_bytes()), wrap(SIMPLE, password.as_bytes())].concat();
         wrap(SEQUENCE, &[wrap(INTEGER, &[7]), wrap(BIND_REQUEST, &fields)].concat())
     }
 

@@ -7,6 +7,7 @@ mod authority;
 mod command;
 mod computers;
 mod directory;
+mod folder;
 mod hosts;
 mod metadata;
 mod network;

@@ -122,6 +122,9 @@ impl Postgres {
 
     async fn raise(&self, spec: &DbSpec, origin: Origin<'_>) -> anyhow::Result<Instance> {
         let parts = &self.parts;
+        if spec.iam_authentication {
+            parts.programs.check_directory_support(spec.major)?;
+        }
         let home = self.home(&spec.id);
         let data = home.join("data");
         template::prepare_home(&parts.programs, &home)?;

@@ -1,22 +1,22 @@
 //! The machine room: the network, the DB servers and the EC2 instances of one cloud, put together and taken apart.
 
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::authority::Authority;
-use super::{TokenJudge, command, directory};
 use super::computers::{self, Namespaces};
+use super::folder::Folder;
 use super::hosts::Hosts;
 use super::metadata::Metadata;
 use super::network::Fabric;
 use super::nursery::Nursery;
 use super::postgres::{self, Postgres, Programs, Templates};
 use super::ruleset::Services;
+use super::{TokenJudge, command, directory};
 
 /// What a machine room needs to know.
 #[derive(Debug, Clone)]
@@ -40,20 +40,15 @@ pub struct MachineRoom {
     databases: Arc<Postgres>,
     computers: Arc<Namespaces>,
     services: CancellationToken,
+    folder: Folder,
 }
 
 impl MachineRoom {
     /// Raises the network and its services. Needs root.
     pub async fn open(config: &RoomConfig, judge: Arc<dyn TokenJudge>) -> anyhow::Result<Self> {
         command::check_host()?;
-        std::fs::create_dir_all(&config.dir).with_context(|| format!("creating {}", config.dir.display()))?;
-        let dir = config.dir.canonicalize().context("finding the cloud's folder")?;
-        for folder in ["databases", "snapshots", "computers", "consoles", "images"] {
-            let path = dir.join(folder);
-            std::fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
-            // The data of machines is root's business; the servers get at theirs in a view of their own.
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).context("closing a folder")?;
-        }
+        let folder = Folder::claim(&config.dir)?;
+        let dir = folder.path().to_owned();
         let programs = Programs::find(config.packages.as_deref())?;
         let nursery = Nursery::start()?;
         let authority = Arc::new(Authority::establish(&dir.join("ca.pem"))?);
@@ -87,12 +82,17 @@ impl MachineRoom {
             packages: config.packages.clone(),
         }));
         stop_services.disarm();
-        Ok(Self { fabric, authority, databases, computers, services })
+        Ok(Self { fabric, authority, databases, computers, services, folder })
     }
 
     /// The host's address in the cloud: endpoints for machines listen here.
     pub fn gateway(&self) -> Ipv4Addr {
         self.fabric.gateway()
+    }
+
+    /// The cloud's folder, as an absolute path.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The network.

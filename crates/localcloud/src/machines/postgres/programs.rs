@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use nix::unistd::User;
 use tokio::process::Command;
 
@@ -59,6 +59,20 @@ impl Programs {
         let known = || self.majors.keys().map(u32::to_string).collect::<Vec<_>>().join(", ");
         let folder = self.majors.get(&major).map(PathBuf::as_path);
         folder.with_context(|| format!("no PostgreSQL {major} server on this host (found: {})", known()))
+    }
+
+    /// Refuses a server that cannot ask a directory, which IAM tokens need here.
+    pub(super) fn check_directory_support(&self, major: u32) -> anyhow::Result<()> {
+        let binary = self.folder(major)?.join("bin/postgres");
+        let bytes = std::fs::read(&binary).with_context(|| format!("reading {}", binary.display()))?;
+        // The name of the library that the program is linked with.
+        ensure!(
+            bytes.windows(7).any(|window| window == b"libldap"),
+            "IAM authentication is not available here for PostgreSQL {major}: {} is built without LDAP, by which it \
+             would ask whether a token is good",
+            binary.display()
+        );
+        Ok(())
     }
 
     /// A program of one major version, to be run over `home` in private PID, IPC and mount namespaces, and in the given

@@ -70,6 +70,9 @@ pub(super) fn access(spec: &DbSpec, gateway: Ipv4Addr, directory: u16) -> String
 
 /// Run once on a new cluster: RDS's reserved roles. `rds_superuser` is what its documentation shows: no superuser, no
 /// BYPASSRLS, and no way to read password hashes.
+///
+/// One difference: from 16 on CREATEROLE alone grants nothing, and RDS lets its master grant `rds_iam` all the same. That
+/// would take membership here, and members of `rds_iam` have no password login; so `rdsadmin` has to grant it.
 pub(super) fn reserved_roles(major: u32) -> Vec<String> {
     let mut statements: Vec<String> = [
         "CREATE ROLE rds_superuser NOLOGIN",
@@ -86,10 +89,6 @@ pub(super) fn reserved_roles(major: u32) -> Vec<String> {
     .into();
     if major >= 15 {
         statements.push("GRANT pg_checkpoint TO rds_superuser WITH ADMIN OPTION".into());
-    }
-    if major >= 16 {
-        // From 16 on CREATEROLE alone grants nothing; RDS lets its master hand these out all the same.
-        statements.push("GRANT rds_iam TO rds_superuser WITH ADMIN OPTION".into());
     }
     statements.push(format!("CREATE DATABASE {ADMINISTRATOR}"));
     statements.push(format!("REVOKE ALL ON DATABASE {ADMINISTRATOR} FROM PUBLIC"));

@@ -15,6 +15,15 @@ use super::settings::{self, ADMINISTRATOR};
 const INITDB: &[&str] =
     &["--username=rdsadmin", "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust", "--no-sync", "--no-instructions"];
 
+/// Settings of a server that runs alone; statements hold passwords and must not show up in errors.
+const ALONE: &[&str] = &[
+    "exit_on_error=on",
+    "fsync=off",
+    "full_page_writes=off",
+    "dynamic_shared_memory_type=sysv",
+    "log_min_error_statement=panic",
+];
+
 /// Prepared clusters, shared by all clouds of this host.
 #[derive(Debug)]
 pub(crate) struct Templates {
@@ -78,7 +87,7 @@ pub(super) async fn run_alone(
 ) -> anyhow::Result<()> {
     let mut alone = programs.command(major, home, None, "postgres")?;
     alone.args(["--single", "-j", "-D", &format!("{HOME}/data")]);
-    for setting in ["exit_on_error=on", "fsync=off", "full_page_writes=off", "log_min_error_statement=panic"] {
+    for setting in ALONE {
         alone.args(["-c", setting]);
     }
     alone.arg("postgres");

@@ -1,0 +1,73 @@
+//! `haulier-localcloud`: a laptop-sized AWS as one process.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Parser;
+use haulier_localcloud::cloud::{CloudConfig, LocalCloud};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A laptop-sized AWS for the demo, tests and benchmarks.
+#[derive(Debug, Parser)]
+#[command(version)]
+enum Command {
+    /// Runs a cloud until SIGTERM or SIGINT, then ends everything it has started. Needs root.
+    ///
+    /// When the cloud is ready, its description is printed on standard output as one line of JSON and kept in
+    /// DIR/cloud.json.
+    Serve(Serve),
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
+    /// Folder of the cloud: data of databases, buckets, logs. Gone when the cloud starts anew there.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The worker agent that EC2 instances run; can be chosen later by PUT /_cloud/computers/image.
+    #[arg(long)]
+    worker_binary: Option<PathBuf>,
+    /// Folder with the image's boot script.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ami"))]
+    ami: PathBuf,
+    /// The Region that the cloud is.
+    #[arg(long, default_value = "eu-central-1")]
+    region: String,
+    /// PostgreSQL programs besides those in /usr/lib/postgresql, in folders named by major version.
+    #[arg(long)]
+    postgresql_packages: Option<PathBuf>,
+    /// What is kept between clouds: the emulator's virtual environment, prepared database clusters.
+    #[arg(long, env = "HAULIER_CLOUD_CACHE", default_value = "/var/cache/haulier-cloud")]
+    cache: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let Command::Serve(arguments) = Command::parse();
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let config = CloudConfig {
+        dir: arguments.dir,
+        worker_binary: arguments.worker_binary,
+        ami: arguments.ami,
+        region: arguments.region,
+        packages: arguments.postgresql_packages,
+        cache: arguments.cache,
+    };
+    // A signal during the start ends the process; what has been started by then dies with it.
+    let cloud = tokio::select! {
+        cloud = LocalCloud::start(config) => cloud.context("starting the local cloud")?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    let line = serde_json::to_string(cloud.description()).context("describing the cloud")?;
+    writeln!(std::io::stdout(), "{line}").context("printing the cloud's description")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("ending the local cloud");
+    cloud.close().await.context("ending the local cloud")
+}

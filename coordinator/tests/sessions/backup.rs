@@ -1,0 +1,22 @@
+//! Backup sessions over doubles, from start to end.
+
+use haulier_domain::session::SessionState;
+use crate::support::worker::Script;
+use crate::support::{Scene, groups_of};
+
+#[test]
+fn a_backup_publishes_a_point_and_leaves_nothing_but_its_snapshot() {
+    let scene = Scene::new(Script::Obedient);
+    let before = groups_of(&scene.access.memory, "orders");
+    let running = scene.start();
+    let id = running.backup("orders");
+    let session = running.assert_state(&id, SessionState::Succeeded);
+    assert_eq!(scene.leftovers(&[&id]), [""; 0]);
+    assert_eq!(groups_of(&scene.access.memory, "orders"), before);
+    let (sessions, point) = (running.sessions.clone(), session.point.clone().unwrap());
+    let point = running.run(async move { sessions.point(&point).await.unwrap() });
+    assert_eq!((point.resource.as_str(), point.session), ("orders", id.clone()));
+    assert!(scene.access.bucket.keys().iter().any(|key| key.ends_with(&format!("/points/{}", point.id))));
+    let snapshot = format!("db-snapshot {}", point.snapshot_id);
+    assert!(scene.access.memory.listing().contains(&snapshot), "{snapshot}");
+}

@@ -1,0 +1,350 @@
+//! Simulated workers: they boot when the cloud launches them, read their user-data, enrol, attach and do as their script
+//! says. They speak to the coordinator's real listener, over real TLS.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use haulier_cloud::compute::{Compute as _, InstanceState};
+use haulier_cloud::doubles::MemoryIdentity;
+use haulier_domain::id::Epoch;
+use haulier_domain::secret::SecretBytes;
+use haulier_proto::common::v1 as common;
+use haulier_proto::worker::v1 as wire;
+use haulier_proto::worker::v1::attach_request::Message as Up;
+use haulier_proto::worker::v1::attach_response::Message as Down;
+use haulier_proto::worker::v1::worker_service_client::WorkerServiceClient;
+use haulier_repository::{Domain, DomainConfig, DomainKey, PointRoot, StreamKind};
+use jiff::Timestamp;
+use rcgen::{CertificateParams, KeyPair};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+use super::cloud::DoubleAccess;
+use super::{ACCOUNT, REGION};
+
+/// What a worker does, by its epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// Carries out what it is assigned.
+    Obedient,
+    /// Its machine goes down once it has its assignment, as long as its epoch is at most this.
+    DiesUpTo(u64),
+    /// Works until it is told to cancel, and then stops.
+    Endless,
+    /// Works until it is told to cancel, and takes no notice.
+    Deaf,
+    /// Reports a failure.
+    Fails,
+    /// Reports done without having proposed a point.
+    Idle,
+}
+
+/// The workers of one cloud.
+pub(crate) struct Fleet {
+    _runtime: Runtime,
+    log: Arc<Log>,
+}
+
+/// What workers have seen.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) enrolled: Mutex<Vec<String>>,
+    pub(crate) assignments: AtomicU32,
+    pub(crate) attachments: AtomicU32,
+    pub(crate) secrets: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Clone, serde::Deserialize)]
+pub(crate) struct UserData {
+    pub(crate) coordinator: String,
+    pub(crate) worker_id: String,
+    pub(crate) session_id: String,
+    pub(crate) epoch: u64,
+    pub(crate) token: String,
+    pub(crate) ca_sha256: String,
+}
+
+struct Worker {
+    access: Arc<DoubleAccess>,
+    authority: PathBuf,
+    instance: String,
+    user_data: UserData,
+    script: Script,
+    log: Arc<Log>,
+    key: KeyPair,
+    assignment: Option<wire::Assignment>,
+    domain_key: Vec<u8>,
+    events: Vec<wire::Event>,
+    acknowledged: u64,
+    cancelled: bool,
+}
+
+impl Fleet {
+    pub(crate) fn start(access: Arc<DoubleAccess>, authority: PathBuf, script: Script) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let log = Arc::new(Log::default());
+        let workers = log.clone();
+        runtime.spawn(async move {
+            let mut booted = BTreeSet::new();
+            let mut changes = access.memory.changes();
+            loop {
+                changes.borrow_and_update();
+                for (instance, spec) in access.memory.compute().launches() {
+                    if booted.insert(instance.clone()) {
+                        let user_data: UserData = toml::from_str(&spec.user_data).unwrap();
+                        let worker = Worker {
+                            access: access.clone(),
+                            authority: authority.clone(),
+                            instance,
+                            user_data,
+                            script,
+                            log: workers.clone(),
+                            key: KeyPair::generate().unwrap(),
+                            assignment: None,
+                            domain_key: Vec::new(),
+                            events: Vec::new(),
+                            acknowledged: 0,
+                            cancelled: false,
+                        };
+                        tokio::spawn(worker.live());
+                    }
+                }
+                changes.changed().await.unwrap();
+            }
+        });
+        Self { _runtime: runtime, log }
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+}
+
+enum Over {
+    Cut,
+    PoweredOff,
+}
+
+impl Worker {
+    async fn live(mut self) {
+        let certificate = loop {
+            if self.is_gone() {
+                return;
+            }
+            match enrol(&self.access, &self.authority, &self.user_data, &self.instance, &self.key).await {
+                Ok(certificate) => break certificate,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        self.log.enrolled.lock().unwrap().push(self.user_data.worker_id.clone());
+        while !self.is_gone() {
+            if let Ok(Over::PoweredOff) = self.attach(&certificate).await {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.access.memory.compute().power_off(&self.instance, "Client.InstanceInitiatedShutdown");
+    }
+
+    /// The machine was terminated from outside.
+    fn is_gone(&self) -> bool {
+        let line = format!("ec2-instance {} ", self.instance);
+        !self.access.memory.listing().iter().any(|listed| listed.starts_with(&line) && !listed.contains("ShuttingDown"))
+    }
+
+    async fn attach(&mut self, certificate: &str) -> Result<Over, tonic::Status> {
+        let identity = Identity::from_pem(certificate, self.key.serialize_pem());
+        let channel = channel(&self.authority, &self.user_data, Some(identity)).await?;
+        let (sender, receiver) = mpsc::channel(64);
+        let hello = wire::Hello {
+            worker_id: self.user_data.worker_id.clone(),
+            agent_version: "test".into(),
+            has_assignment: self.assignment.is_some(),
+            postgresql_majors: vec![15],
+        };
+        self.say(&sender, Up::Hello(hello)).await;
+        let response = WorkerServiceClient::new(channel).attach(ReceiverStream::new(receiver)).await?;
+        let mut down = response.into_inner();
+        self.log.attachments.fetch_add(1, Ordering::SeqCst);
+        let mut beat = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            let message = tokio::select! {
+                message = down.message() => message?,
+                _ = beat.tick() => {
+                    self.say(&sender, Up::Heartbeat(wire::Heartbeat {})).await;
+                    if self.is_gone() {
+                        return Ok(Over::PoweredOff);
+                    }
+                    continue;
+                }
+            };
+            match message.and_then(|message| message.message) {
+                Some(Down::Welcome(welcome)) => {
+                    self.acknowledged = welcome.acknowledged;
+                    self.repeat(&sender).await;
+                }
+                Some(Down::Credentials(credentials)) => {
+                    let mut secrets = self.log.secrets.lock().unwrap();
+                    secrets.extend([credentials.secret_access_key, credentials.session_token]);
+                    self.domain_key = credentials.domain_key;
+                }
+                Some(Down::Assignment(assignment)) => {
+                    self.log.assignments.fetch_add(1, Ordering::SeqCst);
+                    self.assignment = Some(assignment);
+                    if self.dies() {
+                        return Ok(Over::PoweredOff);
+                    }
+                    self.work().await;
+                    self.repeat(&sender).await;
+                }
+                Some(Down::Cancel(_)) => {
+                    if self.script != Script::Deaf && !self.cancelled && self.events.is_empty() {
+                        self.cancelled = true;
+                        self.events.push(finished(1, wire::finished::Result::Cancelled(wire::Cancelled {})));
+                        self.repeat(&sender).await;
+                    }
+                }
+                Some(Down::Acknowledge(acknowledge)) => self.acknowledged = acknowledge.sequence,
+                Some(Down::Shutdown(_)) => return Ok(Over::PoweredOff),
+                None => return Ok(Over::Cut),
+            }
+        }
+    }
+
+    fn dies(&self) -> bool {
+        matches!(self.script, Script::DiesUpTo(epoch) if self.user_data.epoch <= epoch)
+    }
+
+    async fn work(&mut self) {
+        let line = common::LogLine { at: None, severity: common::Severity::Info.into(), text: "at work".into() };
+        let log = wire::Event { sequence: 1, event: Some(wire::event::Event::Log(line)) };
+        let done = wire::Done { warnings: Vec::new(), report: b"{}".to_vec(), totals: None };
+        let done = wire::finished::Result::Done(done);
+        self.events = match (self.script, self.assignment.clone().and_then(|assignment| assignment.work)) {
+            (Script::Endless | Script::Deaf, _) => Vec::new(),
+            (Script::Idle, _) => vec![log, finished(2, done)],
+            (Script::Fails, _) => {
+                let failure = haulier_domain::failure::Failure::new("db-auth-failed", "logging in", "wrong password", "x");
+                vec![log, finished(2, wire::finished::Result::Failure(failure.into()))]
+            }
+            (_, Some(wire::assignment::Work::BackupPostgres(backup))) => {
+                let root = self.dump(&backup).await;
+                let proposed = wire::event::Event::PointProposed(wire::PointProposed { root });
+                vec![log, wire::Event { sequence: 2, event: Some(proposed) }, finished(3, done)]
+            }
+            _ => vec![log, finished(2, done)],
+        };
+    }
+
+    /// Writes a point's data into the repository with the key it was given, as a worker does.
+    async fn dump(&self, backup: &wire::BackupPostgres) -> Vec<u8> {
+        let location = backup.domain.clone().unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let key = DomainKey::from_bytes(SecretBytes::new(self.domain_key.clone())).unwrap();
+        let domain = Domain::open(
+            self.access.bucket.clone(),
+            &location.prefix,
+            location.repository_id.parse().unwrap(),
+            location.domain_id.parse().unwrap(),
+            &key,
+            DomainConfig::new(cache.path()),
+        )
+        .unwrap();
+        let writer = domain.writer().await.unwrap();
+        let mut stream = writer.stream("manifest", StreamKind::Document).unwrap();
+        stream.write(Bytes::from_static(b"{\"databases\":[]}")).await.unwrap();
+        let manifest = stream.finish().await.unwrap();
+        let summary = writer.finish().await.unwrap();
+        let root = serde_json::json!({
+            "version": PointRoot::VERSION,
+            "point": backup.point_id,
+            "session": self.user_data.session_id,
+            "epoch": Epoch(self.user_data.epoch),
+            "created": Timestamp::now(),
+            "engine": "postgres",
+            "manifest": manifest,
+            "catalogue": summary.catalogue,
+            "totals": summary.totals,
+            "summary": haulier_domain::point::PointSummary::default(),
+        });
+        serde_json::to_vec(&root).unwrap()
+    }
+
+    async fn repeat(&self, sender: &mpsc::Sender<wire::AttachRequest>) {
+        for event in self.events.iter().filter(|event| event.sequence > self.acknowledged) {
+            self.say(sender, Up::Event(event.clone())).await;
+        }
+    }
+
+    async fn say(&self, sender: &mpsc::Sender<wire::AttachRequest>, message: Up) {
+        let request = wire::AttachRequest {
+            session_id: self.user_data.session_id.clone(),
+            epoch: self.user_data.epoch,
+            message: Some(message),
+        };
+        let _ = sender.send(request).await;
+    }
+}
+
+fn finished(sequence: u64, result: wire::finished::Result) -> wire::Event {
+    wire::Event { sequence, event: Some(wire::event::Event::Finished(wire::Finished { result: Some(result) })) }
+}
+
+/// Enrols as an instance with this user-data would. Returns the certificate chain.
+pub(crate) async fn enrol(
+    access: &DoubleAccess,
+    authority: &Path,
+    user_data: &UserData,
+    instance: &str,
+    key: &KeyPair,
+) -> Result<String, tonic::Status> {
+    let csr = CertificateParams::default().serialize_request(key).unwrap().der().to_vec();
+    let request = enrolment(user_data, instance, csr);
+    let running = access.memory.compute().instance(instance).await.ok().flatten();
+    if running.is_some_and(|running| running.state == InstanceState::Terminated) {
+        return Err(tonic::Status::aborted("terminated"));
+    }
+    let channel = channel(authority, user_data, None).await?;
+    Ok(WorkerServiceClient::new(channel).enrol(request).await?.into_inner().certificate_chain)
+}
+
+/// The request of such an enrolment.
+pub(crate) fn enrolment(user_data: &UserData, instance: &str, csr: Vec<u8>) -> wire::EnrolRequest {
+    let digest = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &csr));
+    let call = MemoryIdentity::sign(REGION, ACCOUNT, "haulier-worker", instance, &digest);
+    wire::EnrolRequest {
+        worker_id: user_data.worker_id.clone(),
+        session_id: user_data.session_id.clone(),
+        epoch: user_data.epoch,
+        token: user_data.token.clone(),
+        certificate_request: csr,
+        identity: Some(wire::SignedIdentity {
+            region: call.region,
+            headers: call.headers.into_iter().collect(),
+            body: call.body,
+            instance_id: instance.to_owned(),
+        }),
+        agent_version: "test".into(),
+    }
+}
+
+/// A connection to the coordinator, by the authority it pinned.
+pub(crate) async fn channel(
+    authority: &Path,
+    user_data: &UserData,
+    identity: Option<Identity>,
+) -> Result<Channel, tonic::Status> {
+    let pem = std::fs::read_to_string(authority).map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+    if let Some(identity) = identity {
+        tls = tls.identity(identity);
+    }
+    let endpoint = Endpoint::from_shared(user_data.coordinator.clone()).unwrap().tls_config(tls).unwrap();
+    endpoint.connect().await.map_err(|error| tonic::Status::unavailable(error.to_string()))
+}

@@ -102,6 +102,10 @@ async fn secret(State(shared): State<Shared>, Json(new): Json<NewSecret>) -> Res
 fn answer(outcome: anyhow::Result<serde_json::Value>) -> Response {
     match outcome {
         Ok(value) => Json(value).into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": format!("{error:#}") }))).into_response(),
+        Err(error) => refusal(&error),
     }
+}
+
+fn refusal(error: &anyhow::Error) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({ "error": format!("{error:#}") }))).into_response()
 }

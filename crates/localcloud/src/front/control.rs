@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use super::context::{Context, locked};
 use super::decisions::databases::Status;
 use super::decisions::faults::{FaultReport, FaultRule};
-use super::{listing, sandbox};
 use super::services::rds;
 use super::wire::{AwsError, Params};
+use super::{listing, sandbox};
 
 type Shared = State<Arc<Context>>;
 

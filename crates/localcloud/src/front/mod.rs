@@ -110,3 +110,10 @@ impl Front {
         }
     }
 }
+
+impl Drop for Front {
+    /// Without [`Front::shutdown`], what goes on for ever ends all the same.
+    fn drop(&mut self) {
+        self.context.stop.cancel();
+    }
+}

@@ -64,6 +64,9 @@ pub(crate) struct NewRule {
     pub(crate) tags: Tags,
 }
 
+/// A list of a permission, the member of its entries that names the peer, and the peer's kind.
+type PeerList = (&'static str, &'static str, fn(String) -> RulePeer);
+
 /// Reads the permissions of an Authorize or Revoke request: `IpPermissions.N`, or the flat form of one permission.
 pub(crate) fn read(params: &Params, egress: bool) -> Result<Vec<NewRule>, AwsError> {
     let tags = params.tag_specification("security-group-rule");
@@ -78,7 +81,7 @@ pub(crate) fn read(params: &Params, egress: bool) -> Result<Vec<NewRule>, AwsErr
         return Ok(vec![NewRule { permission: permission(params, egress, peer)?, description: None, tags }]);
     }
     for item in &listed {
-        let peers: [(&str, &str, fn(String) -> RulePeer); 4] = [
+        let peers: [PeerList; 4] = [
             ("Groups", "GroupId", RulePeer::Group),
             ("IpRanges", "CidrIp", RulePeer::Cidr),
             ("Ipv6Ranges", "CidrIpv6", RulePeer::Cidr6),

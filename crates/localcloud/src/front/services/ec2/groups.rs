@@ -142,7 +142,7 @@ pub(super) fn describe_rules(context: &Arc<Context>, params: &Params) -> Result<
         let (found, next) = page(found, params, |(_, rule)| rule.id.clone())?;
         Ok(Answer::ec2("DescribeSecurityGroupRules", |xml| {
             xml.list("securityGroupRuleSet", "item", &found, |xml, (group, found)| {
-                rule(xml, context, &group.id, found)
+                rule(xml, context, &group.id, found);
             });
             xml.optional("nextToken", next);
         }))

@@ -243,6 +243,7 @@ fn settings(params: &Params, managed: bool) -> Result<Settings, AwsError> {
             return Err(AwsError::new("InvalidParameterValue", text));
         }
     };
+    let encrypted = flag(params, "StorageEncrypted");
     Ok(Settings {
         class: params.required("DBInstanceClass")?.to_owned(),
         engine_version: engine_version(params.get("EngineVersion").unwrap_or("15"))?,
@@ -252,7 +253,7 @@ fn settings(params: &Params, managed: bool) -> Result<Settings, AwsError> {
         port: params.parsed("Port")?.unwrap_or(5432),
         allocated_gib: params.parsed("AllocatedStorage")?.unwrap_or(20),
         storage_type: params.get("StorageType").unwrap_or("gp3").to_owned(),
-        kms_key_id: params.get("KmsKeyId").map(str::to_owned),
+        kms_key_id: params.get("KmsKeyId").or(encrypted.then_some("alias/aws/rds")).map(str::to_owned),
         backup_retention_days: params.parsed("BackupRetentionPeriod")?.unwrap_or(1),
         backup_window: params.get("PreferredBackupWindow").unwrap_or("03:00-03:30").to_owned(),
         maintenance_window: params.get("PreferredMaintenanceWindow").unwrap_or("sun:04:00-sun:04:30").to_owned(),

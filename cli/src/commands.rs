@@ -11,12 +11,12 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
+use crate::Io;
 use crate::args::{Arguments, Command, RepositoryCommand, RestoreCommand};
 use crate::client::{self, Client};
 use crate::exit::{CliError, Exit};
 use crate::output::Format;
 use crate::settings::Settings;
-use crate::Io;
 
 /// What every command works with.
 pub(crate) struct Context<'i> {

@@ -21,7 +21,7 @@ fn a_scalar_stays_as_it_is_written() {
 
 #[test]
 fn what_is_not_yaml_is_told_with_its_line() {
-    for (text, line) in [("a: [1\nb: 2\n", 2), ("a: 1\na: 2\n", 2), ("a: *nothing\n", 1), ("\tb: 1\n", 1)] {
+    for (text, line) in [("a: [1\nb: 2\n", 2), ("a: 1\na: 2\n", 2), ("a: *nothing\n", 1), ("a:\n\t- 1\n", 2)] {
         let fault = parse(text).unwrap_err();
         assert_eq!(fault.place.line, line, "{text:?}: {fault}");
         assert!(!fault.fault.message.contains("line "), "{fault}");

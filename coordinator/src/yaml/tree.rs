@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
 use super::fault::DocumentFault;
@@ -60,6 +60,14 @@ pub fn parse(text: &str) -> Result<Node, DocumentFault> {
         Err(error) => {
             let error = error.without_snippet();
             let place = error.location().map(place).unwrap_or_default();
+            if let serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } = error {
+                return Err(DocumentFault::at(
+                    place,
+                    "",
+                    format!("the key {key:?} stands here twice"),
+                    "remove one of them",
+                ));
+            }
             let message = error.to_string();
             // The library repeats the place in its text; ours is told apart from it.
             let message = message.split(" at line ").next().unwrap_or_default().to_owned();
@@ -173,9 +181,6 @@ impl<'de> Visitor<'de> for RawVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
         let mut map: Vec<(Spanned<String>, Spanned<Raw>)> = Vec::new();
         while let Some((key, value)) = entries.next_entry::<Spanned<String>, Spanned<Raw>>()? {
-            if map.iter().any(|(known, _)| known.value == key.value) {
-                return Err(A::Error::custom(format!("the key {:?} stands here twice", key.value)));
-            }
             map.push((key, value));
         }
         Ok(Raw::Map(map))

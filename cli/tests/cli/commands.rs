@@ -1,0 +1,263 @@
+//! Commands against a scripted coordinator: what they ask, what they print, how they end.
+
+use crate::fake::{Coordinator, run};
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().collect()
+}
+
+#[test]
+fn lists_are_tables_for_people() {
+    let coordinator = Coordinator::start();
+    let table = |arguments: &[&str]| {
+        let ran = coordinator.run(arguments);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{arguments:?}");
+        ran.out
+    };
+    assert_eq!(
+        table(&["session", "list"]),
+        "ID          KIND    RESOURCE  POLICY   STATE              CREATED               TOOK\n\
+         ses-run     backup  shop      nightly  running: transfer  2026-11-20 14:00:00Z\n\
+         ses-failed  backup  shop      nightly  failed             2026-11-20 14:00:00Z  1:15\n"
+    );
+    assert_eq!(
+        table(&["policy", "list"]),
+        "NAME     REPOSITORY  SCHEDULE                 NEXT RUN              APPLIED\n\
+         nightly  main        0 3 * * * Europe/Berlin  2026-11-21 02:00:00Z  2026-11-20 14:00:00Z\n"
+    );
+    assert_eq!(
+        table(&["point", "list"]),
+        "ID     RESOURCE  REPOSITORY  CONSISTENT AT         DATABASES     READ      NEW     STORED\n\
+         pnt-1  shop      main        2026-11-20 14:00:04Z          2  6.0 MiB  1.0 MiB  293.0 KiB\n"
+    );
+    assert_eq!(
+        table(&["repository", "list"]),
+        "NAME  LOCATION              REGION        POINTS  CREATED\n\
+         main  s3://backups/haulier  eu-central-1       2  2026-11-20 14:00:00Z\n"
+    );
+    assert_eq!(
+        table(&["resource", "list"]),
+        "ID    ACCOUNT       REGION        ENGINE          STATUS     POLICY   LAST POINT\n\
+         shop  111122223333  eu-central-1  postgres 15.18  available  nightly\n"
+    );
+    assert_eq!(
+        table(&["worker", "list"]),
+        "ID     SESSION  INSTANCE  REGION        STATE     VERSION  LAST SEEN\n\
+         wrk-1  ses-ok   i-0abc    eu-central-1  attached  0.1.0    2026-11-20 14:00:05Z\n"
+    );
+    assert_eq!(
+        table(&["ledger", "list"]),
+        "SESSION  KIND            RESOURCE  NAME          REGION        STATE    INTENDED              REMOVED\n\
+         ses-ok   security-group  sg-1      haulier-1-db  eu-central-1  removed  2026-11-20 14:00:01Z  2026-11-20 14:01:15Z\n"
+    );
+}
+
+#[test]
+fn lists_are_json_for_programs() {
+    let coordinator = Coordinator::start();
+    for (arguments, key, field, value) in [
+        (["session", "list"], "sessions", "state", "running"),
+        (["policy", "list"], "policies", "next_run", "2026-11-21T02:00:00Z"),
+        (["point", "list"], "points", "engine", "postgres 15.18"),
+        (["repository", "list"], "repositories", "prefix", "haulier"),
+        (["resource", "list"], "resources", "status", "available"),
+        (["worker", "list"], "workers", "instance_id", "i-0abc"),
+        (["ledger", "list"], "entries", "removed_at", "2026-11-20T14:01:15Z"),
+    ] {
+        let ran = coordinator.run(&[&arguments[..], &["--output", "json"]].concat());
+        assert_eq!(ran.json()[key][0][field], value, "{arguments:?}: {}", ran.out);
+    }
+}
+
+#[test]
+fn a_session_in_json_has_every_field_under_its_stable_name() {
+    let coordinator = Coordinator::start();
+    let session = coordinator.run(&["session", "show", "ses-failed", "-o", "json"]).json();
+    let want = serde_json::json!({
+        "id": "ses-failed", "kind": "backup", "state": "failed", "policy": "nightly", "resource": "shop", "step": null,
+        "epoch": 1,
+        "progress": {
+            "phase": "data", "current": "shop.public.orders", "bytes_read": 512, "bytes_new": 256, "bytes_stored": 128,
+            "bytes_total": 1024, "rate": 2048, "eta_seconds": 61, "at": "2026-11-20T14:00:03Z"
+        },
+        "failure": {
+            "code": "database-auth-failed", "what": "logging in to shop", "cause": "password authentication failed",
+            "remedy": "correct the secret", "retryable": false
+        },
+        "warnings": [], "point_id": "pnt-1", "created_at": "2026-11-20T14:00:00Z", "started_at": "2026-11-20T14:00:01Z",
+        "ended_at": "2026-11-20T14:01:16Z", "cancel_requested": false, "report": {"restored": ["shop"]}
+    });
+    assert_eq!(session, want);
+}
+
+#[test]
+fn one_thing_is_shown_as_names_and_values() {
+    let coordinator = Coordinator::start();
+    let session = coordinator.run(&["session", "show", "ses-failed"]).out;
+    assert!(session.contains("state:    failed\n"), "{session}");
+    assert!(session.contains("remedy:   correct the secret\n"), "{session}");
+    let point = coordinator.run(&["point", "show", "pnt-1"]).out;
+    assert!(point.contains("remark:     databases are not consistent with each other\n"), "{point}");
+    assert!(point.contains("shop                    2026-11-20 14:00:04Z      12  3.0 MiB\n"), "{point}");
+    assert!(!point.contains('\u{1b}'), "a name moves the cursor: {point:?}");
+    let document = coordinator.run(&["policy", "show", "nightly"]).out;
+    assert_eq!(document, "version: 1\nname: nightly\n");
+}
+
+#[test]
+fn policies_are_validated_and_applied_with_every_fault() {
+    let coordinator = Coordinator::start();
+    let (good, bad) = (coordinator.file("good.yaml", "name: x\n"), coordinator.file("bad.yaml", "name: bad\n"));
+    let ran = coordinator.run(&["policy", "validate", &good]);
+    assert_eq!((ran.code, ran.out), (0, format!("{good}: valid\n")));
+    for verb in ["validate", "apply"] {
+        let ran = coordinator.run(&["policy", verb, &bad]);
+        assert_eq!((ran.code, ran.out.as_str()), (4, ""), "{verb}");
+        assert_eq!(
+            lines(&ran.err),
+            [
+                &*format!("{bad}:2:3: name: is wrong"),
+                "  remedy: write it right",
+                &*format!("{bad}:5:3: regions[0]: is wrong"),
+                "  remedy: write it right",
+                "error: 2 faults found; nothing was stored",
+            ]
+        );
+        let json = coordinator.run(&["policy", verb, &bad, "-o", "json"]);
+        assert_eq!(json.code, 4);
+        assert_eq!(json.json()["faults"][1]["line"], 5);
+    }
+    assert_eq!(coordinator.run(&["policy", "apply", &good]).out, "policy nightly created\n");
+    assert_eq!(
+        coordinator.run(&["policy", "delete", "nightly"]).out,
+        "policy nightly deleted; its restore points stay\n"
+    );
+}
+
+#[test]
+fn a_run_tells_its_sessions_and_what_was_skipped() {
+    let coordinator = Coordinator::start();
+    let ran = coordinator.run(&["policy", "run", "nightly"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "ses-ok\n"));
+    assert_eq!(ran.err, "skipped crm: belongs to policy other of priority 200\n");
+    let json = coordinator.run(&["policy", "run", "nightly", "--idempotency-key", "k-1", "-o", "json"]);
+    assert_eq!(json.json()["session_ids"], serde_json::json!(["ses-ok"]));
+    assert!(coordinator.asked().contains("idempotency_key: \"k-1\""), "{}", coordinator.asked());
+    let nothing = coordinator.run(&["policy", "run", "empty", "--wait"]);
+    assert_eq!(nothing.code, 4);
+    assert!(nothing.err.contains("code:   policy-names-nothing"), "{}", nothing.err);
+}
+
+#[test]
+fn waiting_ends_with_the_gravest_result() {
+    let coordinator = Coordinator::start();
+    for (name, code) in [("nightly", 0), ("cancelled", 6), ("mixed", 5)] {
+        assert_eq!(coordinator.run(&["policy", "run", name, "--wait"]).code, code, "{name}");
+    }
+    let ran = coordinator.run(&["policy", "run", "mixed", "--wait", "-o", "json"]);
+    let states: Vec<_> = ran.json()["sessions"].as_array().unwrap().iter().map(|s| s["state"].clone()).collect();
+    assert_eq!(states, ["succeeded", "cancelled", "failed"]);
+    assert!(ran.err.contains("ses-failed    cause:  password authentication failed"), "{}", ran.err);
+    let check = coordinator.run(&["point", "check", "pnt-1", "--full", "--wait"]);
+    assert_eq!(check.code, 0);
+    assert!(check.out.contains("warning:  role app needs a password"), "{}", check.out);
+}
+
+#[test]
+fn a_tail_shows_history_progress_and_the_end() {
+    let coordinator = Coordinator::start();
+    let ran = coordinator.run(&["session", "tail", "ses-failed"]);
+    assert_eq!((ran.code, ran.err.as_str()), (5, ""));
+    assert_eq!(
+        lines(&ran.out),
+        [
+            "== running: transfer",
+            "2026-11-20 14:00:02Z info     snapshot taken",
+            "2026-11-20 14:00:02Z warning  row security is on",
+            ".. schema 9% 100 B read, 256 B new, 128 B stored, 2.0 KiB/s, 1:01 to go (shop.public.orders)",
+            ".. data 50% 512 B read, 256 B new, 128 B stored, 2.0 KiB/s, 1:01 to go (shop.public.orders)",
+            "2026-11-20 14:00:02Z info     done",
+            "== failed",
+            "   logging in to shop [database-auth-failed]",
+            "   cause:  password authentication failed",
+            "   remedy: correct the secret",
+        ]
+    );
+}
+
+#[test]
+fn a_tail_in_json_is_one_object_a_line() {
+    let coordinator = Coordinator::start();
+    let ran = coordinator.run(&["session", "tail", "ses-ok", "--after", "1", "-o", "json"]);
+    assert_eq!(ran.code, 0);
+    let events: Vec<serde_json::Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["session", "log", "progress", "progress", "progress", "log", "session"]);
+    assert_eq!(events[1]["sequence"], 2);
+    assert_eq!(events[1]["log"]["severity"], "warning");
+    assert_eq!(events[6]["session"]["state"], "succeeded");
+}
+
+#[test]
+fn a_stream_that_is_cut_is_taken_up_after_the_last_line() {
+    let coordinator = Coordinator::start();
+    let ran = coordinator.run(&["session", "tail", "ses-cut"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let count = |text: &str| ran.out.matches(text).count();
+    assert_eq!((count("snapshot taken"), count("done"), count("== succeeded")), (1, 1, 1), "{}", ran.out);
+    assert!(ran.out.contains("!! connection lost, trying again (the coordinator is shutting down)"), "{}", ran.out);
+    assert!(coordinator.asked().contains("after_sequence: 2"), "{}", coordinator.asked());
+}
+
+#[test]
+fn a_cancel_succeeds_when_it_cancels() {
+    let coordinator = Coordinator::start();
+    let asked = coordinator.run(&["session", "cancel", "ses-cancelled", "--reason", "window"]);
+    assert_eq!(asked.code, 0);
+    assert!(asked.out.contains("state:    running: transfer, to be cancelled"), "{}", asked.out);
+    assert!(coordinator.asked().contains("reason: \"window\""));
+    assert_eq!(coordinator.run(&["session", "cancel", "ses-cancelled", "--wait"]).code, 0);
+    let late = coordinator.run(&["session", "cancel", "ses-ok"]);
+    assert_eq!(late.code, 4);
+    assert!(late.err.contains("session-ended-before"), "{}", late.err);
+}
+
+#[test]
+fn errors_have_cause_remedy_and_a_code_of_their_own() {
+    let coordinator = Coordinator::start();
+    let ran = coordinator.run(&["session", "show", "ses-none"]);
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""));
+    assert_eq!(
+        ran.err,
+        "error: showing session ses-none\n  cause:  there is none\n  remedy: list them\n  code:   session-unknown\n"
+    );
+    let json = coordinator.run(&["point", "show", "pnt-none", "-o", "json"]);
+    let error: serde_json::Value = serde_json::from_str(&json.err).unwrap();
+    assert_eq!((&error["error"]["code"], &error["exit_code"]), (&"point-unknown".into(), &3.into()));
+    assert_eq!(coordinator.run(&["session", "tail", "ses-none"]).code, 3);
+    let busy = coordinator.run(&["restore", "database", "--point", "pnt-1", "--target-instance", "busy"]);
+    assert_eq!(busy.code, 1, "{}", busy.err);
+}
+
+#[test]
+fn a_coordinator_that_cannot_be_reached_or_refuses_the_token_is_told_apart() {
+    let coordinator = Coordinator::start();
+    let with = |url: &str, ca: &str, token: &str| {
+        let arguments = ["session", "list", "--coordinator", url, "--ca-file", ca, "--token-file", token];
+        let config = ["--config".to_owned(), coordinator.path("config.toml")];
+        run(arguments.iter().map(|argument| (*argument).to_owned()).chain(config))
+    };
+    let (ca, token) = (coordinator.path("ca.pem"), coordinator.path("token"));
+    assert_eq!(with(coordinator.url(), &ca, &token).code, 0);
+    // Port 1 of loopback: nobody listens there.
+    let away = with("https://127.0.0.1:1", &ca, &token);
+    assert_eq!(away.code, 7, "{}", away.err);
+    assert!(away.err.contains("refused"), "{}", away.err);
+    let stranger = Coordinator::start();
+    assert_eq!(with(coordinator.url(), &stranger.path("ca.pem"), &token).code, 7);
+    let wrong = with(coordinator.url(), &ca, &coordinator.file("wrong", "ffffffffffffffffffffffffffffffff"));
+    assert_eq!(wrong.code, 8, "{}", wrong.err);
+    assert!(wrong.err.contains("code:   token-refused") && !wrong.err.contains("ffff"), "{}", wrong.err);
+    assert_eq!(with(coordinator.url(), &ca, "/nonexistent").code, 2);
+    assert_eq!(with("http://127.0.0.1:1", &ca, &token).code, 2);
+}

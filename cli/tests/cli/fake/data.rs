@@ -1,0 +1,163 @@
+//! What the fake answers.
+
+use haulier_proto::common::v1 as common;
+use haulier_proto::control::v1 as control;
+use prost_types::Timestamp;
+
+fn at(seconds: i64) -> Option<Timestamp> {
+    // 2026-11-20 14:00:00Z
+    Some(Timestamp { seconds: 1_795_183_200 + seconds, nanos: 0 })
+}
+
+/// A session whose id says how it ends: `ses-ok`, `ses-warning`, `ses-failed`, `ses-cancelled`, `ses-cut`.
+pub(super) fn session(id: &str, state: control::SessionState) -> control::Session {
+    let ended = matches!(
+        state,
+        control::SessionState::Succeeded
+            | control::SessionState::Warning
+            | control::SessionState::Failed
+            | control::SessionState::Cancelled
+    );
+    control::Session {
+        id: id.to_owned(),
+        kind: control::SessionKind::Backup.into(),
+        state: state.into(),
+        policy: "nightly".to_owned(),
+        resource: "shop".to_owned(),
+        step: if ended { String::new() } else { "transfer".to_owned() },
+        epoch: 1,
+        progress: Some(progress("data", 512)),
+        failure: (state == control::SessionState::Failed).then(failure),
+        warnings: match state {
+            control::SessionState::Warning => vec!["role app needs a password".to_owned()],
+            _ => Vec::new(),
+        },
+        point_id: "pnt-1".to_owned(),
+        created_at: at(0),
+        started_at: at(1),
+        ended_at: if ended { at(76) } else { None },
+        cancel_requested: state == control::SessionState::Cancelled,
+        report: br#"{"restored":["shop"]}"#.to_vec(),
+    }
+}
+
+pub(super) fn last_state(id: &str) -> control::SessionState {
+    match id {
+        "ses-warning" => control::SessionState::Warning,
+        "ses-failed" => control::SessionState::Failed,
+        "ses-cancelled" => control::SessionState::Cancelled,
+        _ => control::SessionState::Succeeded,
+    }
+}
+
+fn failure() -> common::Failure {
+    common::Failure {
+        code: "database-auth-failed".to_owned(),
+        what: "logging in to shop".to_owned(),
+        cause: "password authentication failed".to_owned(),
+        remedy: "correct the secret".to_owned(),
+        retryable: false,
+    }
+}
+
+pub(super) fn progress(phase: &str, read: u64) -> common::Progress {
+    common::Progress {
+        phase: phase.to_owned(),
+        current: "shop.public.orders".to_owned(),
+        bytes_read: read,
+        bytes_new: 256,
+        bytes_stored: 128,
+        bytes_total: 1024,
+        rate: 2048,
+        eta_seconds: Some(61),
+        at: at(3),
+    }
+}
+
+pub(super) fn log(text: &str, severity: common::Severity) -> common::LogLine {
+    common::LogLine { at: at(2), severity: severity.into(), text: text.to_owned() }
+}
+
+pub(super) fn point() -> control::Point {
+    let database =
+        |name: &str| control::PointDatabase { name: name.to_owned(), consistent_at: at(4), bytes: 3 << 20, tables: 12 };
+    control::Point {
+        id: "pnt-1".to_owned(),
+        repository: "main".to_owned(),
+        resource: "shop".to_owned(),
+        account: "111122223333".to_owned(),
+        region: "eu-central-1".to_owned(),
+        engine: "postgres 15.18".to_owned(),
+        session_id: "ses-ok".to_owned(),
+        policy: "nightly".to_owned(),
+        consistent_at: at(4),
+        published_at: at(70),
+        databases: vec![database("shop"), database("odd \u{1b}[2J name")],
+        bytes_read: 6 << 20,
+        bytes_new: 1 << 20,
+        bytes_stored: 300_000,
+        snapshot_id: String::new(),
+        remarks: vec!["databases are not consistent with each other".to_owned()],
+    }
+}
+
+pub(super) fn policy() -> control::Policy {
+    control::Policy {
+        name: "nightly".to_owned(),
+        repository: "main".to_owned(),
+        schedule: "0 3 * * * Europe/Berlin".to_owned(),
+        next_run: at(43_200),
+        applied_at: at(0),
+        document: "version: 1\nname: nightly\n".to_owned(),
+    }
+}
+
+pub(super) fn repository() -> control::Repository {
+    control::Repository {
+        name: "main".to_owned(),
+        id: "rep-1".to_owned(),
+        bucket: "backups".to_owned(),
+        region: "eu-central-1".to_owned(),
+        prefix: "haulier".to_owned(),
+        key_arn: "arn:aws:kms:eu-central-1:111122223333:key/k".to_owned(),
+        created_at: at(0),
+        points: 2,
+    }
+}
+
+pub(super) fn resource() -> control::Resource {
+    control::Resource {
+        id: "shop".to_owned(),
+        account: "111122223333".to_owned(),
+        region: "eu-central-1".to_owned(),
+        engine: "postgres 15.18".to_owned(),
+        status: "available".to_owned(),
+        policy: "nightly".to_owned(),
+        last_point_id: String::new(),
+    }
+}
+
+pub(super) fn worker() -> control::Worker {
+    control::Worker {
+        id: "wrk-1".to_owned(),
+        session_id: "ses-ok".to_owned(),
+        instance_id: "i-0abc".to_owned(),
+        region: "eu-central-1".to_owned(),
+        state: "attached".to_owned(),
+        agent_version: "0.1.0".to_owned(),
+        last_seen: at(5),
+    }
+}
+
+pub(super) fn entry() -> control::LedgerEntry {
+    control::LedgerEntry {
+        session_id: "ses-ok".to_owned(),
+        kind: "security-group".to_owned(),
+        name: "haulier-1-db".to_owned(),
+        resource_id: "sg-1".to_owned(),
+        region: "eu-central-1".to_owned(),
+        state: "removed".to_owned(),
+        intended_at: at(1),
+        removed_at: at(75),
+    }
+}

@@ -1,0 +1,241 @@
+//! The fake's rpcs.
+
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use haulier_domain::failure::Failure;
+use haulier_proto::common::v1::Severity;
+use haulier_proto::control::v1 as control;
+use haulier_proto::control::v1::control_service_server::ControlService;
+use haulier_proto::control::v1::tail_session_response::Event;
+use haulier_proto::status::refusal;
+use tokio_stream::Stream;
+use tonic::{Code, Request, Response, Status};
+
+use super::data;
+
+pub(super) struct Fake {
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl Fake {
+    pub(super) fn new(asked: Arc<Mutex<Vec<String>>>) -> Self {
+        Self { asked }
+    }
+
+    fn note<T: Debug>(&self, request: Request<T>) -> T {
+        let request = request.into_inner();
+        self.asked.lock().unwrap().push(format!("{request:?}"));
+        request
+    }
+}
+
+#[allow(clippy::result_large_err, reason = "the type of a refusal")]
+fn known(id: &str, what: &str) -> Result<(), Status> {
+    if id.ends_with("none") {
+        let failure =
+            Failure::new(format!("{what}-unknown"), format!("showing {what} {id}"), "there is none", "list them");
+        return Err(refusal(Code::NotFound, &failure));
+    }
+    Ok(())
+}
+
+fn faults(document: &str) -> Vec<control::Fault> {
+    let fault = |line, field: &str| control::Fault {
+        line,
+        column: 3,
+        field: field.to_owned(),
+        message: "is wrong".to_owned(),
+        remedy: "write it right".to_owned(),
+    };
+    if document.contains("bad") { vec![fault(2, "name"), fault(5, "regions[0]")] } else { Vec::new() }
+}
+
+fn event(sequence: u64, event: Event) -> Result<control::TailSessionResponse, Status> {
+    Ok(control::TailSessionResponse { sequence, event: Some(event) })
+}
+
+#[tonic::async_trait]
+impl ControlService for Fake {
+    async fn validate_policy(
+        &self,
+        request: Request<control::ValidatePolicyRequest>,
+    ) -> Answer<control::ValidatePolicyResponse> {
+        let request = self.note(request);
+        Ok(Response::new(control::ValidatePolicyResponse { faults: faults(&request.document) }))
+    }
+
+    async fn apply_policy(
+        &self,
+        request: Request<control::ApplyPolicyRequest>,
+    ) -> Answer<control::ApplyPolicyResponse> {
+        let request = self.note(request);
+        let faults = faults(&request.document);
+        let name = if faults.is_empty() { "nightly".to_owned() } else { String::new() };
+        Ok(Response::new(control::ApplyPolicyResponse { name, created: faults.is_empty(), faults }))
+    }
+
+    async fn list_policies(&self, _: Request<control::ListPoliciesRequest>) -> Answer<control::ListPoliciesResponse> {
+        Ok(Response::new(control::ListPoliciesResponse { policies: vec![data::policy()] }))
+    }
+
+    async fn get_policy(&self, request: Request<control::GetPolicyRequest>) -> Answer<control::GetPolicyResponse> {
+        known(&self.note(request).name, "policy")?;
+        Ok(Response::new(control::GetPolicyResponse { policy: Some(data::policy()) }))
+    }
+
+    async fn delete_policy(
+        &self,
+        request: Request<control::DeletePolicyRequest>,
+    ) -> Answer<control::DeletePolicyResponse> {
+        known(&self.note(request).name, "policy")?;
+        Ok(Response::new(control::DeletePolicyResponse {}))
+    }
+
+    async fn run_policy(&self, request: Request<control::RunPolicyRequest>) -> Answer<control::RunPolicyResponse> {
+        let sessions: &[&str] = match self.note(request).name.as_str() {
+            "empty" => &[],
+            "mixed" => &["ses-ok", "ses-cancelled", "ses-failed"],
+            "cancelled" => &["ses-ok", "ses-cancelled"],
+            _ => &["ses-ok"],
+        };
+        Ok(Response::new(control::RunPolicyResponse {
+            session_ids: sessions.iter().map(|id| (*id).to_owned()).collect(),
+            skipped: vec!["crm: belongs to policy other of priority 200".to_owned()],
+        }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<control::ListSessionsRequest>,
+    ) -> Answer<control::ListSessionsResponse> {
+        self.note(request);
+        let sessions = vec![
+            data::session("ses-run", control::SessionState::Running),
+            data::session("ses-failed", control::SessionState::Failed),
+        ];
+        Ok(Response::new(control::ListSessionsResponse { sessions }))
+    }
+
+    async fn get_session(&self, request: Request<control::GetSessionRequest>) -> Answer<control::GetSessionResponse> {
+        let id = self.note(request).id;
+        known(&id, "session")?;
+        let session = Some(data::session(&id, data::last_state(&id)));
+        Ok(Response::new(control::GetSessionResponse { session }))
+    }
+
+    type TailSessionStream = Pin<Box<dyn Stream<Item = Result<control::TailSessionResponse, Status>> + Send>>;
+
+    async fn tail_session(&self, request: Request<control::TailSessionRequest>) -> Answer<Self::TailSessionStream> {
+        let control::TailSessionRequest { id, after_sequence } = self.note(request);
+        known(&id, "session")?;
+        let running = Event::Session(data::session(&id, control::SessionState::Running));
+        let last = Event::Session(data::session(&id, data::last_state(&id)));
+        let mut events = vec![
+            event(0, running),
+            event(1, Event::Log(data::log("snapshot taken", Severity::Info))),
+            event(2, Event::Log(data::log("row security is on", Severity::Warning))),
+        ];
+        if id == "ses-cut" && after_sequence == 0 {
+            events.push(Err(Status::unavailable("the coordinator is shutting down")));
+        }
+        events.extend([
+            event(0, Event::Progress(data::progress("schema", 100))),
+            event(0, Event::Progress(data::progress("data", 512))),
+            event(0, Event::Progress(data::progress("data", 513))),
+            event(3, Event::Log(data::log("done", Severity::Info))),
+            event(0, last),
+        ]);
+        events.retain(|item| item.as_ref().map_or(true, |item| item.sequence == 0 || item.sequence > after_sequence));
+        Ok(Response::new(Box::pin(tokio_stream::iter(events))))
+    }
+
+    async fn cancel_session(
+        &self,
+        request: Request<control::CancelSessionRequest>,
+    ) -> Answer<control::CancelSessionResponse> {
+        let id = self.note(request).id;
+        known(&id, "session")?;
+        let state = match id.as_str() {
+            "ses-ok" => control::SessionState::Succeeded,
+            _ => control::SessionState::Running,
+        };
+        let mut session = data::session(&id, state);
+        session.cancel_requested = true;
+        Ok(Response::new(control::CancelSessionResponse { session: Some(session) }))
+    }
+
+    async fn list_points(&self, request: Request<control::ListPointsRequest>) -> Answer<control::ListPointsResponse> {
+        self.note(request);
+        Ok(Response::new(control::ListPointsResponse { points: vec![data::point()] }))
+    }
+
+    async fn get_point(&self, request: Request<control::GetPointRequest>) -> Answer<control::GetPointResponse> {
+        known(&self.note(request).id, "point")?;
+        Ok(Response::new(control::GetPointResponse { point: Some(data::point()) }))
+    }
+
+    async fn check_point(&self, request: Request<control::CheckPointRequest>) -> Answer<control::CheckPointResponse> {
+        known(&self.note(request).id, "point")?;
+        Ok(Response::new(control::CheckPointResponse { session_id: "ses-warning".to_owned() }))
+    }
+
+    async fn restore_database(
+        &self,
+        request: Request<control::RestoreDatabaseRequest>,
+    ) -> Answer<control::RestoreDatabaseResponse> {
+        let request = self.note(request);
+        known(&request.point_id, "point")?;
+        let session_id = match request.target_instance.as_str() {
+            "busy" => {
+                let failure = Failure::new("cloud-unavailable", "reaching EC2", "throttled", "try again").retryable();
+                return Err(refusal(Code::Unavailable, &failure));
+            }
+            "broken" => "ses-failed",
+            _ => "ses-ok",
+        };
+        Ok(Response::new(control::RestoreDatabaseResponse { session_id: session_id.to_owned() }))
+    }
+
+    async fn create_repository(
+        &self,
+        request: Request<control::CreateRepositoryRequest>,
+    ) -> Answer<control::CreateRepositoryResponse> {
+        let request = self.note(request);
+        if request.name == "taken" {
+            let failure = Failure::new("repository-name-taken", "creating it", "there is one", "choose another name");
+            return Err(refusal(Code::AlreadyExists, &failure));
+        }
+        Ok(Response::new(control::CreateRepositoryResponse { repository: Some(data::repository()) }))
+    }
+
+    async fn list_repositories(
+        &self,
+        _: Request<control::ListRepositoriesRequest>,
+    ) -> Answer<control::ListRepositoriesResponse> {
+        Ok(Response::new(control::ListRepositoriesResponse { repositories: vec![data::repository()] }))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Request<control::ListResourcesRequest>,
+    ) -> Answer<control::ListResourcesResponse> {
+        Ok(Response::new(control::ListResourcesResponse { resources: vec![data::resource()] }))
+    }
+
+    async fn list_workers(
+        &self,
+        request: Request<control::ListWorkersRequest>,
+    ) -> Answer<control::ListWorkersResponse> {
+        self.note(request);
+        Ok(Response::new(control::ListWorkersResponse { workers: vec![data::worker()] }))
+    }
+
+    async fn list_ledger(&self, request: Request<control::ListLedgerRequest>) -> Answer<control::ListLedgerResponse> {
+        self.note(request);
+        Ok(Response::new(control::ListLedgerResponse { entries: vec![data::entry()] }))
+    }
+}

@@ -7,7 +7,7 @@ use aws_sdk_s3::types::{
 
 use crate::target::{REGION, Target, create_bucket, here, put, refusal, refused};
 
-pub async fn a_bucket_is_created_once_and_deleted_empty(target: Target) {
+pub(crate) async fn a_bucket_is_created_once_and_deleted_empty(target: Target) {
     let (client, bucket) = target.bucket().await;
     let again = client.create_bucket().bucket(&bucket).create_bucket_configuration(here()).send().await;
     assert_eq!(refusal(again), refused(409, "BucketAlreadyOwnedByYou"));
@@ -21,7 +21,7 @@ pub async fn a_bucket_is_created_once_and_deleted_empty(target: Target) {
     create_bucket(&client, &bucket).await;
 }
 
-pub async fn a_missing_bucket_is_not_found(target: Target) {
+pub(crate) async fn a_missing_bucket_is_not_found(target: Target) {
     let client = target.client();
     let bucket = "conformance-that-was-never-made";
     assert_eq!(refusal(client.head_bucket().bucket(bucket).send().await).0, 404);
@@ -31,7 +31,7 @@ pub async fn a_missing_bucket_is_not_found(target: Target) {
     assert_eq!(refusal(client.delete_bucket().bucket(bucket).send().await), refused(404, "NoSuchBucket"));
 }
 
-pub async fn buckets_are_listed_with_their_region(target: Target) {
+pub(crate) async fn buckets_are_listed_with_their_region(target: Target) {
     let (client, bucket) = target.bucket().await;
     let listed = client.list_buckets().send().await.unwrap();
     let found = listed.buckets().iter().find(|listed| listed.name() == Some(&bucket)).unwrap();
@@ -55,7 +55,7 @@ fn policy(bucket: &str) -> String {
     )
 }
 
-pub async fn settings_come_back(target: Target) {
+pub(crate) async fn settings_come_back(target: Target) {
     let (client, bucket) = target.bucket().await;
     let location = client.get_bucket_location().bucket(&bucket).send().await.unwrap();
     assert_eq!(location.location_constraint().unwrap().as_str(), REGION);
@@ -85,7 +85,7 @@ pub async fn settings_come_back(target: Target) {
     assert_eq!(read.tag_set(), [tag]);
 }
 
-pub async fn settings_can_be_removed(target: Target) {
+pub(crate) async fn settings_can_be_removed(target: Target) {
     let (client, bucket) = target.bucket().await;
     let policy_of = async || refusal(client.get_bucket_policy().bucket(&bucket).send().await);
     let lifecycle_of = async || refusal(client.get_bucket_lifecycle_configuration().bucket(&bucket).send().await);
@@ -113,7 +113,7 @@ pub async fn settings_can_be_removed(target: Target) {
     assert_eq!(removed, refused(404, "NoSuchPublicAccessBlockConfiguration"));
 }
 
-pub async fn a_bucket_is_made_where_the_endpoint_is(target: Target) {
+pub(crate) async fn a_bucket_is_made_where_the_endpoint_is(target: Target) {
     let elsewhere = target.client_of(target.credentials.clone(), "eu-west-1");
     let make = elsewhere.create_bucket().bucket("conformance-elsewhere").create_bucket_configuration(here());
     assert_eq!(refusal(make.send().await), refused(400, "IllegalLocationConstraintException"));

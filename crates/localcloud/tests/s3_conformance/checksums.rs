@@ -12,7 +12,7 @@ use crate::target::{Target, bytes, refusal, refused};
 /// Least size of a part that is not the last.
 const PART: usize = 5 << 20;
 
-pub async fn every_algorithm_is_returned(target: Target) {
+pub(crate) async fn every_algorithm_is_returned(target: Target) {
     let (client, bucket) = target.bucket().await;
     // Of "123456789": published check values and digests.
     for (algorithm, expected) in [
@@ -38,7 +38,7 @@ pub async fn every_algorithm_is_returned(target: Target) {
     }
 }
 
-pub async fn a_wrong_checksum_is_refused(target: Target) {
+pub(crate) async fn a_wrong_checksum_is_refused(target: Target) {
     let (client, bucket) = target.bucket().await;
     let put = || client.put_object().bucket(&bucket).key("k").body(ByteStream::from_static(b"123456789"));
     let wrong = [
@@ -55,7 +55,7 @@ pub async fn a_wrong_checksum_is_refused(target: Target) {
     assert_eq!(refusal(head).0, 404, "a refused upload leaves nothing");
 }
 
-pub async fn a_wrong_md5_is_refused(target: Target) {
+pub(crate) async fn a_wrong_md5_is_refused(target: Target) {
     let (client, bucket) = target.bucket().await;
     let put = |md5: &str| {
         client.put_object().bucket(&bucket).key("k").body(ByteStream::from_static(b"123456789")).content_md5(md5)
@@ -64,7 +64,7 @@ pub async fn a_wrong_md5_is_refused(target: Target) {
     put("JfnnlDI7RTiF9RgfG2JNCw==").send().await.unwrap();
 }
 
-pub async fn s3_chooses_an_algorithm_if_the_client_does_not(target: Target) {
+pub(crate) async fn s3_chooses_an_algorithm_if_the_client_does_not(target: Target) {
     let (_, bucket) = target.bucket().await;
     let config = target.client().config().to_builder();
     let config =
@@ -105,7 +105,7 @@ async fn parts_of(
     (id, parts.build())
 }
 
-pub async fn parts_have_a_composite_checksum(target: Target) {
+pub(crate) async fn parts_have_a_composite_checksum(target: Target) {
     let (client, bucket) = target.bucket().await;
     let (id, parts) = parts_of(&client, &bucket, client.create_multipart_upload(), &ChecksumAlgorithm::Sha256).await;
     let complete = client.complete_multipart_upload().bucket(&bucket).key("k").upload_id(id).multipart_upload(parts);
@@ -121,7 +121,7 @@ pub async fn parts_have_a_composite_checksum(target: Target) {
     assert_eq!(attributes.object_parts().unwrap().total_parts_count(), Some(3));
 }
 
-pub async fn parts_have_a_checksum_of_the_whole(target: Target) {
+pub(crate) async fn parts_have_a_checksum_of_the_whole(target: Target) {
     let (client, bucket) = target.bucket().await;
     for algorithm in [ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Crc32] {
         let create = client.create_multipart_upload().checksum_type(ChecksumType::FullObject);
@@ -139,7 +139,7 @@ pub async fn parts_have_a_checksum_of_the_whole(target: Target) {
     }
 }
 
-pub async fn a_wrong_checksum_of_the_whole_is_refused(target: Target) {
+pub(crate) async fn a_wrong_checksum_of_the_whole_is_refused(target: Target) {
     let (client, bucket) = target.bucket().await;
     let create = client.create_multipart_upload().checksum_type(ChecksumType::FullObject);
     let (id, parts) = parts_of(&client, &bucket, create, &ChecksumAlgorithm::Crc64Nvme).await;
@@ -159,7 +159,7 @@ pub async fn a_wrong_checksum_of_the_whole_is_refused(target: Target) {
     completed.unwrap();
 }
 
-pub async fn algorithms_are_not_mixed_in_one_upload(target: Target) {
+pub(crate) async fn algorithms_are_not_mixed_in_one_upload(target: Target) {
     let (client, bucket) = target.bucket().await;
     let create =
         client.create_multipart_upload().bucket(&bucket).key("k").checksum_algorithm(ChecksumAlgorithm::Sha256);

@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use crate::target::{Target, get, put, refusal, refused};
 
-pub async fn an_object_is_created_once(target: Target) {
+pub(crate) async fn an_object_is_created_once(target: Target) {
     let (client, bucket) = target.bucket().await;
     let create = |text: &'static str| {
         client.put_object().bucket(&bucket).key("k").if_none_match("*").body(ByteStream::from_static(text.as_bytes()))
@@ -45,14 +45,14 @@ async fn race(client: &Client, bucket: &str, key: &str, if_match: Option<&str>) 
     assert_eq!(get(client, bucket, key).await, format!("writer {}", winners[0]).into_bytes());
 }
 
-pub async fn of_many_writers_exactly_one_creates(target: Target) {
+pub(crate) async fn of_many_writers_exactly_one_creates(target: Target) {
     let (client, bucket) = target.bucket().await;
     for round in 0..8 {
         race(&client, &bucket, &format!("k{round}"), None).await;
     }
 }
 
-pub async fn of_many_writers_exactly_one_replaces(target: Target) {
+pub(crate) async fn of_many_writers_exactly_one_replaces(target: Target) {
     let (client, bucket) = target.bucket().await;
     for round in 0..8 {
         let etag = put(&client, &bucket, "k", format!("round {round}")).await;
@@ -60,7 +60,7 @@ pub async fn of_many_writers_exactly_one_replaces(target: Target) {
     }
 }
 
-pub async fn if_match_needs_the_object(target: Target) {
+pub(crate) async fn if_match_needs_the_object(target: Target) {
     let (client, bucket) = target.bucket().await;
     let replace =
         |etag: &str| client.put_object().bucket(&bucket).key("k").if_match(etag).body(ByteStream::from_static(b"new"));
@@ -71,7 +71,7 @@ pub async fn if_match_needs_the_object(target: Target) {
     assert_eq!(get(&client, &bucket, "k").await, b"new");
 }
 
-pub async fn a_multipart_upload_is_completed_once(target: Target) {
+pub(crate) async fn a_multipart_upload_is_completed_once(target: Target) {
     let (client, bucket) = target.bucket().await;
     let upload = async |text: &'static str| {
         let created = client.create_multipart_upload().bucket(&bucket).key("k").send().await.unwrap();
@@ -96,7 +96,7 @@ pub async fn a_multipart_upload_is_completed_once(target: Target) {
     assert_eq!(get(&client, &bucket, "k").await, b"first");
 }
 
-pub async fn a_delete_takes_a_condition(target: Target) {
+pub(crate) async fn a_delete_takes_a_condition(target: Target) {
     let (client, bucket) = target.bucket().await;
     let etag = put(&client, &bucket, "k", "x").await;
     let delete = |etag: &str| client.delete_object().bucket(&bucket).key("k").if_match(etag).send();
@@ -105,7 +105,7 @@ pub async fn a_delete_takes_a_condition(target: Target) {
     assert_eq!(refusal(delete(&etag).await).0, 404);
 }
 
-pub async fn a_copy_takes_a_condition(target: Target) {
+pub(crate) async fn a_copy_takes_a_condition(target: Target) {
     let (client, bucket) = target.bucket().await;
     put(&client, &bucket, "from", "x").await;
     let copy = || {

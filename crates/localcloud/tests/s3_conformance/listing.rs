@@ -12,7 +12,7 @@ async fn keys(target: &Target, keys: &[&str]) -> (Client, String) {
     (client, bucket)
 }
 
-pub async fn pages_give_every_key_in_order(target: Target) {
+pub(crate) async fn pages_give_every_key_in_order(target: Target) {
     let names: Vec<String> = (0..23).map(|number| format!("k{number:02}")).collect();
     let (client, bucket) = keys(&target, &names.iter().rev().map(String::as_str).collect::<Vec<_>>()).await;
     let mut seen = Vec::new();
@@ -35,7 +35,7 @@ pub async fn pages_give_every_key_in_order(target: Target) {
     assert!(one.contents()[0].e_tag().is_some());
 }
 
-pub async fn prefix_and_delimiter_roll_up(target: Target) {
+pub(crate) async fn prefix_and_delimiter_roll_up(target: Target) {
     let (client, bucket) = keys(&target, &["a/1", "a/b/2", "a/b/3", "a/c/4", "d", "a"]).await;
     let list = async |prefix: &str| {
         let page = client.list_objects_v2().bucket(&bucket).prefix(prefix).delimiter("/").send().await.unwrap();
@@ -50,7 +50,7 @@ pub async fn prefix_and_delimiter_roll_up(target: Target) {
     assert_eq!(list("x").await, (String::new(), String::new()));
 }
 
-pub async fn a_listing_starts_after_a_key(target: Target) {
+pub(crate) async fn a_listing_starts_after_a_key(target: Target) {
     let (client, bucket) = keys(&target, &["a", "b", "c", "d"]).await;
     let page = client.list_objects_v2().bucket(&bucket).start_after("b").send().await.unwrap();
     assert_eq!(page.contents().iter().map(|object| object.key().unwrap()).collect::<Vec<_>>(), ["c", "d"]);
@@ -59,7 +59,7 @@ pub async fn a_listing_starts_after_a_key(target: Target) {
     assert_eq!(between.is_truncated(), Some(true));
 }
 
-pub async fn the_older_listing_agrees(target: Target) {
+pub(crate) async fn the_older_listing_agrees(target: Target) {
     let (client, bucket) = keys(&target, &["a/1", "a/2", "b", "c"]).await;
     let first = client.list_objects().bucket(&bucket).delimiter("/").max_keys(2).send().await.unwrap();
     assert_eq!(first.common_prefixes()[0].prefix(), Some("a/"));

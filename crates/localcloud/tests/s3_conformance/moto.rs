@@ -10,11 +10,11 @@ use haulier_localcloud::moto::{MotoServer, ensure_installed};
 use crate::target::{ACCOUNT, Target};
 
 /// One check of the suite.
-pub type Check = Box<dyn Fn(Target) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+pub(crate) type Check = Box<dyn Fn(Target) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// Runs every check against one server and names those that fail and are no exceptions. An exception that passes is an
 /// error as well, so that the list of them stays true.
-pub async fn run(checks: Vec<(&'static str, Option<&'static str>, Check)>) {
+pub(crate) async fn run(checks: Vec<(&'static str, Option<&'static str>, Check)>) {
     let folder = tempfile::tempdir().unwrap();
     let environment = environment();
     ensure_installed(&environment).await.unwrap();

@@ -25,7 +25,7 @@ fn list(parts: &[CompletedPart]) -> CompletedMultipartUpload {
     CompletedMultipartUpload::builder().set_parts(Some(parts.to_vec())).build()
 }
 
-pub async fn parts_make_one_object(target: Target) {
+pub(crate) async fn parts_make_one_object(target: Target) {
     let (client, bucket) = target.bucket().await;
     let whole = bytes(2 * PART + 11);
     let create = client.create_multipart_upload().bucket(&bucket).key("k").checksum_algorithm(ChecksumAlgorithm::Crc32);
@@ -54,7 +54,7 @@ pub async fn parts_make_one_object(target: Target) {
     assert_eq!((head.content_type(), head.metadata().unwrap()["kind"].as_str()), (Some("text/x"), "pack"));
 }
 
-pub async fn the_sdks_defaults_make_an_object(target: Target) {
+pub(crate) async fn the_sdks_defaults_make_an_object(target: Target) {
     let (client, bucket) = target.bucket().await;
     let id = client.create_multipart_upload().bucket(&bucket).key("k").send().await.unwrap().upload_id.unwrap();
     let parts =
@@ -66,7 +66,7 @@ pub async fn the_sdks_defaults_make_an_object(target: Target) {
     assert!(get(&client, &bucket, "k").await == [&bytes(PART)[..], b"end"].concat());
 }
 
-pub async fn a_part_can_be_sent_again(target: Target) {
+pub(crate) async fn a_part_can_be_sent_again(target: Target) {
     let (client, bucket) = target.bucket().await;
     let id = begin(&client, &bucket, "k").await;
     part(&client, &bucket, &id, 1, b"first".to_vec()).await;
@@ -79,7 +79,7 @@ pub async fn a_part_can_be_sent_again(target: Target) {
     assert_eq!(get(&client, &bucket, "k").await, b"second");
 }
 
-pub async fn an_aborted_upload_is_gone(target: Target) {
+pub(crate) async fn an_aborted_upload_is_gone(target: Target) {
     let (client, bucket) = target.bucket().await;
     let id = begin(&client, &bucket, "k").await;
     let sent = part(&client, &bucket, &id, 1, b"x".to_vec()).await;
@@ -94,7 +94,7 @@ pub async fn an_aborted_upload_is_gone(target: Target) {
     assert!(uploads.uploads().is_empty());
 }
 
-pub async fn uploads_under_way_are_listed(target: Target) {
+pub(crate) async fn uploads_under_way_are_listed(target: Target) {
     let (client, bucket) = target.bucket().await;
     for key in ["a/1", "a/2", "b/1"] {
         begin(&client, &bucket, key).await;
@@ -105,7 +105,7 @@ pub async fn uploads_under_way_are_listed(target: Target) {
     assert!(listed.uploads().iter().all(|upload| upload.initiated().is_some()));
 }
 
-pub async fn a_wrong_list_of_parts_is_refused(target: Target) {
+pub(crate) async fn a_wrong_list_of_parts_is_refused(target: Target) {
     let (client, bucket) = target.bucket().await;
     let id = begin(&client, &bucket, "k").await;
     let small = part(&client, &bucket, &id, 1, b"small".to_vec()).await;
@@ -124,7 +124,7 @@ pub async fn a_wrong_list_of_parts_is_refused(target: Target) {
     assert_eq!(get(&client, &bucket, "k").await, b"small");
 }
 
-pub async fn a_part_is_read_by_its_number(target: Target) {
+pub(crate) async fn a_part_is_read_by_its_number(target: Target) {
     let (client, bucket) = target.bucket().await;
     let id = begin(&client, &bucket, "k").await;
     let parts =

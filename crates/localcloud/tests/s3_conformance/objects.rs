@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{
 
 use crate::target::{Target, bytes, get, put, refusal, refused};
 
-pub async fn bytes_come_back_whole(target: Target) {
+pub(crate) async fn bytes_come_back_whole(target: Target) {
     let (client, bucket) = target.bucket().await;
     // Around the chunks of the SDK's uploads (64 KiB) and the batches of the storage (1 MiB).
     for length in [0, 1, 65_535, 65_536, 65_537, 1 << 20, (1 << 20) + 1, (8 << 20) + 3] {
@@ -21,7 +21,7 @@ pub async fn bytes_come_back_whole(target: Target) {
     }
 }
 
-pub async fn keys_may_be_any_text(target: Target) {
+pub(crate) async fn keys_may_be_any_text(target: Target) {
     let (client, bucket) = target.bucket().await;
     let mut keys =
         vec!["plain", "a b+c%2Fd", "é/ü/日本", "a//b", "a/./b", "semi;colon&am=p?q#f", "\u{10ffff}", "quote\"'<>"];
@@ -37,7 +37,7 @@ pub async fn keys_may_be_any_text(target: Target) {
     assert_eq!(listed, keys);
 }
 
-pub async fn what_is_said_of_an_object_comes_back_with_it(target: Target) {
+pub(crate) async fn what_is_said_of_an_object_comes_back_with_it(target: Target) {
     let (client, bucket) = target.bucket().await;
     let put = client.put_object().bucket(&bucket).key("k").body(ByteStream::from_static(b"x"));
     let put = put.content_type("application/x-haulier").content_encoding("zstd").cache_control("no-store");
@@ -51,7 +51,7 @@ pub async fn what_is_said_of_an_object_comes_back_with_it(target: Target) {
     assert!(head.last_modified().is_some());
 }
 
-pub async fn a_missing_object_is_not_found(target: Target) {
+pub(crate) async fn a_missing_object_is_not_found(target: Target) {
     let (client, bucket) = target.bucket().await;
     assert_eq!(refusal(client.get_object().bucket(&bucket).key("k").send().await), refused(404, "NoSuchKey"));
     let head = client.head_object().bucket(&bucket).key("k").send().await;
@@ -59,7 +59,7 @@ pub async fn a_missing_object_is_not_found(target: Target) {
     client.delete_object().bucket(&bucket).key("k").send().await.unwrap();
 }
 
-pub async fn ranges_give_their_bytes(target: Target) {
+pub(crate) async fn ranges_give_their_bytes(target: Target) {
     let (client, bucket) = target.bucket().await;
     let sent = bytes(3 << 20);
     put(&client, &bucket, "k", sent.clone()).await;
@@ -82,7 +82,7 @@ pub async fn ranges_give_their_bytes(target: Target) {
     assert_eq!(refusal(beyond), refused(416, "InvalidRange"));
 }
 
-pub async fn reads_take_conditions(target: Target) {
+pub(crate) async fn reads_take_conditions(target: Target) {
     let (client, bucket) = target.bucket().await;
     let etag = put(&client, &bucket, "k", "x").await;
     let get = || client.get_object().bucket(&bucket).key("k");
@@ -92,7 +92,7 @@ pub async fn reads_take_conditions(target: Target) {
     assert_eq!(refusal(get().if_none_match(&etag).send().await).0, 304);
 }
 
-pub async fn an_object_is_replaced_and_deleted(target: Target) {
+pub(crate) async fn an_object_is_replaced_and_deleted(target: Target) {
     let (client, bucket) = target.bucket().await;
     put(&client, &bucket, "k", "one").await;
     put(&client, &bucket, "k", "another").await;
@@ -101,7 +101,7 @@ pub async fn an_object_is_replaced_and_deleted(target: Target) {
     assert_eq!(refusal(client.get_object().bucket(&bucket).key("k").send().await), refused(404, "NoSuchKey"));
 }
 
-pub async fn many_are_deleted_at_once(target: Target) {
+pub(crate) async fn many_are_deleted_at_once(target: Target) {
     let (client, bucket) = target.bucket().await;
     for key in ["a", "b", "c"] {
         put(&client, &bucket, key, key).await;
@@ -117,7 +117,7 @@ pub async fn many_are_deleted_at_once(target: Target) {
     assert_eq!(listed.contents().iter().map(|object| object.key().unwrap()).collect::<Vec<_>>(), ["b"]);
 }
 
-pub async fn copies_keep_or_replace_what_is_said(target: Target) {
+pub(crate) async fn copies_keep_or_replace_what_is_said(target: Target) {
     let (client, bucket) = target.bucket().await;
     let sent = bytes(100_000);
     let put = client.put_object().bucket(&bucket).key("from here").body(ByteStream::from(sent.clone()));
@@ -139,7 +139,7 @@ pub async fn copies_keep_or_replace_what_is_said(target: Target) {
     assert_eq!(refusal(missing), refused(404, "NoSuchKey"));
 }
 
-pub async fn tags_are_put_read_and_removed(target: Target) {
+pub(crate) async fn tags_are_put_read_and_removed(target: Target) {
     let (client, bucket) = target.bucket().await;
     client.put_object().bucket(&bucket).key("k").tagging("a=1&b=x%20y").send().await.unwrap();
     let tags = async || {
@@ -157,7 +157,7 @@ pub async fn tags_are_put_read_and_removed(target: Target) {
     assert!(tags().await.is_empty());
 }
 
-pub async fn attributes_tell_size_and_checksum(target: Target) {
+pub(crate) async fn attributes_tell_size_and_checksum(target: Target) {
     let (client, bucket) = target.bucket().await;
     let put = client.put_object().bucket(&bucket).key("k").body(ByteStream::from_static(b"hello"));
     put.checksum_algorithm(ChecksumAlgorithm::Sha256).send().await.unwrap();
@@ -169,7 +169,7 @@ pub async fn attributes_tell_size_and_checksum(target: Target) {
     assert_eq!(checksum, Some("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="));
 }
 
-pub async fn what_is_not_there_says_so(target: Target) {
+pub(crate) async fn what_is_not_there_says_so(target: Target) {
     let (client, bucket) = target.bucket().await;
     let put = || client.put_object().bucket(&bucket).key("k");
     let archived = put().storage_class(StorageClass::DeepArchive).send().await;

@@ -13,27 +13,27 @@ use haulier_localcloud::credentials::{Credential, CredentialStore};
 use haulier_localcloud::s3::LocalS3;
 
 /// Region of every target.
-pub const REGION: &str = "eu-central-1";
+pub(crate) const REGION: &str = "eu-central-1";
 /// Account of our own S3.
-pub const ACCOUNT: &str = "111122223333";
+pub(crate) const ACCOUNT: &str = "111122223333";
 
 /// Somewhere that speaks S3.
 #[derive(Clone)]
-pub struct Target {
+pub(crate) struct Target {
     /// Where it is.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     /// Who may do everything there.
-    pub credentials: Credentials,
+    pub(crate) credentials: Credentials,
 }
 
 impl Target {
     /// A client with the SDK's defaults, but without retries: a check sees the first answer.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         self.client_of(self.credentials.clone(), REGION)
     }
 
     /// A client of somebody, for a Region's endpoint.
-    pub fn client_of(&self, credentials: Credentials, region: &'static str) -> Client {
+    pub(crate) fn client_of(&self, credentials: Credentials, region: &'static str) -> Client {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(&self.endpoint)
@@ -46,7 +46,7 @@ impl Target {
     }
 
     /// A client and a new bucket.
-    pub async fn bucket(&self) -> (Client, String) {
+    pub(crate) async fn bucket(&self) -> (Client, String) {
         let client = self.client();
         let bucket = format!("conformance-{}", uuid::Uuid::new_v4().simple());
         create_bucket(&client, &bucket).await;
@@ -55,36 +55,36 @@ impl Target {
 }
 
 /// Creates a bucket in the Region of the tests.
-pub async fn create_bucket(client: &Client, bucket: &str) {
+pub(crate) async fn create_bucket(client: &Client, bucket: &str) {
     client.create_bucket().bucket(bucket).create_bucket_configuration(here()).send().await.unwrap();
 }
 
 /// The Region of the tests, as a bucket's place.
-pub fn here() -> CreateBucketConfiguration {
+pub(crate) fn here() -> CreateBucketConfiguration {
     CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(REGION)).build()
 }
 
 /// Puts an object with the SDK's defaults.
-pub async fn put(client: &Client, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) -> String {
+pub(crate) async fn put(client: &Client, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) -> String {
     let body = ByteStream::from(bytes.into());
     let output = client.put_object().bucket(bucket).key(key).body(body).send().await.unwrap();
     output.e_tag().unwrap().to_owned()
 }
 
 /// An object's bytes.
-pub async fn get(client: &Client, bucket: &str, key: &str) -> Vec<u8> {
+pub(crate) async fn get(client: &Client, bucket: &str, key: &str) -> Vec<u8> {
     let output = client.get_object().bucket(bucket).key(key).send().await.unwrap();
     output.body.collect().await.unwrap().to_vec()
 }
 
 /// Bytes that differ from place to place.
-pub fn bytes(length: usize) -> Vec<u8> {
+pub(crate) fn bytes(length: usize) -> Vec<u8> {
     (0..length as u64).map(|place| (place.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
 /// HTTP status and error code of a refusal.
 #[track_caller]
-pub fn refusal<T: std::fmt::Debug, E>(result: Result<T, SdkError<E>>) -> (u16, String)
+pub(crate) fn refusal<T: std::fmt::Debug, E>(result: Result<T, SdkError<E>>) -> (u16, String)
 where
     SdkError<E>: ProvideErrorMetadata,
     E: std::fmt::Debug,
@@ -95,16 +95,16 @@ where
 }
 
 /// A refusal to compare with.
-pub fn refused(status: u16, code: &str) -> (u16, String) {
+pub(crate) fn refused(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
 }
 
 /// Our S3, served in this process on a folder of its own.
-pub struct Ours {
+pub(crate) struct Ours {
     /// The S3 itself.
-    pub s3: LocalS3,
+    pub(crate) s3: LocalS3,
     /// Where its credentials come from.
-    pub store: Arc<CredentialStore>,
+    pub(crate) store: Arc<CredentialStore>,
     root: Credential,
     endpoint: String,
     server: tokio::task::JoinHandle<()>,
@@ -113,7 +113,7 @@ pub struct Ours {
 
 impl Ours {
     /// A new, empty one.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(CredentialStore::new(ACCOUNT));
         let root = store.issue_root();
@@ -123,7 +123,7 @@ impl Ours {
     }
 
     /// The same folder, opened anew.
-    pub fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         self.server.abort();
         let s3 = LocalS3::new(self.folder.path(), Arc::clone(&self.store)).unwrap();
         let (endpoint, server) = serve(s3.clone());
@@ -131,13 +131,13 @@ impl Ours {
     }
 
     /// As a target, with the root's key.
-    pub fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target { endpoint: self.endpoint.clone(), credentials: sdk_credentials(&self.root) }
     }
 }
 
 /// Credentials as the SDK takes them.
-pub fn sdk_credentials(credential: &Credential) -> Credentials {
+pub(crate) fn sdk_credentials(credential: &Credential) -> Credentials {
     let Credential { access_key_id, secret_access_key, session_token, .. } = credential.clone();
     Credentials::new(access_key_id, secret_access_key, session_token, None, "conformance")
 }

@@ -35,9 +35,11 @@ pub struct Store {
 impl Store {
     /// Opens the storage in `folder`, which is made if it is not there.
     pub fn open(folder: &Path) -> Result<Self> {
-        files::make_folder(folder)?;
+        // A folder of its own within the one given: what is unfinished in it is swept.
+        let folder = folder.join("buckets");
+        files::make_folder(&folder)?;
         let mut buckets = BTreeMap::new();
-        for path in files::entries(folder)? {
+        for path in files::entries(&folder)? {
             let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
             // A bucket without its settings was being made or deleted when the process died.
             if path.join("bucket.json").exists() {
@@ -46,7 +48,7 @@ impl Store {
                 std::fs::remove_dir_all(&path).map_err(Error::disk("sweeping", &path))?;
             }
         }
-        Ok(Self { folder: folder.to_owned(), buckets: RwLock::new(buckets), changing: Mutex::new(()) })
+        Ok(Self { folder, buckets: RwLock::new(buckets), changing: Mutex::new(()) })
     }
 
     /// The bucket of that name.

@@ -195,7 +195,7 @@ fn an_upload_completed_just_before_the_end_is_not_found_again() {
     };
     bucket.begin_upload(upload).unwrap();
     let etag = put_part(&bucket, 1, b"bytes");
-    let uploads = folder.path().join("b/uploads/u1");
+    let uploads = folder.path().join("buckets/b/uploads/u1");
     let aside = folder.path().join("aside");
     copy_tree(&uploads, &aside);
     let completion =

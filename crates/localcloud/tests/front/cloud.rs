@@ -76,6 +76,12 @@ impl Keys {
     }
 }
 
+/// Where the emulator is installed: what the local cloud itself uses.
+pub(crate) fn moto_dir() -> PathBuf {
+    let cache = std::env::var_os("HAULIER_CLOUD_CACHE").unwrap_or_else(|| "/var/cache/haulier-cloud".into());
+    PathBuf::from(cache).join("moto")
+}
+
 /// A front with doubles around it.
 pub(crate) struct Cloud {
     pub(crate) front: Front,
@@ -91,9 +97,7 @@ impl Cloud {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut FrontConfig)) -> Self {
-        let cache = std::env::var_os("HAULIER_CLOUD_CACHE")
-            .map_or_else(|| PathBuf::from("/var/cache/haulier-cloud"), PathBuf::from);
-        let moto_dir = cache.join("moto");
+        let moto_dir = moto_dir();
         moto::ensure_installed(&moto_dir).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         let mut config = FrontConfig::new("127.0.0.1".parse().unwrap(), moto_dir, dir.path().join("moto.log"));

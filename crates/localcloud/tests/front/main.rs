@@ -7,6 +7,7 @@
 mod cloud;
 mod doubles;
 mod ec2;
+mod emulator;
 mod faults;
 mod identity;
 mod rds;

@@ -147,3 +147,16 @@ async fn lists_come_in_pages() {
     assert_eq!(second.all("DBInstanceIdentifier"), ["db-20", "db-21"]);
     assert!(second.all("Marker").is_empty());
 }
+
+#[tokio::test]
+async fn versions_are_described_and_what_is_not_there_is_refused() {
+    let cloud = Cloud::start().await;
+    let versions = cloud.call("rds", "Action=DescribeDBEngineVersions&Engine=postgres&EngineVersion=15").await.ok();
+    assert_eq!(versions.all("EngineVersion"), ["15.14"]);
+    for operation in ["CreateDBCluster", "RebootDBInstance"] {
+        assert_eq!(cloud.call("rds", &format!("Action={operation}")).await.code(), "InvalidAction");
+    }
+    assert!(cloud.call("rds", "Action=DescribeDBClusters").await.ok().all("DBClusterIdentifier").is_empty());
+    let iops = "Action=ModifyDBInstance&DBInstanceIdentifier=orders&Iops=3000";
+    assert_eq!(cloud.call("rds", iops).await.code(), "InvalidParameterValue");
+}

@@ -31,5 +31,10 @@ pub(crate) async fn answer(context: &Arc<Context>, call: &Call, original: Origin
         tracing::error!(error = format!("{error:#}"), operation = call.operation, "the emulator does not answer");
         AwsError::internal(&error)
     })?;
+    // The emulator's own failure is a page of HTML, which no SDK can read.
+    if reply.content_type.starts_with("text/html") && reply.body.starts_with(b"<!doctype") {
+        tracing::error!(operation = call.operation, service = call.service, "the emulator fails; see its log");
+        return Err(AwsError::unsupported(&call.operation).with_status(501));
+    }
     Ok(Answer { status: reply.status, content_type: reply.content_type, body: reply.body })
 }

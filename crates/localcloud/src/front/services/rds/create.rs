@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::{only, render, secrets};
+use super::{only, render, secrets, versions};
 use crate::front::context::{Context, now};
 use crate::front::decisions::databases::{self, DbInstance, MasterSecret, Password, Settings, Status};
 use crate::front::decisions::snapshots::{Snapshot, check_identifier};
@@ -63,10 +63,6 @@ const RESTORE_PARAMETERS: &[&str] = &[
     "EngineLifecycleSupport",
     "Engine",
 ];
-
-/// The newest minor version of each major.
-const VERSIONS: &[(u32, &str)] =
-    &[(13, "13.22"), (14, "14.19"), (15, "15.14"), (16, "16.10"), (17, "17.6"), (18, "18.1")];
 
 /// Where a new instance's data comes from.
 enum Origin {
@@ -246,7 +242,7 @@ fn settings(params: &Params, managed: bool) -> Result<Settings, AwsError> {
     let encrypted = flag(params, "StorageEncrypted");
     Ok(Settings {
         class: params.required("DBInstanceClass")?.to_owned(),
-        engine_version: engine_version(params.get("EngineVersion").unwrap_or("15"))?,
+        engine_version: versions::whole(params.get("EngineVersion").unwrap_or("15"))?,
         master_user: params.required("MasterUsername")?.to_owned(),
         master_password,
         database: params.get("DBName").filter(|name| !name.is_empty()).map(str::to_owned),
@@ -282,16 +278,6 @@ pub(super) fn checked_password(password: &str) -> Result<Password, AwsError> {
     Err(AwsError::new("InvalidParameterValue", text))
 }
 
-fn engine_version(asked: &str) -> Result<String, AwsError> {
-    let major = asked.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    let newest = VERSIONS.iter().find(|(known, _)| Some(*known) == major).map(|(_, version)| *version);
-    match newest {
-        Some(version) if !asked.contains('.') => Ok(version.to_owned()),
-        Some(_) => Ok(asked.to_owned()),
-        None => Err(AwsError::new("InvalidParameterCombination", format!("Cannot find version {asked} for postgres"))),
-    }
-}
-
 fn place(world: &World, params: &Params) -> Result<(SubnetGroup, String), AwsError> {
     let group = world.subnet_groups.get(params.get("DBSubnetGroupName").unwrap_or("default"))?.clone();
     let zone = match params.get("AvailabilityZone") {
@@ -325,13 +311,6 @@ fn flag(params: &Params, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_whole_or_made_whole() {
-        for (asked, expected) in [("15", Some("15.14")), ("16.4", Some("16.4")), ("9.6", None), ("x", None)] {
-            assert_eq!(engine_version(asked).ok().as_deref(), expected, "{asked}");
-        }
-    }
 
     #[test]
     fn passwords() {

@@ -1,5 +1,5 @@
-//! RDS: DB instances, snapshots and subnet groups are the front's own; what only describes the service is the
-//! emulator's.
+//! RDS: DB instances, snapshots and subnet groups are the front's own; clusters, option
+//! groups and parameter groups the emulator's.
 
 mod change;
 mod create;
@@ -9,6 +9,7 @@ mod secrets;
 mod snapshots;
 mod subnet_groups;
 mod tags;
+mod versions;
 
 use std::sync::Arc;
 
@@ -37,12 +38,10 @@ pub(crate) async fn answer(context: &Arc<Context>, call: &Call, original: Origin
         "ListTagsForResource" => tags::list(context, &params),
         "AddTagsToResource" => tags::add(context, &params),
         "RemoveTagsFromResource" => tags::remove(context, &params),
-        "DescribeDBEngineVersions"
-        | "DescribeOrderableDBInstanceOptions"
-        | "DescribeDBClusters"
-        | "DescribeDBClusterSnapshots"
-        | "DescribeOptionGroups"
-        | "DescribeDBParameterGroups" => passthrough::answer(context, call, original).await,
+        "DescribeDBEngineVersions" => Ok(versions::describe(&params)),
+        "DescribeDBClusters" | "DescribeDBClusterSnapshots" | "DescribeOptionGroups" | "DescribeDBParameterGroups" => {
+            passthrough::answer(context, call, original).await
+        }
         operation => Err(AwsError::unsupported(operation)),
     }
 }

@@ -23,6 +23,7 @@ install_postgresql_clients() {
     # Debian's own package brings PGDG's signing key, so that nothing unsigned is trusted on the way.
     apt_get install --no-install-recommends postgresql-common
     local codename
+    # shellcheck source=/dev/null
     codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
     cat >/etc/apt/sources.list.d/pgdg.sources <<SOURCE
 Types: deb

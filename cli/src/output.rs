@@ -51,12 +51,13 @@ pub(crate) fn json_line<T: Serialize + ?Sized>(to: &mut dyn Write, value: &T) ->
 pub(crate) fn table<T: Row>(to: &mut dyn Write, items: &[T]) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(NOTHING).force_no_tty();
-    table.set_header(T::HEAD.iter().map(|head| head.trim_start_matches('>')));
+    let aligned = |text: &str, head: &str| {
+        let align = if head.starts_with('>') { CellAlignment::Right } else { CellAlignment::Left };
+        Cell::new(text).set_alignment(align)
+    };
+    table.set_header(T::HEAD.iter().map(|head| aligned(head.trim_start_matches('>'), head)));
     for item in items {
-        table.add_row(item.cells().into_iter().zip(T::HEAD).map(|(cell, head)| {
-            let align = if head.starts_with('>') { CellAlignment::Right } else { CellAlignment::Left };
-            Cell::new(printable(&cell)).set_alignment(align)
-        }));
+        table.add_row(item.cells().iter().zip(T::HEAD).map(|(cell, head)| aligned(&printable(cell), head)));
     }
     for line in table.lines() {
         writeln!(to, "{}", line.strip_prefix(' ').unwrap_or(&line).trim_end())?;

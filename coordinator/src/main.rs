@@ -1,2 +1,82 @@
-//! The control plane of Haulier.
-fn main() {}
+//! The coordinator's program: settings, logs, listeners, and an orderly stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use haulier_coordinator::accounts::AwsAccess;
+use haulier_coordinator::config::{self, Config, ConfigError, LogFormat};
+use haulier_coordinator::control::{Control, ControlListener, OperatorToken, serve};
+use haulier_coordinator::policies::{Policies, scheduler};
+use haulier_coordinator::settings::Settings;
+use haulier_coordinator::start::{Coordinator, Parts};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let config = match config::load(std::env::args_os(), |name| std::env::var(name).ok()) {
+        Ok(config) => config,
+        Err(ConfigError::Arguments(help)) => help.exit(),
+        Err(error) => return complain(&error.into()),
+    };
+    let started = start_logs(&config).and_then(|()| {
+        let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+        runtime.block_on(run(&config))
+    });
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the log may not be running")]
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("haulier-coordinator: {error:#}");
+    ExitCode::FAILURE
+}
+
+fn start_logs(config: &Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log.filter).context("reading the log filter")?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    Ok(())
+}
+
+async fn run(config: &Config) -> anyhow::Result<()> {
+    // Two providers are compiled in; without this rustls cannot choose.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let settings = Settings::from_config(config);
+    let (state_dir, rhythm) = (settings.state_dir.clone(), settings.pace.schedule);
+    let operators = ControlListener::bind(settings.control_listen).await?;
+    let cloud = Arc::new(AwsAccess::from_environment(&settings.region).await);
+    let coordinator = Coordinator::start(settings, cloud, Parts::default()).await?;
+    let token = OperatorToken::open(&state_dir)?;
+    let stop = coordinator.stop_token().clone();
+    let policies = Policies::new(coordinator.sessions().clone());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(scheduler::run(policies.clone(), rhythm, stop.clone()));
+    tracing::info!(address = %operators.address(), "listening for operators");
+    let served = serve(Control::new(policies, stop.clone()), operators, token, &config.control_names, stop.clone());
+    let ended = tokio::select! {
+        served = served => served.context("serving operators"),
+        asked = asked_to_stop() => asked,
+    };
+    tracing::info!("stopping; sessions go on at the next start");
+    coordinator.stop().await;
+    tasks.shutdown().await;
+    ended
+}
+
+async fn asked_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

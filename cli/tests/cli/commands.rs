@@ -98,7 +98,7 @@ fn one_thing_is_shown_as_names_and_values() {
     assert!(session.contains("remedy:   correct the secret\n"), "{session}");
     let point = coordinator.run(&["point", "show", "pnt-1"]).out;
     assert!(point.contains("remark:     databases are not consistent with each other\n"), "{point}");
-    assert!(point.contains("shop                    2026-11-20 14:00:04Z      12  3.0 MiB\n"), "{point}");
+    assert!(point.contains("shop           2026-11-20 14:00:04Z      12  3.0 MiB\n"), "{point}");
     assert!(!point.contains('\u{1b}'), "a name moves the cursor: {point:?}");
     let document = coordinator.run(&["policy", "show", "nightly"]).out;
     assert_eq!(document, "version: 1\nname: nightly\n");

@@ -80,12 +80,14 @@ impl State {
     /// # Errors
     /// Where the state cannot be written.
     pub async fn mark_removed(&self, id: i64) -> Result<()> {
-        sqlx::query("UPDATE ledger SET state = 'removed', removed_at = coalesce(removed_at, ?), last_error = NULL WHERE id = ?")
-            .bind(stamp(Timestamp::now()))
-            .bind(id)
-            .execute(&self.pool)
-            .await
-            .map_err(doing("recording an end"))?;
+        sqlx::query(
+            "UPDATE ledger SET state = 'removed', removed_at = coalesce(removed_at, ?), last_error = NULL WHERE id = ?",
+        )
+        .bind(stamp(Timestamp::now()))
+        .bind(id)
+        .execute(&self.pool)
+        .await
+        .map_err(doing("recording an end"))?;
         Ok(())
     }
 

@@ -55,10 +55,12 @@ impl State {
     /// Where the state cannot be read or written.
     pub async fn take_turn(&self, session: &SessionId, most: u32) -> Result<bool> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(doing("taking a turn"))?;
-        let rows = sqlx::query("SELECT id, lock_key, policy, request FROM sessions WHERE state = 'queued' ORDER BY created_at, id")
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(doing("listing who waits"))?;
+        let rows = sqlx::query(
+            "SELECT id, lock_key, policy, request FROM sessions WHERE state = 'queued' ORDER BY created_at, id",
+        )
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(doing("listing who waits"))?;
         let mut waiting = Vec::with_capacity(rows.len());
         for row in &rows {
             let request: Request = from_json(row.get("request"), "sessions.request")?;

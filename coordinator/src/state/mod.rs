@@ -102,11 +102,7 @@ pub(crate) async fn sqlite_pool(file: &Path) -> Result<SqlitePool, sqlx::Error> 
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(Duration::from_secs(30));
-    SqlitePoolOptions::new()
-        .max_connections(4)
-        .acquire_timeout(Duration::from_secs(60))
-        .connect_with(options)
-        .await
+    SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(60)).connect_with(options).await
 }
 
 /// Names what was being done when SQLite failed.

@@ -115,10 +115,11 @@ impl State {
     /// # Errors
     /// Where the state cannot be read.
     pub async fn due_runs(&self) -> Result<Vec<(String, Timestamp)>> {
-        let rows = sqlx::query("SELECT policy, due_at FROM policy_runs WHERE started_at IS NULL ORDER BY due_at, policy")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(doing("listing due runs"))?;
+        let rows =
+            sqlx::query("SELECT policy, due_at FROM policy_runs WHERE started_at IS NULL ORDER BY due_at, policy")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(doing("listing due runs"))?;
         rows.iter().map(|row| Ok((row.get("policy"), parsed(row.get("due_at"), "policy_runs.due_at")?))).collect()
     }
 

@@ -225,6 +225,20 @@ impl State {
         Ok(())
     }
 
+    /// Records that another version of the workflows is responsible for a session.
+    ///
+    /// # Errors
+    /// Where the state cannot be written.
+    pub async fn set_workflow_version(&self, id: &SessionId, version: &str) -> Result<()> {
+        sqlx::query("UPDATE sessions SET workflow_version = ? WHERE id = ?")
+            .bind(version)
+            .bind(id.as_str())
+            .execute(&self.pool)
+            .await
+            .map_err(doing("recording a workflow's version"))?;
+        Ok(())
+    }
+
     /// Asks a session to stop. Has no effect on one that has ended.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Backup sessions over doubles, from start to end.
 
-use haulier_domain::session::SessionState;
 use crate::support::worker::Script;
 use crate::support::{Scene, groups_of};
+use haulier_domain::session::SessionState;
 
 #[test]
 fn a_backup_publishes_a_point_and_leaves_nothing_but_its_snapshot() {

@@ -2,4 +2,9 @@
 //! cancels, crowds. After each the cloud is as before.
 
 mod backup;
+mod crashes;
+mod faults;
+mod reaper;
 mod support;
+mod turns;
+mod workers;

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use haulier_cloud::Result;
 use haulier_cloud::compute::Compute;
 use haulier_cloud::databases::Databases;
-use haulier_cloud::doubles::{Faults, Faulty, MemoryCloud, MemoryIdentity, MemoryKeys, MemoryObjectStore, MemorySecrets};
+use haulier_cloud::doubles::{
+    Faults, Faulty, MemoryCloud, MemoryIdentity, MemoryKeys, MemoryObjectStore, MemorySecrets,
+};
 use haulier_cloud::identity::Identity;
 use haulier_cloud::keys::Keys;
 use haulier_cloud::object_store::ObjectStore;

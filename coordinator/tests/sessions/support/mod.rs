@@ -131,8 +131,10 @@ impl Scene {
     /// What the sessions of this scene left in the cloud: everything that is new, but the base group that is kept per VPC
     /// and the snapshots of these sessions.
     pub(crate) fn leftovers(&self, snapshots_of: &[&SessionId]) -> Vec<String> {
-        let kept: Vec<String> =
-            snapshots_of.iter().map(|id| format!("db-snapshot haulier-{}", &id.as_str()[id.as_str().len() - 12..])).collect();
+        let kept: Vec<String> = snapshots_of
+            .iter()
+            .map(|id| format!("db-snapshot haulier-{}", &id.as_str()[id.as_str().len() - 12..]))
+            .collect();
         let mut left = self.access.memory.leftovers(&self.before);
         left.retain(|line| !line.contains("-base-vpc-1") && !kept.iter().any(|kept| line.starts_with(kept)));
         left
@@ -157,7 +159,12 @@ impl Running {
     }
 
     /// Waits until the session satisfies the condition.
-    pub(crate) fn until(&self, id: &SessionId, what: &str, ready: impl Fn(&Session) -> bool + Send + 'static) -> Session {
+    pub(crate) fn until(
+        &self,
+        id: &SessionId,
+        what: &str,
+        ready: impl Fn(&Session) -> bool + Send + 'static,
+    ) -> Session {
         let (sessions, id, what) = (self.sessions.clone(), id.clone(), what.to_owned());
         self.run(async move {
             let deadline = Instant::now() + Duration::from_secs(60);

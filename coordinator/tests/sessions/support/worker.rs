@@ -20,6 +20,8 @@ use haulier_proto::worker::v1::worker_service_client::WorkerServiceClient;
 use haulier_repository::{Domain, DomainConfig, DomainKey, PointRoot, StreamKind};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, KeyPair};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -43,6 +45,8 @@ pub(crate) enum Script {
     Fails,
     /// Reports done without having proposed a point.
     Idle,
+    /// Boots, and never says a word.
+    Mute,
 }
 
 /// The workers of one cloud.
@@ -134,7 +138,7 @@ enum Over {
 impl Worker {
     async fn live(mut self) {
         let certificate = loop {
-            if self.is_gone() {
+            if self.is_gone() || self.script == Script::Mute {
                 return;
             }
             match enrol(&self.access, &self.authority, &self.user_data, &self.instance, &self.key).await {
@@ -142,6 +146,8 @@ impl Worker {
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
+        let pinned = CertificateDer::from_pem_file(&self.authority).unwrap();
+        assert_eq!(self.user_data.ca_sha256, sha256(&pinned));
         self.log.enrolled.lock().unwrap().push(self.user_data.worker_id.clone());
         while !self.is_gone() {
             if let Ok(Over::PoweredOff) = self.attach(&certificate).await {
@@ -230,7 +236,8 @@ impl Worker {
             (Script::Endless | Script::Deaf, _) => Vec::new(),
             (Script::Idle, _) => vec![log, finished(2, done)],
             (Script::Fails, _) => {
-                let failure = haulier_domain::failure::Failure::new("db-auth-failed", "logging in", "wrong password", "x");
+                let failure =
+                    haulier_domain::failure::Failure::new("db-auth-failed", "logging in", "wrong password", "x");
                 vec![log, finished(2, wire::finished::Result::Failure(failure.into()))]
             }
             (_, Some(wire::assignment::Work::BackupPostgres(backup))) => {
@@ -316,7 +323,7 @@ pub(crate) async fn enrol(
 
 /// The request of such an enrolment.
 pub(crate) fn enrolment(user_data: &UserData, instance: &str, csr: Vec<u8>) -> wire::EnrolRequest {
-    let digest = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &csr));
+    let digest = sha256(&csr);
     let call = MemoryIdentity::sign(REGION, ACCOUNT, "haulier-worker", instance, &digest);
     wire::EnrolRequest {
         worker_id: user_data.worker_id.clone(),
@@ -332,6 +339,10 @@ pub(crate) fn enrolment(user_data: &UserData, instance: &str, csr: Vec<u8>) -> w
         }),
         agent_version: "test".into(),
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
 }
 
 /// A connection to the coordinator, by the authority it pinned.

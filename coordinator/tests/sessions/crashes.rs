@@ -1,0 +1,92 @@
+//! The coordinator dies before, within and after each step, and comes back: the same session succeeds, with the same
+//! worker wherever there was one, and nothing is left.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use haulier_coordinator::workflows::observer::Moment;
+use haulier_domain::session::SessionState;
+
+use crate::support::observer::Observer;
+use crate::support::worker::Script;
+use crate::support::{Scene, groups_of};
+
+const STEPS: [&str; 15] = [
+    "wait-for-turn",
+    "preflight",
+    "check-login",
+    "open-domain",
+    "snapshot",
+    "plan-worker",
+    "open-groups",
+    "launch-worker",
+    "join-instance",
+    "assign",
+    "transfer",
+    "publish",
+    "begin-teardown",
+    "teardown",
+    "end",
+];
+
+fn crash_at(step: &str, moment: Moment) {
+    let scene = Scene::new(Script::Obedient);
+    let before = groups_of(&scene.access.memory, "orders");
+    let (observer, frozen) = Observer::freezing(step, moment);
+    let running = scene.start_with(scene.settings(), Arc::new(observer));
+    let id = running.backup("orders");
+    assert!(frozen.wait(), "the session never came to {moment:?} of {step}");
+    running.kill();
+    let again = scene.start();
+    let session = again.ended(&id);
+    assert_eq!(session.state, SessionState::Succeeded, "{moment:?} of {step}: {:#?}", session.outcome);
+    assert_eq!(scene.leftovers(&[&id]), [""; 0], "{moment:?} of {step}");
+    assert_eq!(groups_of(&scene.access.memory, "orders"), before, "{moment:?} of {step}");
+    let launched = scene.access.memory.compute().launches().len();
+    assert_eq!(launched, 1, "{moment:?} of {step}: another worker was launched");
+    let points = scene.access.bucket.keys().iter().filter(|key| key.contains("/points/")).count();
+    assert_eq!(points, 1, "{moment:?} of {step}");
+}
+
+#[test]
+fn the_steps_above_are_those_of_a_backup() {
+    let scene = Scene::new(Script::Obedient);
+    let observer = Arc::new(Observer::default());
+    let running = scene.start_with(scene.settings(), observer.clone());
+    let id = running.backup("orders");
+    running.assert_state(&id, SessionState::Succeeded);
+    assert_eq!(observer.begun(), STEPS);
+    assert_eq!(STEPS.iter().collect::<BTreeSet<_>>().len(), STEPS.len());
+}
+
+#[test]
+fn a_crash_before_a_step_is_made_up_for() {
+    STEPS.iter().for_each(|step| crash_at(step, Moment::Before));
+}
+
+#[test]
+fn a_crash_between_a_step_and_its_commit_repeats_it_without_harm() {
+    STEPS.iter().for_each(|step| crash_at(step, Moment::Done));
+}
+
+#[test]
+fn a_crash_after_a_commit_goes_on_with_the_next_step() {
+    STEPS.iter().for_each(|step| crash_at(step, Moment::Committed));
+}
+
+#[test]
+fn a_session_of_another_version_is_ended_from_the_ledger() {
+    let scene = Scene::new(Script::Endless);
+    let before = groups_of(&scene.access.memory, "orders");
+    let running = scene.start();
+    let id = running.backup("orders");
+    running.until(&id, "transfer", |session| session.step == "transfer");
+    let (sessions, of) = (running.sessions.clone(), id.clone());
+    running.run(async move { sessions.state().set_workflow_version(&of, "0").await.unwrap() });
+    running.kill();
+    let again = scene.start();
+    let session = again.assert_state(&id, SessionState::Failed);
+    assert_eq!(session.failure().unwrap().code, "coordinator-upgraded");
+    assert_eq!(scene.leftovers(&[]), [""; 0]);
+    assert_eq!(groups_of(&scene.access.memory, "orders"), before);
+}

@@ -1,0 +1,172 @@
+//! Many sessions: turns on one instance, slots of a policy, cancels, a crowd.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use haulier_cloud::doubles::MemoryDatabases;
+use haulier_coordinator::sessions::{RestoreRequest, TailEvent, VerifyRequest};
+use haulier_domain::session::SessionState;
+
+use crate::support::observer::Observer;
+use crate::support::worker::Script;
+use crate::support::{SECRET, Scene, backup_of, groups_of, instance};
+
+#[test]
+fn sessions_on_one_instance_take_turns_in_order() {
+    let scene = Scene::new(Script::Obedient);
+    let before = groups_of(&scene.access.memory, "orders");
+    let running = scene.start();
+    let ids: Vec<_> = (0..4).map(|_| running.backup("orders")).collect();
+    let sessions: Vec<_> = ids.iter().map(|id| running.assert_state(id, SessionState::Succeeded)).collect();
+    for pair in sessions.windows(2) {
+        assert!(pair[0].ended_at <= pair[1].started_at, "{pair:#?}");
+    }
+    assert_eq!(scene.leftovers(&ids.iter().collect::<Vec<_>>()), [""; 0]);
+    assert_eq!(groups_of(&scene.access.memory, "orders"), before);
+}
+
+#[test]
+fn a_policy_uses_no_more_workers_than_it_may() {
+    let scene = Scene::new(Script::Endless);
+    let running = scene.start();
+    let start = |id: &str| {
+        let mut request = backup_of(id);
+        request.concurrency = 1;
+        let sessions = running.sessions.clone();
+        running.run(async move { sessions.start_backup(request, None).await.unwrap() })
+    };
+    let (first, second) = (start("orders"), start("billing"));
+    running.until(&first, "transfer", |session| session.step == "transfer");
+    assert_eq!(running.until(&second, "row", |_| true).state, SessionState::Queued);
+    for id in [&first, &second] {
+        let (sessions, id) = (running.sessions.clone(), id.clone());
+        running.run(async move { sessions.cancel(&id, "enough").await.unwrap() });
+    }
+    running.assert_state(&first, SessionState::Cancelled);
+    running.assert_state(&second, SessionState::Cancelled);
+    assert_eq!(scene.access.memory.compute().launches().len(), 1);
+}
+
+#[test]
+fn a_cancel_at_any_step_tears_down() {
+    let steps =
+        ["preflight", "snapshot", "plan-worker", "open-groups", "launch-worker", "join-instance", "assign", "transfer"];
+    for step in steps {
+        let scene = Scene::new(Script::Endless);
+        let before = groups_of(&scene.access.memory, "orders");
+        let running = scene.start_with(scene.settings(), Arc::new(Observer::default()));
+        let id = running.backup("orders");
+        let wanted = step.to_owned();
+        running.until(&id, step, move |session| session.step == wanted || session.step == "transfer");
+        let (sessions, of) = (running.sessions.clone(), id.clone());
+        running.run(async move { sessions.cancel(&of, "changed my mind").await.unwrap() });
+        running.assert_state(&id, SessionState::Cancelled);
+        assert_eq!(scene.leftovers(&[]), [""; 0], "{step}");
+        assert_eq!(groups_of(&scene.access.memory, "orders"), before, "{step}");
+    }
+}
+
+#[test]
+fn a_worker_that_ignores_a_cancel_is_terminated() {
+    let scene = Scene::new(Script::Deaf);
+    let mut settings = scene.settings();
+    settings.pace.cancel = Duration::from_millis(200);
+    let running = scene.start_with(settings, Arc::new(Observer::default()));
+    let id = running.backup("orders");
+    running.until(&id, "transfer", |session| session.step == "transfer");
+    let (sessions, of) = (running.sessions.clone(), id.clone());
+    running.run(async move { sessions.cancel(&of, "stop").await.unwrap() });
+    running.assert_state(&id, SessionState::Cancelled);
+    assert_eq!(scene.leftovers(&[]), [""; 0]);
+}
+
+#[test]
+fn a_repeated_start_with_the_same_key_starts_nothing_new() {
+    let scene = Scene::new(Script::Obedient);
+    let running = scene.start();
+    let sessions = running.sessions.clone();
+    let (one, other) = running.run(async move {
+        let key = || Some("nightly@2026-11-20".to_owned());
+        let one = sessions.start_backup(backup_of("orders"), key()).await.unwrap();
+        (one, sessions.start_backup(backup_of("orders"), key()).await.unwrap())
+    });
+    assert_eq!(one, other);
+    running.assert_state(&one, SessionState::Succeeded);
+}
+
+#[test]
+fn fifty_sessions_at_once() {
+    let scene = Scene::new(Script::Obedient);
+    for number in 0..50 {
+        scene.access.memory.databases().add(MemoryDatabases::postgres(&format!("db-{number}")));
+    }
+    let running = scene.start();
+    let ids: Vec<_> = (0..50).map(|number| running.backup(&format!("db-{number}"))).collect();
+    for id in &ids {
+        running.assert_state(id, SessionState::Succeeded);
+    }
+    assert_eq!(scene.leftovers(&ids.iter().collect::<Vec<_>>()), [""; 0]);
+    assert_eq!(scene.access.bucket.keys().iter().filter(|key| key.contains("/points/")).count(), 50);
+}
+
+#[test]
+fn a_point_is_restored_and_verified_and_a_follower_sees_all_of_it() {
+    let scene = Scene::new(Script::Obedient);
+    let before = groups_of(&scene.access.memory, "billing");
+    let running = scene.start();
+    let backup = running.backup("orders");
+    let point = running.assert_state(&backup, SessionState::Succeeded).point.unwrap();
+    let restore = RestoreRequest {
+        policy: None,
+        point: point.clone(),
+        target: instance("billing"),
+        login: haulier_coordinator::sessions::Login::Secret(SECRET.into()),
+        databases: Vec::new(),
+        roles: true,
+        worker: Default::default(),
+        parallel_streams: 0,
+    };
+    let verify =
+        VerifyRequest { policy: None, point, near: instance("orders"), full: true, worker: Default::default() };
+    let sessions = running.sessions.clone();
+    let (restored, verified) = running.run(async move {
+        let restored = sessions.start_restore(restore, None).await.unwrap();
+        (restored, sessions.start_verify(verify, None).await.unwrap())
+    });
+    let (sessions, of) = (running.sessions.clone(), restored.clone());
+    let followed = running.run(async move { sessions.tail(&of, 0).map(Result::unwrap).collect::<Vec<_>>().await });
+    running.assert_state(&restored, SessionState::Succeeded);
+    running.assert_state(&verified, SessionState::Succeeded);
+    assert_eq!(scene.leftovers(&[&backup]), [""; 0]);
+    assert_eq!(groups_of(&scene.access.memory, "billing"), before);
+    let lines: Vec<_> = followed
+        .iter()
+        .filter_map(|event| match event {
+            TailEvent::Log(line) => Some(line.sequence),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lines, (1..=lines.len() as u64).collect::<Vec<_>>(), "every line once, in order");
+    assert!(matches!(followed.last(), Some(TailEvent::Session(session)) if session.state == SessionState::Succeeded));
+}
+
+#[test]
+fn what_is_not_supported_is_refused_before_anything_is_made() {
+    let scene = Scene::new(Script::Obedient);
+    let mut aurora = MemoryDatabases::postgres("aurora");
+    aurora.engine = "aurora-postgresql".into();
+    aurora.cluster_id = Some("cluster".into());
+    let mut mssql = MemoryDatabases::postgres("mssql");
+    mssql.engine = "sqlserver-se".into();
+    for database in [aurora, mssql] {
+        scene.access.memory.databases().add(database);
+    }
+    let running = scene.start();
+    for (id, code) in [("aurora", "db-not-supported"), ("mssql", "db-not-supported"), ("nowhere", "db-not-found")] {
+        let session = running.backup(id);
+        let session = running.assert_state(&session, SessionState::Failed);
+        assert_eq!(session.failure().unwrap().code, code);
+    }
+    assert_eq!(scene.access.faults.calls_of("CreateDBSnapshot"), 0);
+}

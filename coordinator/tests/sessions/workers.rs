@@ -1,0 +1,165 @@
+//! Workers that die, fail, break the protocol, or are not who they say they are.
+
+use std::sync::atomic::Ordering;
+
+use haulier_cloud::compute::Compute as _;
+use haulier_coordinator::ledger::{TAG_EPOCH, TAG_SESSION};
+use haulier_domain::id::Epoch;
+use haulier_domain::session::SessionState;
+use haulier_proto::worker::v1::worker_service_client::WorkerServiceClient;
+use rcgen::{CertificateParams, KeyPair};
+use tonic::Code;
+
+use crate::support::worker::{Script, UserData, channel, enrol, enrolment};
+use crate::support::{Scene, groups_of};
+
+#[test]
+fn a_lost_worker_is_replaced_under_a_new_epoch() {
+    let scene = Scene::new(Script::DiesUpTo(2));
+    let before = groups_of(&scene.access.memory, "orders");
+    let running = scene.start();
+    let id = running.backup("orders");
+    let session = running.assert_state(&id, SessionState::Succeeded);
+    assert_eq!(session.epoch, Epoch(3));
+    let epochs: Vec<_> =
+        scene.access.memory.compute().launches().into_iter().map(|(_, spec)| spec.tags[TAG_EPOCH].clone()).collect();
+    assert_eq!(epochs, ["1", "2", "3"]);
+    assert_eq!(scene.leftovers(&[&id]), [""; 0]);
+    assert_eq!(groups_of(&scene.access.memory, "orders"), before);
+}
+
+#[test]
+fn a_session_that_uses_up_its_workers_fails_and_leaves_nothing() {
+    let scene = Scene::new(Script::DiesUpTo(9));
+    let running = scene.start();
+    let id = running.backup("orders");
+    let session = running.assert_state(&id, SessionState::Failed);
+    assert_eq!(session.failure().unwrap().code, "worker-lost");
+    assert_eq!(scene.leftovers(&[]), [""; 0]);
+}
+
+#[test]
+fn what_a_worker_reports_is_what_the_operator_reads() {
+    let scene = Scene::new(Script::Fails);
+    let running = scene.start();
+    let id = running.backup("orders");
+    let session = running.assert_state(&id, SessionState::Failed);
+    assert_eq!(session.failure().unwrap().code, "db-auth-failed");
+    assert_eq!(scene.leftovers(&[]), [""; 0]);
+}
+
+#[test]
+fn done_without_a_point_is_not_done() {
+    let scene = Scene::new(Script::Idle);
+    let running = scene.start();
+    let id = running.backup("orders");
+    let session = running.assert_state(&id, SessionState::Failed);
+    assert_eq!(session.failure().unwrap().code, "worker-broke-protocol");
+    assert!(!scene.access.bucket.keys().iter().any(|key| key.contains("/points/")));
+    assert_eq!(scene.leftovers(&[]), [""; 0]);
+}
+
+#[test]
+fn a_coordinator_that_comes_back_finds_its_worker_at_work() {
+    let scene = Scene::new(Script::Endless);
+    let running = scene.start();
+    let id = running.backup("orders");
+    running.until(&id, "transfer", |session| session.step == "transfer");
+    running.kill();
+    let again = scene.start();
+    let attached = || scene.fleet.log().attachments.load(Ordering::SeqCst);
+    again.until(&id, "transfer", |session| session.step == "transfer");
+    let (sessions, of) = (again.sessions.clone(), id.clone());
+    again.run(async move { sessions.cancel(&of, "enough").await.unwrap() });
+    again.assert_state(&id, SessionState::Cancelled);
+    assert!(attached() >= 2);
+    assert_eq!(scene.fleet.log().assignments.load(Ordering::SeqCst), 1);
+    assert_eq!(scene.access.memory.compute().launches().len(), 1);
+    assert_eq!(scene.leftovers(&[]), [""; 0]);
+}
+
+#[test]
+fn secrets_stay_out_of_the_state() {
+    let scene = Scene::new(Script::Obedient);
+    let running = scene.start();
+    let id = running.backup("orders");
+    running.assert_state(&id, SessionState::Succeeded);
+    let mut planted = scene.fleet.log().secrets.lock().unwrap().clone();
+    planted
+        .extend(scene.access.memory.compute().launches().into_iter().map(|(_, spec)| user_data(&spec.user_data).token));
+    assert!(planted.len() >= 3);
+    drop(running);
+    let mut files = 0;
+    for entry in std::fs::read_dir(scene.settings().state_dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            files += 1;
+            let bytes = std::fs::read(&path).unwrap();
+            for secret in &planted {
+                let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                assert!(!found, "{} holds a secret", path.display());
+            }
+        }
+    }
+    assert!(files >= 3);
+}
+
+#[test]
+fn a_token_is_good_for_one_key_of_one_instance() {
+    let scene = Scene::new(Script::Endless);
+    let running = scene.start();
+    let id = running.backup("orders");
+    running.until(&id, "transfer", |session| session.step == "transfer");
+    let (instance, spec) = scene.access.memory.compute().launches().pop().unwrap();
+    assert_eq!(spec.tags[TAG_SESSION], id.to_string());
+    let told = user_data(&spec.user_data);
+    let authority = scene.settings().state_dir.join("ca/ca.pem");
+    let access = scene.access.clone();
+    running.run(async move {
+        let key = KeyPair::generate().unwrap();
+        let stolen = enrol(&access, &authority, &told, &instance, &key).await;
+        assert_eq!(stolen.unwrap_err().code(), Code::PermissionDenied, "another key");
+        let guessed = UserData { token: "guess".into(), ..told.clone() };
+        let guessed = enrol(&access, &authority, &guessed, &instance, &key).await;
+        assert_eq!(guessed.unwrap_err().code(), Code::PermissionDenied, "another token");
+        let older = UserData { epoch: 0, ..told.clone() };
+        let older = enrol(&access, &authority, &older, &instance, &key).await;
+        assert_eq!(older.unwrap_err().code(), Code::PermissionDenied, "another epoch");
+        let bare = channel(&authority, &told, None).await.unwrap();
+        let silent = WorkerServiceClient::new(bare).attach(tokio_stream::empty()).await;
+        assert_eq!(silent.unwrap_err().code(), Code::Unauthenticated, "no certificate");
+    });
+}
+
+#[test]
+fn an_instance_that_was_not_launched_for_the_worker_is_refused() {
+    let scene = Scene::new(Script::Mute);
+    let running = scene.start();
+    let id = running.backup("orders");
+    running.until(&id, "transfer", |session| session.step == "transfer");
+    let (instance, spec) = scene.access.memory.compute().launches().pop().unwrap();
+    let told = user_data(&spec.user_data);
+    let authority = scene.settings().state_dir.join("ca/ca.pem");
+    let (access, memory) = (scene.access.clone(), scene.access.memory.clone());
+    running.run(async move {
+        let mut foreign = spec.clone();
+        foreign.client_token = "somebody-else".into();
+        foreign.tags.insert(TAG_EPOCH.to_owned(), "7".to_owned());
+        let foreign = memory.compute().launch(&foreign).await.unwrap();
+        let key = KeyPair::generate().unwrap();
+        let refused = enrol(&access, &authority, &told, &foreign.id, &key).await;
+        assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied, "another instance");
+        let csr = CertificateParams::default().serialize_request(&key).unwrap().der().to_vec();
+        let mut unbound = enrolment(&told, &instance, csr);
+        let other = CertificateParams::default().serialize_request(&key).unwrap().der().to_vec();
+        unbound.certificate_request = other;
+        let client = channel(&authority, &told, None).await.unwrap();
+        let refused = WorkerServiceClient::new(client).enrol(unbound).await;
+        assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied, "another request");
+        enrol(&access, &authority, &told, &instance, &key).await.expect("the right instance and key");
+    });
+}
+
+fn user_data(text: &str) -> UserData {
+    toml::from_str(text).unwrap()
+}

@@ -144,6 +144,25 @@ impl Reader {
         if self.has_toc() { &self.toc } else { &[] }
     }
 
+    /// The same, but what belongs to one of these roles belongs to nobody in particular: `pg_restore` leaves it to
+    /// whoever restores.
+    pub fn toc_bytes_without_owners(&self, roles: &BTreeSet<String>) -> Vec<u8> {
+        let toc = self.toc_bytes();
+        let mut bytes = Vec::with_capacity(toc.len());
+        let mut copied = 0;
+        let integer = self.layout.map_or(0, |layout| layout.integer);
+        for entry in &self.entries {
+            if entry.owner.as_ref().is_some_and(|owner| roles.contains(owner)) && entry.owner_at.end <= toc.len() {
+                bytes.extend_from_slice(&toc[copied..entry.owner_at.start]);
+                // An empty text: a number, which is nought.
+                bytes.resize(bytes.len() + integer + 1, 0);
+                copied = entry.owner_at.end;
+            }
+        }
+        bytes.extend_from_slice(&toc[copied..]);
+        bytes
+    }
+
     /// Ends the archive.
     ///
     /// # Errors
@@ -176,7 +195,7 @@ impl Reader {
                 }),
                 Some(layout) if self.entries.len() < self.expected => {
                     let damaged = Fault::Damaged { at: self.parsed as u64, what: "an entry makes no sense" };
-                    Entry::read(&mut cursor, layout.version)
+                    Entry::read(&mut cursor, layout.version, self.parsed)
                         .map_err(|()| damaged)?
                         .map(|entry| self.entries.push(entry))
                 }

@@ -136,7 +136,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         states: &[],
-        texts: &["certificate verify failed", "server certificate for"],
+        texts: &["certificate verify failed", "server certificate for", "invalid peer certificate"],
         diagnosis: diagnosis(
             "db-certificate",
             "Renew the worker image's bundle of RDS authorities, and connect by the instance's own endpoint.",

@@ -144,10 +144,14 @@ fn judge_server_error(error: &str, entry: &str) -> Verdict {
         ),
         ("permission denied for language", "the login may not use that language there"),
         ("must be superuser to create", "only a superuser may create that"),
+        ("permission denied to set session authorization", "the login may not grant in another role's name"),
         ("grantor must be current user", "the login may not grant in another role's name"),
     ];
     if let Some((_, reason)) = forbidden.iter().find(|(start, _)| error.starts_with(start)) {
         return Verdict::Forbidden(reason);
+    }
+    if entry.contains(" ACL ") && error.starts_with("role \"") && error.ends_with("does not exist") {
+        return Verdict::Forbidden("the target lacks a role that it names");
     }
     if entry.contains(" COMMENT ") && error.starts_with("must be owner of") {
         return Verdict::Forbidden("only the owner may comment on it");

@@ -8,9 +8,11 @@ use haulier_domain::postgres::archive::{Entry, Reader};
 use haulier_domain::postgres::manifest::Database;
 use haulier_domain::postgres::toc_filter;
 
+use super::super::connect::Session;
 use super::super::context::Stopped;
 use super::super::failures;
 use super::super::job::RestoreOutcome;
+use super::membership::Memberships;
 use super::target::Named;
 use super::{Scope, skip};
 
@@ -26,9 +28,14 @@ pub(super) struct Head {
 
 impl Head {
     /// Reads the head and chooses what of it is restored.
-    pub(super) async fn read(scope: &Scope, wanted: &Named<'_>, outcome: &mut RestoreOutcome) -> Result<Self, Stopped> {
+    pub(super) async fn read(
+        scope: &Scope,
+        front: &Session,
+        wanted: &Named<'_>,
+        memberships: &mut Memberships,
+        outcome: &mut RestoreOutcome,
+    ) -> Result<Self, Stopped> {
         let reader = read_head(scope, wanted.database).await?;
-        let file = scope.files.write("archive-head", reader.toc_bytes())?;
         let entries = reader.entries().to_vec();
         let place = &wanted.database.name;
         let selected = wanted.selection.of(&entries);
@@ -45,7 +52,16 @@ impl Head {
             skip(outcome, place, left.what, left.reason);
         }
         let kept = choice.kept.intersection(&selected.entries).copied().collect();
-        Ok(Self { entries, kept, file })
+        let mut head = Self { entries, kept, file: PathBuf::new() };
+        // What cannot be given to its owner stays with the login.
+        let out_of_reach = memberships.take(front, &head.owners()).await?;
+        for role in &out_of_reach {
+            let login = &scope.target.login;
+            let reason = format!("{login:?} cannot become a member of it there; its objects belong to {login:?} now");
+            skip(outcome, place, format!("ownership of role {role:?}"), reason);
+        }
+        head.file = scope.files.write("archive-head", &reader.toc_bytes_without_owners(&out_of_reach))?;
+        Ok(head)
     }
 
     /// The entries that are restored.
@@ -59,7 +75,7 @@ impl Head {
     }
 
     /// Roles that own what is restored.
-    pub(super) fn owners(&self) -> BTreeSet<String> {
+    fn owners(&self) -> BTreeSet<String> {
         self.kept().filter_map(|entry| entry.owner.clone()).collect()
     }
 }

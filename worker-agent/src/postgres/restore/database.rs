@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::postgres::clash;
-use haulier_domain::postgres::manifest::{Manifest, Properties};
+use haulier_domain::postgres::manifest::Properties;
 use haulier_domain::postgres::quote::{identifier, literal};
 use tokio_util::sync::CancellationToken;
 
@@ -22,14 +22,13 @@ use super::{Scope, data, finish, skip};
 pub(super) async fn restore(
     scope: &Arc<Scope>,
     front: &Session,
-    manifest: &Manifest,
     wanted: &Named<'_>,
     memberships: &mut Memberships,
     outcome: &mut RestoreOutcome,
 ) -> Result<(), Stopped> {
     let working = clash::working_name(&scope.key, &wanted.database.name, &wanted.target.name);
     drop_left(scope, front, &working).await?;
-    let restored = restore_under(scope, front, manifest, wanted, &working, memberships, outcome).await;
+    let restored = restore_under(scope, front, wanted, &working, memberships, outcome).await;
     match restored {
         Ok(counted) => {
             let text = format!("database {:?} is restored as {:?}", wanted.database.name, wanted.target.name);
@@ -50,7 +49,6 @@ pub(super) async fn restore(
 async fn restore_under(
     scope: &Arc<Scope>,
     front: &Session,
-    manifest: &Manifest,
     wanted: &Named<'_>,
     working: &str,
     memberships: &mut Memberships,
@@ -59,11 +57,8 @@ async fn restore_under(
     let place = wanted.database.name.as_str();
     let progress = |phase| scope.context.progress.report(ProgressEvent::Phase(phase));
     progress("schema");
-    let head = Head::read(scope, wanted, outcome).await?;
-    let mut owners = head.owners();
-    owners.insert(wanted.database.properties.owner.clone());
-    let out_of_reach = memberships.take(front, &owners).await?;
-    refuse_missing_owners(place, &head, &out_of_reach, &wanted.database.properties.owner)?;
+    let head = Head::read(scope, front, wanted, memberships, outcome).await?;
+    memberships.take(front, &BTreeSet::from([wanted.database.properties.owner.clone()])).await?;
     create(scope, front, wanted, working).await?;
 
     let note = |refused: Vec<Refused>, outcome: &mut RestoreOutcome| {
@@ -86,34 +81,9 @@ async fn restore_under(
     inside.execute("gathering statistics", "ANALYZE").await?;
     drop(inside);
     progress("finish");
-    finish::properties(scope, front, wanted, working, manifest, outcome).await?;
+    finish::properties(scope, front, wanted, working, outcome).await?;
     finish::rename(scope, front, wanted, working).await?;
     Ok(counted)
-}
-
-/// Objects can be given only to roles that the login can become a member of.
-fn refuse_missing_owners(
-    place: &str,
-    head: &Head,
-    out_of_reach: &BTreeSet<String>,
-    database_owner: &str,
-) -> Result<(), Failure> {
-    let owning: Vec<_> = out_of_reach
-        .iter()
-        // Whose objects these are is decided by the server: schema "public" and the like.
-        .filter(|role| role.as_str() != "pg_database_owner")
-        .filter(|role| *role != database_owner || head.owners().contains(*role))
-        .map(|role| format!("{role:?}"))
-        .collect();
-    if owning.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(
-        "restore-owner-missing",
-        format!("restore of database {place:?}"),
-        format!("the login cannot become a member of the roles that own its objects: {}", owning.join(", ")),
-        "Restore with roles, or create these roles and make the login a member of them.",
-    ))
 }
 
 async fn create(scope: &Scope, front: &Session, wanted: &Named<'_>, working: &str) -> Result<(), Stopped> {

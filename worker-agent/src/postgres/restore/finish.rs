@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::postgres::clash::{self, NameRefused};
-use haulier_domain::postgres::manifest::{Manifest, Privilege, Properties};
+use haulier_domain::postgres::manifest::{Privilege, Properties};
 use haulier_domain::postgres::quote::{identifier, literal};
 use haulier_domain::postgres::roles::assignment;
 
@@ -69,14 +69,11 @@ pub(super) async fn properties(
     front: &Session,
     wanted: &Named<'_>,
     working: &str,
-    manifest: &Manifest,
     outcome: &mut RestoreOutcome,
 ) -> Result<(), Stopped> {
     let properties = &wanted.database.properties;
     let place = wanted.database.name.as_str();
     let name = identifier(working);
-    let known =
-        |role: &str| scope.target.roles.contains(role) || manifest.roles.iter().any(|described| described.name == role);
     for setting in &properties.settings {
         let assigned = assignment(&setting.name, &setting.value);
         let (sql, what) = match &setting.role {
@@ -94,7 +91,7 @@ pub(super) async fn properties(
         let sql = format!("ALTER DATABASE {name} CONNECTION LIMIT {}", properties.connection_limit);
         attempt(front, &sql, place, "connection limit of the database", outcome).await?;
     }
-    if known(&properties.owner) && properties.owner != scope.target.login {
+    if properties.owner != scope.target.login {
         let sql = format!("ALTER DATABASE {name} OWNER TO {}", identifier(&properties.owner));
         let what = format!("give the database to {:?}", properties.owner);
         attempt(front, &sql, place, &what, outcome).await?;

@@ -89,7 +89,7 @@ async fn run_within(job: &RestoreJob, context: &Context) -> Result<RestoreOutcom
     let written_by = manifest.client_version.split(['.', ' ']).next().and_then(|major| major.parse().ok());
     let wanted_tools = target_major.max(written_by.unwrap_or(target_major));
     let tools = tools::find(&context.settings.client_roots, wanted_tools, &what)?;
-    let mut names = target::choose_names(&target, &chosen, &what)?;
+    let names = target::choose_names(&target, &chosen, &what)?;
 
     let mut outcome = RestoreOutcome::default();
     if job.roles {
@@ -107,8 +107,8 @@ async fn run_within(job: &RestoreJob, context: &Context) -> Result<RestoreOutcom
     });
     let mut memberships = Memberships::new(&scope.target);
     let mut restored = Ok(());
-    for wanted in &mut names {
-        restored = database::restore(&scope, &front, &manifest, wanted, &mut memberships, &mut outcome).await;
+    for wanted in &names {
+        restored = database::restore(&scope, &front, wanted, &mut memberships, &mut outcome).await;
         if restored.is_err() {
             break;
         }

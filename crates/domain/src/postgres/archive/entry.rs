@@ -38,11 +38,13 @@ pub struct Entry {
     pub needs: Vec<i64>,
     /// Whether its data are rows in `COPY`'s format.
     copies: bool,
+    /// Where in the archive's head its owner stands, length included.
+    pub(super) owner_at: std::ops::Range<usize>,
 }
 
 impl Entry {
     /// Reads one; `None` where more bytes are needed.
-    pub(super) fn read(cursor: &mut Cursor<'_>, version: (u8, u8)) -> Result<Option<Self>, ()> {
+    pub(super) fn read(cursor: &mut Cursor<'_>, version: (u8, u8), start: usize) -> Result<Option<Self>, ()> {
         macro_rules! more {
             ($value:expr) => {
                 match $value {
@@ -75,7 +77,9 @@ impl Entry {
         if version >= (1, 16) {
             more!(cursor.integer());
         }
+        let owner_from = start + cursor.taken();
         let owner = more!(cursor.text()?).filter(|owner| !owner.is_empty());
+        let owner_at = owner_from..start + cursor.taken();
         let _with_oids = more!(cursor.text()?);
         let mut needs = Vec::new();
         while let Some(number) = more!(cursor.text()?) {
@@ -83,7 +87,7 @@ impl Entry {
         }
         more!(cursor.offset());
         let copies = copy.is_some_and(|copy| !copy.is_empty());
-        Ok(Some(Self { id, has_data, kind, tag, schema, owner, section, needs, copies }))
+        Ok(Some(Self { id, has_data, kind, tag, schema, owner, section, needs, copies, owner_at }))
     }
 
     /// Whether its data are rows in `COPY`'s format, which have an end mark.
@@ -121,6 +125,7 @@ impl Entry {
             section,
             needs: needs.to_vec(),
             copies: kind == "TABLE DATA",
+            owner_at: 0..0,
         }
     }
 }

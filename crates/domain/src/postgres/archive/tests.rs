@@ -126,6 +126,21 @@ fn its_head_alone_is_an_archive_without_data() {
 }
 
 #[test]
+fn owners_can_be_taken_out_of_the_head() {
+    let mut reader = Reader::new();
+    reader.push(&whole(16)).unwrap();
+    assert_eq!(reader.toc_bytes_without_owners(&BTreeSet::new()), reader.toc_bytes());
+    let without = reader.toc_bytes_without_owners(&BTreeSet::from(["app".to_owned()]));
+    let mut again = Reader::new();
+    again.push(&without).unwrap();
+    assert!(again.has_toc());
+    for (before, after) in reader.entries().iter().zip(again.entries()) {
+        assert_eq!(after.owner, None);
+        assert_eq!(Entry { owner: after.owner.clone(), owner_at: after.owner_at.clone(), ..before.clone() }, *after);
+    }
+}
+
+#[test]
 fn data_that_is_promised_must_be_there() {
     let mut builder = Builder::new(14, &ENTRIES);
     builder.rows(2, &[b"\\.\n\n\n"]);

@@ -44,8 +44,9 @@ fn a_restores_errors_are_judged() {
     let forbidden =
         ["permission denied to create event trigger \"x\"", "must be superuser to create an operator class"];
     assert!(forbidden.iter().all(|message| matches!(judge(message), Verdict::Forbidden(_))));
-    let errors = ["relation \"t\" already exists", "permission denied for schema app", "role \"x\" does not exist", ""];
+    let errors = ["relation \"t\" already exists", "permission denied for schema app", ""];
     assert!(errors.iter().all(|message| judge(message) == Verdict::Error));
+    assert!(matches!(judge("role \"x\" does not exist"), Verdict::Forbidden(_)), "of an ACL entry");
     assert_eq!(judge("unrecognized configuration parameter \"transaction_timeout\""), Verdict::Harmless);
 }
 

@@ -1,0 +1,165 @@
+//! Names that are taken, things a target forbids, restores that are stopped.
+
+use std::time::{Duration, Instant};
+
+use haulier_worker_agent::postgres::{DatabaseRestore, OnClash, Stopped, StreamKind};
+
+use crate::bench::{Bench, as_name, failure};
+use crate::server::{Server, wait_until};
+use crate::store::{At, MemoryStore};
+
+fn clashing(on_clash: OnClash) -> Vec<DatabaseRestore> {
+    vec![DatabaseRestore { on_clash, ..as_name("shop", "") }]
+}
+
+const SHOP: &str = "CREATE TABLE t AS SELECT n, repeat('x', 100) AS v FROM generate_series(1, 3000) n; CREATE INDEX ON t (n)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_existing_database_is_replaced_only_when_asked_and_only_at_the_end() {
+    let server = Server::start(&[]);
+    server.create("shop", SHOP);
+    let store = MemoryStore::new();
+    let bench = Bench::new(&store);
+    let backup = bench.back_up(&server, &["shop"]).await.unwrap();
+    server.sql_as("master", "shop", "CREATE TABLE younger ()");
+
+    let refused = bench.restore(&server, &backup.manifest_stream, clashing(OnClash::Refuse)).await;
+    assert_eq!(failure(refused).code, "restore-name-taken");
+    let suffixed = bench.restore(&server, &backup.manifest_stream, clashing(OnClash::Suffix)).await.unwrap();
+    assert_eq!(suffixed.databases[0].restored_as, "shop_restored_1");
+
+    // A restore that fails leaves the old one alone, and nothing of itself.
+    store.damage("\"public\".\"t\"", 1);
+    let failed = failure(bench.restore(&server, &backup.manifest_stream, clashing(OnClash::Replace)).await);
+    assert_eq!(failed.code, "repository-damaged", "{failed}");
+    assert_eq!(server.databases(), ["shop", "shop_restored_1"]);
+    assert_eq!(server.sql("shop", "SELECT to_regclass('younger') IS NOT NULL"), "t");
+    store.repair();
+
+    // Somebody is connected to the old one: he is thrown out at the end.
+    let mut guest = server.program("psql", "master", "shop").args(["-c", "SELECT pg_sleep(600)"]).spawn().unwrap();
+    wait_until("the guest is there", || server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'") == "1");
+    bench.restore(&server, &backup.manifest_stream, clashing(OnClash::Replace)).await.unwrap();
+    assert!(!guest.wait().unwrap().success());
+    assert_eq!(server.databases(), ["shop", "shop_restored_1"]);
+    assert_eq!(server.sql("shop", "SELECT count(*), to_regclass('younger') IS NULL FROM t"), "3000|t");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_target_forbids_is_left_out_and_said() {
+    let (source, target) = (Server::start(&[]), Server::start(&[]));
+    source.create("shop", SHOP);
+    source.sql("postgres", "CREATE ROLE boss NOLOGIN REPLICATION BYPASSRLS; CREATE ROLE far_away NOLOGIN; GRANT rds_superuser TO far_away");
+    source.sql("shop", "CREATE FUNCTION audit() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+        CREATE EVENT TRIGGER audit ON ddl_command_start EXECUTE FUNCTION audit();
+        CREATE EXTENSION hstore; COMMENT ON EXTENSION hstore IS 'ours';
+        CREATE TABLE boss_things (v int); ALTER TABLE boss_things OWNER TO boss;
+        GRANT SELECT ON ALL TABLES IN SCHEMA public TO master");
+    // On this target `boss` is a superuser, of which the login cannot become a member.
+    target.sql("postgres", "CREATE ROLE boss SUPERUSER");
+    let store = MemoryStore::new();
+    let bench = Bench::new(&store);
+    let backup = bench.back_up(&source, &["shop"]).await.unwrap();
+    let restored = bench.restore(&target, &backup.manifest_stream, vec![as_name("shop", "")]).await.unwrap();
+    let said = |text: &str| restored.skipped.iter().any(|skipped| skipped.what.contains(text));
+    for what in ["EVENT TRIGGER audit", "COMMENT EXTENSION hstore", "ownership of role \"boss\"", "ownership of role \"rdsadmin\""] {
+        assert!(said(what), "{what} in {:#?}", restored.skipped);
+    }
+    assert_eq!(target.sql("shop", "SELECT tableowner FROM pg_tables WHERE tablename = 'boss_things'"), "master");
+    assert_eq!(target.sql("shop", "SELECT 'a=>1'::hstore"), "\"a\"=>\"1\"");
+    let memberships = "SELECT count(*) FROM pg_auth_members WHERE member = 'master'::regrole";
+    assert_eq!(target.sql("postgres", memberships), "1", "rds_superuser alone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_of_a_newer_major_is_refused() {
+    let server = Server::start(&[]);
+    server.create("shop", SHOP);
+    let store = MemoryStore::new();
+    let bench = Bench::new(&store);
+    let backup = bench.back_up(&server, &["shop"]).await.unwrap();
+    let mut newer = backup.manifest.clone();
+    newer.server_version_num = 160_002;
+    let newer = store.put("manifest", serde_json::to_vec(&newer).unwrap());
+    let refused = failure(bench.restore(&server, &newer, vec![as_name("shop", "copy")]).await);
+    assert_eq!(refused.code, "restore-into-older-major");
+    let mut unknown = serde_json::to_value(&backup.manifest).unwrap();
+    unknown["version"] = 2.into();
+    let unknown = store.put("manifest", serde_json::to_vec(&unknown).unwrap());
+    let refused = failure(bench.restore(&server, &unknown, vec![as_name("shop", "copy")]).await);
+    assert_eq!(refused.code, "manifest-unreadable");
+    assert_eq!(server.databases(), ["shop"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_archive_leaves_nothing_behind() {
+    let server = Server::start(&[]);
+    server.create("shop", "CREATE TABLE small AS SELECT n, md5(n::text) FROM generate_series(1, 60000) n");
+    let store = MemoryStore::new();
+    let mut bench = Bench::new(&store);
+    bench.large = u64::MAX;
+    let backup = bench.back_up(&server, &["shop"]).await.unwrap();
+    assert!(backup.manifest.databases[0].tables.is_empty());
+    store.damage("archive", 3);
+    let failed = failure(bench.restore(&server, &backup.manifest_stream, vec![as_name("shop", "copy")]).await);
+    assert_eq!(failed.code, "repository-damaged", "{failed}");
+    assert_eq!(server.databases(), ["shop"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_attempt_left_is_cleared_away_by_the_next() {
+    let server = Server::start(&[]);
+    server.create("shop", SHOP);
+    let store = MemoryStore::new();
+    let bench = Bench::new(&store);
+    let backup = bench.back_up(&server, &["shop"]).await.unwrap();
+    let left = haulier_domain::postgres::clash::working_name("ses-test", "shop", "copy");
+    server.create(&left, "CREATE TABLE half ()");
+    bench.restore(&server, &backup.manifest_stream, vec![as_name("shop", "copy")]).await.unwrap();
+    assert_eq!(server.databases(), ["copy", "shop"]);
+    assert_eq!(server.sql("copy", "SELECT count(*), to_regclass('half') IS NULL FROM t"), "3000|t");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_backup_stops_within_two_seconds() {
+    let server = Server::start(&[]);
+    server.create("shop", SHOP);
+    let store = MemoryStore::new();
+    let bench = Bench::new(&store);
+    let gate = store.gate(StreamKind::Archive, At::FirstPiece);
+    let cancelling = async {
+        gate.reached().await;
+        bench.cancel.cancel();
+        Instant::now()
+    };
+    let (stopped, cancelled) = tokio::join!(bench.back_up(&server, &["shop"]), cancelling);
+    assert_eq!(stopped.unwrap_err(), Stopped::Cancelled);
+    assert!(cancelled.elapsed() < Duration::from_secs(2), "{:?}", cancelled.elapsed());
+    wait_until("nobody reads any more", || server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'") == "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_restore_stops_within_two_seconds_and_leaves_nothing() {
+    let server = Server::start(&[]);
+    // An index that takes its time.
+    server.create("shop", "CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.05); RETURN $1; END';
+        CREATE TABLE t AS SELECT n FROM generate_series(1, 3) n; CREATE INDEX ON t (slow(n));
+        INSERT INTO t SELECT n FROM generate_series(1, 400) n");
+    let store = MemoryStore::new();
+    let bench = Bench::new(&store);
+    let backup = bench.back_up(&server, &["shop"]).await.unwrap();
+    let indexing = || server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^CREATE INDEX'") == "1";
+    let cancelling = async {
+        while !tokio::task::block_in_place(indexing) {
+            tokio::task::yield_now().await;
+        }
+        bench.cancel.cancel();
+        Instant::now()
+    };
+    let (stopped, cancelled) =
+        tokio::join!(bench.restore(&server, &backup.manifest_stream, vec![as_name("shop", "copy")]), cancelling);
+    assert_eq!(stopped.unwrap_err(), Stopped::Cancelled);
+    assert!(cancelled.elapsed() < Duration::from_secs(2), "{:?}", cancelled.elapsed());
+    assert_eq!(server.databases(), ["shop"]);
+    wait_until("nobody works any more", || server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^CREATE INDEX'") == "0");
+}

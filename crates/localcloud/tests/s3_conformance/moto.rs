@@ -40,7 +40,6 @@ pub(crate) async fn run(checks: Vec<(&'static str, Option<&'static str>, Check)>
 
 /// The emulator's virtual environment, shared with the rest of the local cloud's tests.
 fn environment() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    cache.unwrap_or_else(std::env::temp_dir).join("haulier/moto")
+    let cache = std::env::var_os("HAULIER_CLOUD_CACHE").map(PathBuf::from);
+    cache.unwrap_or_else(|| PathBuf::from("/var/cache/haulier-cloud")).join("moto")
 }

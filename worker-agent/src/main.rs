@@ -1,5 +1,7 @@
 //! `haulier-worker`: reads what the instance was launched with, lives, and powers the machine off.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
         .with_writer(CleanStderr(redactor.clone()))
         .init();
+    // A panic is a line of the log like any other, and cleaned like any other.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panic")));
     let power_off = PowerOff::new(&settings.power_off);
     let end = live(settings, redactor, power_off.clone());
     let (code, reason) = match &end {
@@ -45,6 +49,10 @@ fn live(settings: Settings, redactor: Redactor, power_off: PowerOff) -> anyhow::
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let data = UserData::parse(&text).with_context(|| format!("reading {}", path.display()))?;
     redactor.learn(&data.token);
+    for folder in [&settings.cache_dir, &settings.private_dir] {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("making {}", folder.display()))?;
+    }
 
     let pulse = Arc::new(Pulse::default());
     let _watchdog = Watchdog::start(pulse.clone(), data.deadline, power_off).context("starting the watchdog")?;

@@ -18,6 +18,7 @@ use haulier_proto::worker::v1::attach_response::Message;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::credentials::{self, Received};
 use crate::desk::{Desk, Severity};
@@ -221,13 +222,13 @@ impl Session {
             redactor: self.redactor.clone(),
         };
         let (session, assignment) = (self.clone(), assignment.clone());
-        self.tasks.spawn(async move { session.supervise(assignment, task).await });
+        self.tasks.spawn(async move { session.supervise(assignment, task).await }.in_current_span());
     }
 
     /// Runs the job to its end and says how it ended.
     async fn supervise(&self, assignment: wire::Assignment, task: Task) {
         let runner = self.runner.0.clone();
-        let mut work = tokio::spawn(async move { runner.run(assignment, task).await });
+        let mut work = tokio::spawn(async move { runner.run(assignment, task).await }.in_current_span());
         let overdue = async {
             self.cancel.cancelled().await;
             tokio::time::sleep(STOPPING).await;

@@ -4,8 +4,9 @@
 //!    coordinator is over ([`crate::agent`]), and `main` then powers off;
 //! 2. a plain thread, here, that looks at the clock and at what the runtime last noted down ([`Pulse`]). It lets the first
 //!    one go ahead and powers off where it did not: a runtime that is stuck, a job that will not end, a `main` that hangs.
+//!    Then it ends the process, because of the third:
 //!
-//! The image's boot script is the third: it powers off when the agent's process ends, however it ended.
+//! The image powers off when the agent's process ends, however it ended. It has the right to; the agent may not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +22,8 @@ use crate::power::PowerOff;
 const GRACE: Duration = Duration::from_secs(45);
 /// A runtime that has not noted anything for so long is stuck.
 const STUCK: Duration = Duration::from_secs(300);
+/// From the command to the end of the process, where that is still there.
+const LAST: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -130,19 +133,26 @@ impl Watchdog {
             let by_wall = Duration::try_from(Timestamp::now().duration_since(deadline)).ok();
             by_wall.max(Instant::now().checked_duration_since(due))
         };
-        Self::spawn(move || pulse.reading(past()), power_off, LOOK)
+        Self::spawn(move || pulse.reading(past()), power_off, [LOOK, LAST], || std::process::abort())
     }
 
     fn spawn(
         read: impl Fn() -> Reading + Send + 'static,
         power_off: PowerOff,
-        interval: Duration,
+        [look, last]: [Duration; 2],
+        end: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::sync_channel::<()>(0);
+        let passes = move |time| stopped.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
         thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
-            while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            while passes(look) {
                 if let Some(reason) = read().verdict() {
                     power_off.run(reason);
+                    if passes(last) {
+                        tracing::error!(reason, "the process is ended");
+                        end();
+                    }
+                    return;
                 }
             }
         })?;
@@ -180,12 +190,26 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_runs_the_command_without_any_runtime() {
+    fn the_thread_runs_the_command_and_ends_the_process_without_any_runtime() {
         let power_off = ScratchPowerOff::new();
         let stuck = Reading { since_alive: STUCK * 2, ..FINE };
-        let watchdog = Watchdog::spawn(move || stuck, power_off.command(), Duration::from_millis(1)).unwrap();
-        wait_until("the power-off command", || power_off.has_run());
+        let (end, ended) = mpsc::channel();
+        let (command, soon) = (power_off.command(), Duration::from_millis(1));
+        let _watchdog = Watchdog::spawn(move || stuck, command, [soon, soon], move || end.send(()).unwrap()).unwrap();
+        ended.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(power_off.has_run());
+    }
+
+    #[test]
+    fn the_thread_ends_when_its_agent_does() {
+        let (end, ended) = mpsc::channel::<()>();
+        let power_off = ScratchPowerOff::new();
+        let (command, long) = (power_off.command(), Duration::from_secs(3_600));
+        let watchdog = Watchdog::spawn(|| FINE, command, [long, long], move || end.send(()).unwrap()).unwrap();
         drop(watchdog);
+        // The sender goes with the thread's closure.
+        assert_eq!(ended.recv_timeout(Duration::from_secs(20)), Err(RecvTimeoutError::Disconnected));
+        assert!(!power_off.has_run());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) fn repository(what: &str, error: &Error) -> Failure {
             "Check the bucket's policy and the permissions of the worker role: see docs/permissions.md.",
         ),
         Error::Store { source, .. } => {
-            let failure = Failure::new("repository-unreachable", what, cause, "Check that the bucket can be reached.");
+            let failure = Failure::new("repository-unavailable", what, cause, "Check that the bucket can be reached.");
             if source.is_transient() { failure.retryable() } else { failure }
         }
         Error::Local { .. } => Failure::new(
@@ -80,7 +80,7 @@ mod tests {
             message: "no".into(),
             source: None,
         };
-        Error::Store { doing: "writing", object: "key".into(), source }
+        Error::Store { doing: "writing", object: "key".into(), source: Box::new(source) }
     }
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
             (Error::Missing { kind: ObjectKind::Pack, object: "key".into() }, "repository-damaged", false),
             (Error::WriterFailed(Arc::new(damaged)), "repository-damaged", false),
             (store(ErrorKind::Denied), "repository-denied", false),
-            (store(ErrorKind::Throttled), "repository-unreachable", true),
+            (store(ErrorKind::Throttled), "repository-unavailable", true),
             (Error::Invalid("nonsense".into()), "repository-failed", false),
         ];
         for (error, code, retryable) in cases {

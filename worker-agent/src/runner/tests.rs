@@ -1,14 +1,15 @@
 //! Assignments carried out over a repository in memory.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use haulier_cloud::ErrorKind;
 use haulier_cloud::aws::SharedCredentials;
 use haulier_cloud::doubles::{Fault, Faults, Faulty, MemoryObjectStore, MemorySecrets, Rule};
 use haulier_cloud::object_store::ObjectStore;
 use haulier_cloud::secrets::Secrets;
-use haulier_cloud::ErrorKind;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch};
 use haulier_domain::point::PointSummary;
@@ -106,11 +107,10 @@ impl Bench {
             repository_id: domain.repository().to_string(),
             domain_id: domain_id.to_string(),
         };
-        let doubles =
-            Arc::new(Doubles { store, faults: Faults::new(), secrets: Arc::new(MemorySecrets::new()) });
+        let doubles = Arc::new(Doubles { store, faults: Faults::new(), secrets: Arc::new(MemorySecrets::new()) });
         let settings = Settings {
             user_data: cache.path().join("none"),
-            ca_bundle: cache.path().join("none"),
+            ca_bundle: authorities(cache.path()),
             postgresql_root: cache.path().join("none"),
             cache_dir: cache.path().to_owned(),
             private_dir: cache.path().to_owned(),
@@ -163,6 +163,16 @@ impl Bench {
     }
 }
 
+/// A bundle of one authority.
+fn authorities(folder: &Path) -> PathBuf {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    let file = folder.join("authorities.pem");
+    std::fs::write(&file, certificate.pem()).unwrap();
+    file
+}
+
 /// Publishes a point with rows and a manifest.
 async fn published(domain: &Domain) -> PointRoot {
     let desk = Desk::new(Redactor::new());
@@ -203,8 +213,7 @@ async fn streams_come_back_as_they_were_written() {
     let bench = Bench::new().await;
     let store = bench.doubles.store.clone();
     let key = haulier_repository::DomainKey::from_bytes(bench.task.domain_key.clone()).unwrap();
-    let (repository, domain) =
-        (bench.place.repository_id.parse().unwrap(), bench.place.domain_id.parse().unwrap());
+    let (repository, domain) = (bench.place.repository_id.parse().unwrap(), bench.place.domain_id.parse().unwrap());
     let config = DomainConfig::new(bench._cache.path());
     let domain = Domain::open(store, "prefix", repository, domain, &key, config).unwrap();
     let streams = RepositoryStreams::writing(domain.clone(), bench.task.desk.clone()).await.unwrap();
@@ -258,8 +267,8 @@ async fn damage_of_each_kind_fails_a_check_and_is_named() {
 async fn a_store_that_refuses_is_told_apart_from_one_that_cannot() {
     for (fault, code, retryable) in [
         (Fault::Before(ErrorKind::Denied), "repository-denied", false),
-        (Fault::Throttle, "repository-unreachable", true),
-        (Fault::Lost, "repository-unreachable", true),
+        (Fault::Throttle, "repository-unavailable", true),
+        (Fault::Lost, "repository-unavailable", true),
     ] {
         let bench = Bench::new().await;
         bench.doubles.faults.add(Rule::once("*", fault).always());

@@ -47,7 +47,8 @@ impl Chunking {
     /// The default of a kind of stream (see `docs/adr/0002-repository-chunks.md`).
     pub fn of(kind: StreamKind) -> Self {
         match kind {
-            StreamKind::TableRows | StreamKind::Archive => Self::around(64 * KIB),
+            StreamKind::TableRows => Self::around(256 * KIB),
+            StreamKind::Archive => Self::around(64 * KIB),
             StreamKind::Pages | StreamKind::Document => Self::around(16 * KIB),
         }
     }

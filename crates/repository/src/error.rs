@@ -61,7 +61,7 @@ pub enum Error {
         object: String,
         /// The store's failure.
         #[source]
-        source: CloudError,
+        source: Box<CloudError>,
     },
     /// An object that something else names is not there.
     #[error("the {kind} {object} is missing")]
@@ -126,7 +126,7 @@ pub enum Error {
         wrapper: String,
         /// Its failure.
         #[source]
-        source: CloudError,
+        source: Box<CloudError>,
     },
     /// The domain has no key object, and none was to be made.
     #[error("the repository has no domain {domain}")]
@@ -180,6 +180,16 @@ fn first(findings: &[Finding]) -> String {
 impl Error {
     pub(crate) fn damaged(kind: ObjectKind, object: &str, what: impl Into<String>) -> Self {
         Self::Damaged { kind, object: object.to_owned(), what: what.into() }
+    }
+
+    /// The failure of the object store or the wrapping service, where that is the cause: for its kind and whether it may
+    /// pass.
+    pub fn cloud(&self) -> Option<&CloudError> {
+        match self {
+            Self::Store { source, .. } | Self::Wrapping { source, .. } => Some(source),
+            Self::WriterFailed(cause) => cause.cloud(),
+            _ => None,
+        }
     }
 
     /// The object the failure speaks of, if it speaks of one.

@@ -5,8 +5,8 @@
 //! | what | how much |
 //! |---|---|
 //! | packs being filled or uploaded | `pack_buffers` times `pack_target` and a sixteenth |
-//! | batches of chunks in work | (`threads` + streams) times `batch` plain, and as much encoded |
-//! | windows of the chunkers | streams times 1 MiB and the longest chunk |
+//! | batches of chunks in work | (`threads` + streams) times `batch` and the longest chunk, plain, and as much encoded |
+//! | windows of the chunkers | streams times 1 MiB and the longest chunk (1 MiB for table rows) |
 //! | list pages being filled | streams times about 0.6 MiB |
 //! | index filter | `filter` |
 //! | index rows held in memory | `index_rows` times about 100 bytes, twice |
@@ -64,8 +64,8 @@ impl Plan {
     #[cfg(test)]
     fn writer_bound(&self, threads: usize, streams: usize) -> usize {
         self.pack_buffers * (self.pack_target + self.pack_target / 16)
-            + (threads + streams) * 2 * self.batch
-            + streams * (MIB + MIB / 4 + 600 * 1024)
+            + (threads + streams) * 2 * (self.batch + MIB)
+            + streams * (2 * MIB + 600 * 1024)
             + self.filter
             + (self.index_rows + self.index_object_rows) * 100 * 2
     }

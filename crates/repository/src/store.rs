@@ -32,12 +32,8 @@ impl Store {
     }
 
     pub(crate) async fn exists(&self, key: &str) -> Result<bool> {
-        let head = self.0.head(key).await;
-        head.map(|meta| meta.is_some()).map_err(|source| Error::Store {
-            doing: "reading",
-            object: key.to_owned(),
-            source,
-        })
+        let head = self.0.head(key).await.map_err(|source| failed("reading", key, source))?;
+        Ok(head.is_some())
     }
 
     /// A range that must be there in full.
@@ -67,21 +63,17 @@ impl Store {
         match self.0.put_new(key, body).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_already_exists() => Ok(false),
-            Err(source) => Err(Error::Store { doing: "writing", object: key.to_owned(), source }),
+            Err(source) => Err(failed("writing", key, source)),
         }
     }
 
     pub(crate) async fn delete(&self, key: &str) -> Result<()> {
-        self.0.delete(key).await.map_err(|source| Error::Store { doing: "deleting", object: key.to_owned(), source })
+        self.0.delete(key).await.map_err(|source| failed("deleting", key, source))
     }
 
     /// One page of a listing, and where the next one starts.
     pub(crate) async fn page(&self, prefix: &str, after: Option<&str>) -> Result<(Vec<ObjectMeta>, Option<String>)> {
-        let page = self.0.list(prefix, after).await.map_err(|source| Error::Store {
-            doing: "listing",
-            object: prefix.to_owned(),
-            source,
-        })?;
+        let page = self.0.list(prefix, after).await.map_err(|source| failed("listing", prefix, source))?;
         Ok((page.objects, page.next))
     }
 
@@ -101,9 +93,9 @@ impl Store {
 }
 
 fn reading(kind: ObjectKind, key: &str, source: CloudError) -> Error {
-    if source.is_not_found() {
-        Error::Missing { kind, object: key.to_owned() }
-    } else {
-        Error::Store { doing: "reading", object: key.to_owned(), source }
-    }
+    if source.is_not_found() { Error::Missing { kind, object: key.to_owned() } } else { failed("reading", key, source) }
+}
+
+fn failed(doing: &'static str, key: &str, source: CloudError) -> Error {
+    Error::Store { doing, object: key.to_owned(), source: Box::new(source) }
 }

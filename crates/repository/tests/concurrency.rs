@@ -1,5 +1,7 @@
 //! Several writers, and writers that die.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and may speak")]
+
 mod support;
 
 use std::sync::atomic::Ordering;

@@ -1,5 +1,7 @@
 //! Whatever happens to an object, the answer names it: from whoever reads it, and from a check.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and may speak")]
+
 mod support;
 
 use haulier_repository::check::{CheckDepth, CheckReport, CheckScope};

@@ -3,6 +3,8 @@
 //! `HAULIER_WRITE_FIXTURES=1` writes it anew. That is right only for what is not yet released, or for a further fixture
 //! beside this one: the old ones stay.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and may speak")]
+
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -19,9 +21,9 @@ use support::{cheap, noise, passphrase, point, read, rows, write};
 /// The streams of the fixture: name, kind, how it is cut, content.
 fn streams() -> Vec<(&'static str, StreamKind, Chunking, Vec<u8>)> {
     vec![
-        ("empty", StreamKind::Document, Chunking::of(StreamKind::Document), Vec::new()),
-        ("rows", StreamKind::TableRows, Chunking::of(StreamKind::TableRows), rows(60_000, 1)),
-        ("noise", StreamKind::Pages, Chunking::of(StreamKind::Pages), noise(9_000, 2)),
+        ("empty", StreamKind::Document, Chunking::around(16 << 10), Vec::new()),
+        ("rows", StreamKind::TableRows, Chunking::around(64 << 10), rows(60_000, 1)),
+        ("noise", StreamKind::Pages, Chunking::around(16 << 10), noise(9_000, 2)),
         ("paged", StreamKind::Archive, Chunking::around(256), rows(20_000, 3)),
     ]
 }

@@ -1,5 +1,7 @@
 //! The agent's bound: half a gigabyte through four streams, out and back, in well under 300 MiB.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and may speak")]
+
 mod support;
 
 use std::sync::Arc;

@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt};
+
 use super::Checked;
 use super::report::Reporter;
 use crate::domain::Core;
 use crate::error::{Error, ObjectKind, Result};
 use crate::ids::IndexId;
+use crate::index::local::LocalIndex;
 use crate::index::object::IndexTable;
+
+/// Index objects fetched at once.
+const AT_ONCE: usize = 4;
 
 const CONSEQUENCE: &str = "the chunks it names are not found, and streams that need them not readable, until the index is rebuilt from the packs";
 
@@ -17,29 +23,38 @@ pub(super) async fn load(core: &Core, reporter: &Reporter) -> Result<(Checked, V
     let objects = core.store.list_all(&prefix).await?;
     let loaded = core.loader().empty(objects.iter().map(|object| object.size).sum()).await?;
     let mut rows: Vec<u32> = Vec::new();
-    for object in objects {
-        let key = object.key;
-        let opened = async {
-            let body = core.store.get(ObjectKind::Index, &key).await?;
-            let (keys, index, name) = (Arc::clone(&core.keys), Arc::clone(&loaded.index), key.clone());
+    let mut opened = stream::iter(objects.into_iter().map(|object| object.key))
+        .map(|key| {
+            let index = Arc::clone(&loaded.index);
             let hash = key[prefix.len()..].parse::<IndexId>();
-            let job = move || {
-                if hash != Ok(IndexId(*blake3::hash(&body).as_bytes())) {
-                    return Err(Error::damaged(ObjectKind::Index, &name, "its content does not match its name"));
-                }
-                let table = IndexTable::open(&keys, &name, &body)?;
-                Ok((index.add(&table)?, table.rows_per_pack()))
-            };
-            core.pool.run(job).await
-        };
-        if let Some((first, counts)) = reporter.take(opened.await, CONSEQUENCE)? {
-            rows.resize(first as usize, 0);
-            rows.extend(counts);
+            async move { (open(core, index, &key, hash.ok()).await, key) }
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some((result, key)) = opened.next().await {
+        if let Some((first, counts)) = reporter.take(result, CONSEQUENCE)? {
+            let (first, end) = (first as usize, first as usize + counts.len());
+            rows.resize(rows.len().max(end), 0);
+            rows[first..end].copy_from_slice(&counts);
         }
         // Seen either way: a later look at the store must not trip over it again.
         loaded.note(key).await;
     }
+    drop(opened);
     let index = Arc::clone(&loaded.index);
     core.pool.run(move || index.compact()).await?;
     Ok((Arc::new(core.with_index(loaded)), rows))
+}
+
+/// Adds an index object. Gives the local number of its first pack, and the number of rows of each.
+async fn open(core: &Core, index: Arc<LocalIndex>, key: &str, hash: Option<IndexId>) -> Result<(u32, Vec<u32>)> {
+    let body = core.store.get(ObjectKind::Index, key).await?;
+    let (keys, name) = (Arc::clone(&core.keys), key.to_owned());
+    let job = move || {
+        if hash != Some(IndexId(*blake3::hash(&body).as_bytes())) {
+            return Err(Error::damaged(ObjectKind::Index, &name, "its content does not match its name"));
+        }
+        let table = IndexTable::open(&keys, &name, &body)?;
+        Ok((index.add(&table)?, table.rows_per_pack()))
+    };
+    core.pool.run(job).await
 }

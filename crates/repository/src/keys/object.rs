@@ -125,7 +125,7 @@ impl KeyObject {
                 let wrapped = wrapper
                     .wrap(repository, master)
                     .await
-                    .map_err(|source| Error::Wrapping { wrapper: name.clone(), source })?;
+                    .map_err(|source| Error::Wrapping { wrapper: name.clone(), source: Box::new(source) })?;
                 Wrap::Wrapper { name, wrapped: Base64(wrapped) }
             }
         };
@@ -153,7 +153,7 @@ impl KeyObject {
                 let master = wrapper
                     .unwrap(&self.repository, &wrapped.0)
                     .await
-                    .map_err(|source| Error::Wrapping { wrapper: name.clone(), source })?;
+                    .map_err(|source| Error::Wrapping { wrapper: name.clone(), source: Box::new(source) })?;
                 Ok(Some(master).filter(|master| master.expose().len() == KEY_LENGTH))
             }
             _ => Ok(None),

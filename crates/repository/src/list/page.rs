@@ -32,9 +32,9 @@ impl Page {
     pub(crate) fn totals(&self) -> (u64, u64) {
         match self {
             Self::Leaf(chunks) => (chunks.iter().map(|chunk| u64::from(chunk.length)).sum(), chunks.len() as u64),
-            Self::Node { children, .. } => {
-                children.iter().fold((0, 0), |(bytes, chunks), child| (bytes + child.bytes, chunks + child.chunks))
-            }
+            Self::Node { children, .. } => children.iter().fold((0, 0), |(bytes, chunks), child| {
+                (bytes.saturating_add(child.bytes), chunks.saturating_add(child.chunks))
+            }),
         }
     }
 

@@ -46,7 +46,7 @@ impl Walker {
                 walker.inline = Some(chunks.clone());
             }
             StreamContent::Pages(id) => {
-                walker.pending.push(Pending { id: *id, start: 0, bytes: root.bytes, chunks: root.chunks, level: None })
+                walker.pending.push(Pending { id: *id, start: 0, bytes: root.bytes, chunks: root.chunks, level: None });
             }
         }
         Ok(walker)
@@ -58,7 +58,7 @@ impl Walker {
             return Ok(Some(Run { start: 0, chunks }));
         }
         while let Some(next) = self.pending.pop() {
-            if next.start >= self.wanted.end || next.start + next.bytes <= self.wanted.start {
+            if next.start >= self.wanted.end || next.start.saturating_add(next.bytes) <= self.wanted.start {
                 continue;
             }
             match read(core, &next).await? {
@@ -80,7 +80,7 @@ impl Walker {
                 chunks: child.chunks,
                 level: Some(level - 1),
             });
-            start += child.bytes;
+            start = start.saturating_add(child.bytes);
         }
         self.pending[first..].reverse();
     }

@@ -4,11 +4,12 @@ use bytes::Bytes;
 
 use super::shared::{Encoded, Shared};
 use crate::codec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stream::ChunkRef;
 
 /// Names every chunk, encodes the new ones, and seals them into the open pack. Gives the chunks in stream order.
 pub(super) fn store(shared: &Shared, chunks: &[Bytes]) -> Result<Vec<ChunkRef>> {
+    let _guard = StopOnPanic(shared);
     let mut refs = Vec::with_capacity(chunks.len());
     let mut new = Vec::new();
     let mut encoded = Vec::new();
@@ -26,4 +27,16 @@ pub(super) fn store(shared: &Shared, chunks: &[Bytes]) -> Result<Vec<ChunkRef>> 
         shared.pack(&new, &encoded)?;
     }
     Ok(refs)
+}
+
+/// A job that dies has claimed chunks which other streams rely on, and perhaps nobody waits for it: the writer must not
+/// finish as if nothing had happened.
+struct StopOnPanic<'a>(&'a Shared);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop(Error::TaskStopped("a job of the repository writer panicked".to_owned()));
+        }
+    }
 }

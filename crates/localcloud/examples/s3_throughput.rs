@@ -57,7 +57,6 @@ fn serve(folder: &tempfile::TempDir) -> Result<Client> {
         .endpoint_url(endpoint)
         .region(Region::from_static("eu-central-1"))
         .credentials_provider(Credentials::new(root.access_key_id, root.secret_access_key, None, None, "throughput"))
-        .force_path_style(true)
         .build();
     Ok(Client::from_conf(config))
 }

@@ -13,7 +13,8 @@
 //!
 //! Differences from AWS, all deliberate: entity tags are random unless the client sent `Content-MD5`; nothing is forced
 //! to the disk; requests are answered in whatever Region they are signed for; `aws:SecureTransport` is true on the plain
-//! loopback port; versioning, object lock, archive classes, ACLs and customer keys answer `NotImplemented`.
+//! loopback port; a public access block is kept, but has nothing to block, as nobody gets in unsigned; versioning, object
+//! lock, archive classes, ACLs and customer keys answer `NotImplemented`.
 
 mod access;
 mod body;

@@ -40,7 +40,6 @@ impl Target {
             .region(Region::from_static(region))
             .credentials_provider(credentials)
             .retry_config(RetryConfig::disabled())
-            .force_path_style(true)
             .build();
         Client::from_conf(config)
     }

@@ -51,7 +51,7 @@ pub(super) fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::disk("making the folder", path))
 }
 
-/// A data file in the making. It is removed when dropped, unless [`StagedFile::keep`] was called.
+/// A data file in the making. It is removed when dropped, unless it was kept.
 #[derive(Debug)]
 pub struct StagedFile {
     path: PathBuf,

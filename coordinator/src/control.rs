@@ -16,5 +16,3 @@ pub use listener::{ControlError, ControlListener, serve};
 pub use service::Control;
 pub use token::{OperatorToken, TokenError};
 
-#[cfg(test)]
-mod tests;

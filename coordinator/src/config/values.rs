@@ -39,8 +39,11 @@ impl Values {
         let region =
             self.read("region", "write it as in eu-central-1", |text| is_region(text).then(|| text.to_owned()));
         let worker_listen = self.read("worker_service.listen", ADDRESS, |text| text.parse::<SocketAddr>().ok());
-        let worker_advertise =
-            self.read("worker_service.advertise", "write https://host:port; port 0 stands for the one it listens on", |text| advertised(text));
+        let worker_advertise = self.read(
+            "worker_service.advertise",
+            "write https://host:port; port 0 stands for the one it listens on",
+            |text| advertised(text),
+        );
         let control_listen = self.read("control_service.listen", ADDRESS, |text| text.parse::<SocketAddr>().ok());
         let control_names = self.read("control_service.names", "list host names and IP addresses", host_names);
         let log = self.log();
@@ -131,13 +134,13 @@ const ADDRESS: &str = "write an IP address and a port: 127.0.0.1:7444";
 fn advertised(text: &str) -> Option<String> {
     let authority = text.strip_prefix("https://")?.trim_end_matches('/');
     let (host, port) = authority.rsplit_once(':')?;
-    let fits =
-        !host.is_empty() && !host.contains(['/', '@', '?', '#']) && port.parse::<u16>().is_ok();
+    let fits = !host.is_empty() && !host.contains(['/', '@', '?', '#']) && port.parse::<u16>().is_ok();
     fits.then(|| format!("https://{authority}"))
 }
 
 fn host_names(text: &str) -> Option<Vec<String>> {
-    let names: Vec<String> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let names: Vec<String> =
+        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-:*".contains(&byte);
     names.iter().all(|name| name.bytes().all(fits)).then_some(names)
 }

@@ -68,8 +68,9 @@ impl Control {
         let filter = PointFilter { resource: Some(found.instance.id.clone()), repository: None };
         let points = self.sessions().points(&filter).await;
         let points = points.map_err(|error| status::of_state("listing the resources", &error))?;
-        let is_its =
-            |point: &&crate::state::Point| point.account == found.place.account.id && point.region == found.place.region;
+        let is_its = |point: &&crate::state::Point| {
+            point.account == found.place.account.id && point.region == found.place.region
+        };
         Ok(points.iter().find(is_its).map(|point| point.id.to_string()).unwrap_or_default())
     }
 }
@@ -99,7 +100,9 @@ impl ControlService for Control {
 
     async fn apply_policy(&self, request: Request<wire::ApplyPolicyRequest>) -> Answer<wire::ApplyPolicyResponse> {
         let answer = match self.policies.apply(&request.into_inner().document, Timestamp::now()).await {
-            Ok(applied) => wire::ApplyPolicyResponse { name: applied.name, created: applied.created, faults: Vec::new() },
+            Ok(applied) => {
+                wire::ApplyPolicyResponse { name: applied.name, created: applied.created, faults: Vec::new() }
+            }
             Err(ApplyError::Faulty(faults)) => wire::ApplyPolicyResponse {
                 faults: faults.into_iter().map(convert::fault).collect(),
                 ..Default::default()
@@ -283,6 +286,8 @@ impl ControlService for Control {
         };
         let entries = self.sessions().ledger(session.as_ref(), open).await;
         let entries = entries.map_err(|error| status::of_state(what, &error))?;
-        Ok(Response::new(wire::ListLedgerResponse { entries: entries.into_iter().map(convert::ledger_entry).collect() }))
+        Ok(Response::new(wire::ListLedgerResponse {
+            entries: entries.into_iter().map(convert::ledger_entry).collect(),
+        }))
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn tail(sessions: &Sessions, id: &SessionId, after: u64, stop: &Cance
     });
     // Told as a failure, or a follower would take the end of the coordinator for the end of the session.
     let stopped = stop.clone().cancelled_owned();
-    let farewell = futures::stream::once(stopped).map(|()| Err(Status::unavailable("the coordinator is shutting down")));
+    let farewell =
+        futures::stream::once(stopped).map(|()| Err(Status::unavailable("the coordinator is shutting down")));
     let ended = futures::stream::iter([None]);
     futures::stream::select(events.map(Some).chain(ended), farewell.map(Some))
         .take_while(|event| futures::future::ready(event.is_some()))

@@ -38,10 +38,7 @@ pub fn read(text: &str) -> Result<Policy, Vec<DocumentFault>> {
 ///
 /// # Errors
 /// As [`read`], and what the caller finds.
-pub fn read_with(
-    text: &str,
-    further: impl FnOnce(&Policy) -> Vec<Fault>,
-) -> Result<Policy, Vec<DocumentFault>> {
+pub fn read_with(text: &str, further: impl FnOnce(&Policy) -> Vec<Fault>) -> Result<Policy, Vec<DocumentFault>> {
     let document = parse(text).map_err(|fault| vec![fault])?;
     let faults = Faults::default();
     let policy = Reader::new(&document, &faults).fields(KEYS).map(|fields| lenient(&fields));

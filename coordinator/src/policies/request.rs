@@ -78,8 +78,7 @@ mod tests {
     #[test]
     fn the_configuration_of_the_instances_zone_shapes_the_worker_and_all_networks_go_along() {
         let policy = document::read(include_str!("../../../docs/examples/policy.yaml")).unwrap();
-        let account =
-            crate::sessions::Account { id: "111122223333".into(), role_arn: None, external_id: None };
+        let account = crate::sessions::Account { id: "111122223333".into(), role_arn: None, external_id: None };
         let place = Place { account, region: "eu-central-1".into() };
         let worker = worker_for(&policy, &place, Some("eu-central-1a"));
         assert_eq!(worker.instance_type.as_deref(), Some("m7i.xlarge"));

@@ -32,7 +32,9 @@ pub fn resolve<'f>(
     if missed.is_empty() {
         for id in policy.resources.named_ids() {
             if !found.iter().any(|found| found.instance.id.eq_ignore_ascii_case(id)) {
-                resolution.skipped.push(format!("{id}: there is no such DB instance in the policy's accounts and Regions"));
+                resolution
+                    .skipped
+                    .push(format!("{id}: there is no such DB instance in the policy's accounts and Regions"));
             }
         }
     }

@@ -1,0 +1,8 @@
+//! The control service of a running coordinator over doubles, asked through its real listener.
+
+mod operators;
+mod points;
+mod policies;
+mod schedule;
+mod scene;
+mod sessions;

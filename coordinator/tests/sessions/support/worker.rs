@@ -125,8 +125,8 @@ impl Fleet {
         Self { _runtime: runtime, log }
     }
 
-    pub(crate) fn log(&self) -> &Log {
-        &self.log
+    pub(crate) fn log(&self) -> Arc<Log> {
+        self.log.clone()
     }
 }
 

@@ -35,7 +35,8 @@ impl MemoryCompute {
     pub fn power_off(&self, id: &str, reason: &str) {
         self.cloud.change(|world| {
             let lag = world.lag;
-            if let Some(computer) = world.instances.get_mut(id) {
+            let is_up = |computer: &&mut Computer| computer.described.state != InstanceState::Terminated;
+            if let Some(computer) = world.instances.get_mut(id).filter(is_up) {
                 computer.described.state = InstanceState::ShuttingDown;
                 computer.described.state_reason = Some(reason.to_owned());
                 computer.reads_left = lag;

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -68,7 +68,8 @@ fn connection(context: &Arc<Context>, control: &Router, stream: TcpStream, peer:
     let (context, control) = (Arc::clone(context), control.clone());
     context.clone().tasks.spawn(async move {
         let service = service_fn(|request| answer(Arc::clone(&context), control.clone(), request, peer));
-        let served = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+        // Connections may idle in a caller's pool for as long as it likes.
+        let served = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
         tokio::select! {
             result = served => if let Err(error) = result {
                 tracing::debug!(%error, "a connection ends");

@@ -23,7 +23,7 @@ use super::doubles::{Echo, Room};
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the emulated AWS takes for things.
-pub(crate) const DELAY: Duration = Duration::from_millis(300);
+pub(crate) const DELAY: Duration = Duration::from_secs(1);
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

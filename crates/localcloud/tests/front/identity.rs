@@ -75,7 +75,7 @@ async fn a_role_is_assumed_with_its_external_id_and_narrowed_by_the_session() {
 
 #[tokio::test]
 async fn credentials_end() {
-    let cloud = Cloud::start_with(|config| config.session_lifetime_limit = Some(Duration::from_millis(1500))).await;
+    let cloud = Cloud::start_with(|config| config.session_lifetime_limit = Some(Duration::from_secs(4))).await;
     let arn = cloud.front.bootstrap().coordinator_role_arn.clone();
     let assume = format!("Action=AssumeRole&RoleArn={}&RoleSessionName=ses-1", encode(&arn));
     let keys = Keys::of(&cloud.call("sts", &assume).await.ok());
@@ -97,7 +97,7 @@ async fn credentials_end() {
 
 #[tokio::test]
 async fn an_instance_is_its_role_and_may_do_nothing() {
-    let cloud = Cloud::start_with(|config| config.instance_credential_lifetime = Duration::from_secs(3)).await;
+    let cloud = Cloud::start_with(|config| config.instance_credential_lifetime = Duration::from_secs(8)).await;
     let id = cloud.call("ec2", &cloud.launch_form("")).await.ok().text("instanceId");
     let metadata = cloud.room.booted.lock().unwrap()[&id].metadata.clone();
     assert_eq!(metadata["meta-data/iam/security-credentials/"], "haulier-worker");

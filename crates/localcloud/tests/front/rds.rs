@@ -1,10 +1,19 @@
 //! DB instances and snapshots.
 
+use std::time::Duration;
+
+use haulier_localcloud::front::FrontConfig;
 use serde_json::json;
 
 use super::cloud::Cloud;
 
 const ORDERS: &str = "Action=DescribeDBInstances&DBInstanceIdentifier=orders";
+
+/// Slow enough to look at several things while it lasts, on a busy machine too.
+fn slow(config: &mut FrontConfig) {
+    config.delays.database_backing_up = Duration::from_secs(4);
+    config.delays.database_modifying = Duration::from_secs(4);
+}
 
 #[tokio::test]
 async fn an_instance_is_made_described_and_deleted() {
@@ -43,7 +52,7 @@ async fn an_instance_is_made_described_and_deleted() {
 
 #[tokio::test]
 async fn a_snapshot_is_taken_restored_and_deleted() {
-    let cloud = Cloud::start().await;
+    let cloud = Cloud::start_with(slow).await;
     cloud.database("orders", &[]).await;
     let create = "Action=CreateDBSnapshot&DBInstanceIdentifier=orders&DBSnapshotIdentifier=s-1&Tags.Tag.1.Key=a&Tags.Tag.1.Value=b";
     let made = cloud.call("rds", create).await.ok();
@@ -82,20 +91,25 @@ async fn a_snapshot_is_taken_restored_and_deleted() {
 
 #[tokio::test]
 async fn a_modification_replaces_all_groups() {
-    let cloud = Cloud::start().await;
+    let cloud = Cloud::start_with(slow).await;
     let (old, new) = (cloud.group("old").await, cloud.group("new").await);
     cloud.database("orders", &[&old]).await;
+    let rule = "IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=1&IpPermissions.1.ToPort=2&IpPermissions.1.IpRanges.1.CidrIp=10.0.0.0/8";
+    cloud.call("ec2", &format!("Action=AuthorizeSecurityGroupIngress&GroupId={new}&{rule}")).await.ok();
+    let lets_in = || cloud.room.firewall.lock().unwrap().ingress["orders"].len();
     let modify =
         format!("Action=ModifyDBInstance&DBInstanceIdentifier=orders&VpcSecurityGroupIds.VpcSecurityGroupId.1={new}");
     cloud.call("rds", &modify).await.ok();
     let during = cloud.call("rds", ORDERS).await;
     assert_eq!(during.text("DBInstanceStatus"), "modifying");
+    assert_eq!(lets_in(), 0, "the new group is not in force yet");
     assert!(during.body.contains("<Status>adding</Status>") && during.body.contains("<Status>removing</Status>"));
     assert_eq!(cloud.call("rds", &modify).await.code(), "InvalidDBInstanceState");
     let delete = format!("Action=DeleteSecurityGroup&GroupId={old}");
     assert_eq!(cloud.call("ec2", &delete).await.code(), "DependencyViolation");
     let after = cloud.wait("rds", ORDERS, |reply| reply.text("DBInstanceStatus") == "available").await;
     assert_eq!(after.all("VpcSecurityGroupId"), [new]);
+    assert_eq!(lets_in(), 1, "the new group is in force");
     cloud.call("ec2", &delete).await.ok();
     let unknown = "Action=ModifyDBInstance&DBInstanceIdentifier=orders&VpcSecurityGroupIds.VpcSecurityGroupId.1=sg-0";
     assert_eq!(cloud.call("rds", unknown).await.code(), "InvalidParameterValue");

@@ -146,6 +146,11 @@ impl Tokens {
         self.0.insert(key, (fingerprint, None));
     }
 
+    /// Forgets a token whose launch came to nothing, so that a repeated request launches anew.
+    pub(crate) fn release(&mut self, key: &TokenKey) {
+        self.0.remove(key);
+    }
+
     /// Keeps the answer of the launch.
     pub(crate) fn settle(&mut self, key: &TokenKey, answer: Answer) {
         if let Some((_, stored)) = self.0.get_mut(key) {

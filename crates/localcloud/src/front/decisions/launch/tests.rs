@@ -49,6 +49,16 @@ fn tokens() {
 }
 
 #[test]
+fn a_launch_that_came_to_nothing_may_be_repeated() {
+    let mut tokens = Tokens::default();
+    let request = request("&ClientToken=t");
+    let key = request.token_key("a").unwrap();
+    tokens.claim(key.clone(), request.fingerprint.clone());
+    tokens.release(&key);
+    assert_eq!(tokens.known(&key, &request.fingerprint), Ok(Known::New));
+}
+
+#[test]
 fn what_is_asked_for_is_read() {
     let request = request(
         "&NetworkInterface.1.SubnetId=subnet-1&NetworkInterface.1.SecurityGroupId.1=sg-1&UserData=aGFsbG8%3D\

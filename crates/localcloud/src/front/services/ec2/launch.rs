@@ -35,20 +35,37 @@ pub(super) async fn run(context: &Arc<Context>, params: &Params) -> Result<Answe
         Plan::Launch(instances) => instances,
     };
     // The rules first: no machine is ever up without them.
-    context.apply_firewall().await?;
+    if let Err(error) = context.apply_firewall().await {
+        context.world(|world| abandon(world, &request, &subnet, &instances));
+        return Err(error);
+    }
     join_all(instances.iter().map(|instance| boot(context, instance))).await;
-    context.apply_firewall().await?;
+    // Logged where it fails; what was launched is answered in any case.
+    let _ = context.apply_firewall().await;
     let answer = context.read(|world| render::reservation(world, context, &instances));
+    start_later(context, instances);
     if let Some(key) = request.token_key(&subnet.zone) {
         context.world(|world| world.tokens.settle(&key, answer.clone()));
     }
     Ok(answer)
 }
 
+/// Nothing was launched: the instances end, and the token is free again.
+fn abandon(world: &mut World, request: &LaunchRequest, subnet: &Subnet, instances: &[Instance]) {
+    for instance in instances {
+        world.instances.boot_failed(&instance.id, now());
+    }
+    if let Some(key) = request.token_key(&subnet.zone) {
+        world.tokens.release(&key);
+    }
+}
+
 fn answered(world: &World, key: &TokenKey, request: &LaunchRequest) -> Option<Result<Answer, AwsError>> {
     match world.tokens.known(key, &request.fingerprint) {
         Ok(Known::Answered(answer)) => Some(Ok(answer)),
-        Ok(_) => None,
+        Ok(Known::InFlight) => None,
+        // The launch that it waited for came to nothing.
+        Ok(Known::New) => Some(Err(AwsError::new("InternalError", "An internal error has occurred").with_status(500))),
         Err(error) => Some(Err(error)),
     }
 }
@@ -112,6 +129,19 @@ fn profile(context: &Context, name: &str) -> Result<Profile, AwsError> {
     })
 }
 
+/// The time of `pending` begins when the answer, which says `pending`, is there.
+fn start_later(context: &Arc<Context>, instances: Vec<Instance>) {
+    let context = Arc::clone(context);
+    context.clone().tasks.spawn(async move {
+        tokio::time::sleep(context.config.delays.instance_pending).await;
+        context.world(|world| {
+            for instance in &instances {
+                world.instances.started(&instance.id);
+            }
+        });
+    });
+}
+
 async fn boot(context: &Arc<Context>, instance: &Instance) {
     let spec = InstanceSpec {
         id: instance.id.clone(),
@@ -123,11 +153,6 @@ async fn boot(context: &Arc<Context>, instance: &Instance) {
             context.world(|world| world.instances.booted(&instance.id, address));
             metadata::name_address(context, instance, address).await;
             metadata::keep_credentials_fresh(context, instance);
-            let (context, id) = (Arc::clone(context), instance.id.clone());
-            context.clone().tasks.spawn(async move {
-                tokio::time::sleep(context.config.delays.instance_pending).await;
-                context.world(|world| world.instances.started(&id));
-            });
         }
         Err(error) => {
             tracing::error!(instance = instance.id, error = format!("{error:#}"), "an instance does not boot");

@@ -45,6 +45,7 @@ impl LocalS3 {
     /// Answers one request.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let leftover = Leftover::default();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let request = request.map(|body| s3s::Body::http_body_unsync(RequestBody::new(body, leftover.clone())));
         let answer = self.service.call(request).await;
         leftover.drain().await;
@@ -62,6 +63,7 @@ impl LocalS3 {
         if let Ok(id) = HeaderValue::from_str(&id) {
             answer.headers_mut().insert("x-amz-request-id", id);
         }
+        tracing::debug!(%method, path, status = answer.status().as_u16(), "an answer of s3");
         answer
     }
 

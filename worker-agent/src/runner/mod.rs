@@ -51,7 +51,7 @@ impl Runner for Movers {
         let cancel = bench.task.cancel.clone();
         let working = async {
             match work {
-                Work::Backup(backup) => bench.backup(backup).await,
+                Work::Backup(backup) => bench.backup(*backup).await,
                 Work::Restore(restore) => bench.restore(*restore).await,
                 Work::Check(check) => bench.check(*check).await,
             }
@@ -64,8 +64,9 @@ impl Runner for Movers {
     }
 }
 
-/// How long a mover may take to tidy up after a cancel.
-const TIDYING: std::time::Duration = std::time::Duration::from_millis(1_200);
+/// How long a mover may take to tidy up after a cancel. It stops within two seconds; what a restore has to drop may take
+/// the server longer, and a half-restored database must not stay because of a hurry.
+const TIDYING: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// What one piece of work is done with.
 struct Bench<'a> {

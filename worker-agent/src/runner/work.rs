@@ -12,7 +12,7 @@ use crate::postgres;
 /// What to do.
 #[derive(Debug)]
 pub(super) enum Work {
-    Backup(Backup),
+    Backup(Box<Backup>),
     Restore(Box<Restore>),
     Check(Box<Check>),
 }
@@ -89,7 +89,7 @@ impl TryFrom<wire::Assignment> for Work {
 
     fn try_from(message: wire::Assignment) -> Result<Self, InvalidMessage> {
         Ok(match required(message.work, "Assignment", "work")? {
-            assignment::Work::BackupPostgres(backup) => Self::Backup(backup.try_into()?),
+            assignment::Work::BackupPostgres(backup) => Self::Backup(Box::new(backup.try_into()?)),
             assignment::Work::RestorePostgres(restore) => Self::Restore(Box::new(restore.try_into()?)),
             assignment::Work::CheckPoint(check) => Self::Check(Box::new(check.try_into()?)),
         })

@@ -107,7 +107,8 @@ impl Server {
         let data = folder.path().join("data");
         run(Command::new("cp").arg("-a").arg(template).arg(&data));
         write_certificates(folder.path());
-        fs::write(data.join("pg_hba.conf"), "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n").unwrap();
+        fs::write(data.join("pg_hba.conf"), "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
+            .unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = as_server_user(&Path::new(BIN).join("postgres"));
         command.arg("-D").arg(&data).arg("-k").arg(&data);
@@ -199,7 +200,8 @@ impl Server {
 
     /// Its databases, but those every server has.
     pub(crate) fn databases(&self) -> Vec<String> {
-        let sql = "SELECT datname FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1') ORDER BY 1";
+        let sql =
+            "SELECT datname FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1') ORDER BY 1";
         self.sql("postgres", sql).lines().map(str::to_owned).collect()
     }
 }
@@ -221,7 +223,10 @@ fn write_certificates(folder: &Path) {
     let authority_certificate = authority.self_signed(&authority_key).unwrap();
     let issuer = rcgen::Issuer::new(authority, authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let server = rcgen::CertificateParams::new(vec![HOST.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let server = rcgen::CertificateParams::new(vec![HOST.to_owned(), "localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
     fs::write(folder.join("ca.pem"), authority_certificate.pem()).unwrap();
     fs::write(folder.join("server.pem"), server.pem()).unwrap();
     let key_path = folder.join("server.key");

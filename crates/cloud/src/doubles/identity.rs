@@ -53,7 +53,10 @@ impl MemoryIdentity {
     pub fn sign(region: &str, account: &str, role: &str, instance_id: &str, csr_sha256: &str) -> SignedCall {
         let arn = format!("arn:aws:sts::{account}:assumed-role/{role}/{instance_id}");
         let headers = BTreeMap::from([
-            ("authorization".to_owned(), format!("Double {arn} {csr_sha256} {region}, SignedHeaders=host;{CSR_HEADER}")),
+            (
+                "authorization".to_owned(),
+                format!("Double {arn} {csr_sha256} {region}, SignedHeaders=host;{CSR_HEADER}"),
+            ),
             ("host".to_owned(), host(region)),
             (CSR_HEADER.to_owned(), csr_sha256.to_owned()),
         ]);

@@ -25,6 +25,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a request to cancel a query may take: a cancelled session must end within two seconds.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(1000);
 
+/// What a session begins with, whatever the role or the database has been given: no limits of time, and no schema in
+/// which somebody could have put a function of a system function's name.
+const OPTIONS: &str =
+    "-c search_path= -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
+
+/// The same for settings that not every server knows.
+const NEWER_OPTIONS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
+    WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
+
 /// Makes connections to one instance.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -91,6 +100,7 @@ impl Connector {
             .password(login.password.expose())
             .dbname(database)
             .application_name("haulier")
+            .options(OPTIONS)
             .ssl_mode(SslMode::Require)
             .connect_timeout(CONNECT_TIMEOUT)
             .keepalives_idle(Duration::from_secs(30))
@@ -109,13 +119,15 @@ impl Connector {
             // What breaks a connection is told to whoever waits for an answer on it.
             let _ = connection.await;
         });
-        Ok(Session {
+        let session = Session {
             token: client.cancel_token(),
             client,
             driver: driver.abort_handle(),
             tls: self.tls.clone(),
             cancel: self.cancel.clone(),
-        })
+        };
+        session.execute("lifting a session's limits of time", NEWER_OPTIONS).await?;
+        Ok(session)
     }
 }
 

@@ -69,12 +69,10 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(store: &Arc<MemoryStore>) -> Self {
-        Self::with_login(store, TestLogin {
-            user: "master".into(),
-            stale: false,
-            password: PASSWORD.into(),
-            refusals: AtomicUsize::new(0),
-        })
+        Self::with_login(
+            store,
+            TestLogin { user: "master".into(), stale: false, password: PASSWORD.into(), refusals: AtomicUsize::new(0) },
+        )
     }
 
     pub(crate) fn with_login(store: &Arc<MemoryStore>, login: TestLogin) -> Self {

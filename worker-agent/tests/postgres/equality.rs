@@ -37,7 +37,7 @@ line" text, payload bytea, at timestamptz, f float8, m app.mood, p app.pair, pct
 INSERT INTO "Sch""ema; --"."ta ble ""x"" 名前'); DROP TABLE y; --" ("co""l", "名前", "new
 line", payload, at, f, m, p, pct)
     SELECT E'tab\t nl\n bs\\ ' || n, 'ü' || n, NULLIF(n % 3, 0)::text, decode(md5(n::text), 'hex'), now() + n * interval '1 s',
-        1.0 / (n + 0.1), 'it''s ok', ROW(n, 'x"y'), n % 100
+        1.0 / (n + 0.1), 'it''s ok', ROW(n, 'x"y')::app.pair, n % 100
     FROM generate_series(1, 4000) n;
 
 CREATE TABLE app.parted (id int, at date, v text) PARTITION BY RANGE (at);
@@ -89,12 +89,18 @@ SELECT lo_from_bytea(4711, decode(repeat('00ff', 100000), 'hex')), lo_from_bytea
 GRANT SELECT ON LARGE OBJECT 4711 TO readers;
 COMMENT ON LARGE OBJECT 4711 IS 'a "large" object';
 
+GRANT CREATE ON SCHEMA app TO maker, "Quo""te; DROP TABLE x; --";
 ALTER TABLE app.orders OWNER TO app;
 ALTER TABLE app.parted OWNER TO maker;
 ALTER FUNCTION app.touch() OWNER TO "Quo""te; DROP TABLE x; --";
 ALTER LARGE OBJECT 4712 OWNER TO app;
+REVOKE CREATE ON SCHEMA app FROM maker, "Quo""te; DROP TABLE x; --";
 GRANT SELECT ON ALL TABLES IN SCHEMA app TO readers;
 GRANT UPDATE (name, mood), REFERENCES (id) ON app.customers TO "Quo""te; DROP TABLE x; --" WITH GRANT OPTION;
+GRANT USAGE ON SCHEMA app TO "Quo""te; DROP TABLE x; --";
+SET ROLE "Quo""te; DROP TABLE x; --";
+GRANT UPDATE (name) ON app.customers TO readers;
+RESET ROLE;
 REVOKE ALL ON app.parent FROM master;
 GRANT SELECT ON app.parent TO master;
 REVOKE EXECUTE ON FUNCTION app."f(); --" FROM PUBLIC;
@@ -116,8 +122,11 @@ async fn a_database_with_everything_comes_back_equal_on_another_server() {
     source.sql_as("master", "postgres", ROLES);
     source.create(NAME, EVERYTHING);
     let quoted = NAME.replace('"', "\"\"");
-    source.sql_as("master", "postgres", &format!(
-        "ALTER DATABASE \"{quoted}\" SET search_path TO app, 'odd, name';
+    source.sql_as(
+        "master",
+        "postgres",
+        &format!(
+            "ALTER DATABASE \"{quoted}\" SET search_path TO app, 'odd, name';
          ALTER DATABASE \"{quoted}\" SET my.parameter TO 'it''s';
          ALTER ROLE app IN DATABASE \"{quoted}\" SET statement_timeout = '7s';
          COMMENT ON DATABASE \"{quoted}\" IS 'the \"one\"';
@@ -125,7 +134,8 @@ async fn a_database_with_everything_comes_back_equal_on_another_server() {
          REVOKE TEMPORARY ON DATABASE \"{quoted}\" FROM PUBLIC;
          ALTER DATABASE \"{quoted}\" CONNECTION LIMIT 40;
          ALTER DATABASE \"{quoted}\" OWNER TO app"
-    ));
+        ),
+    );
     let store = MemoryStore::new();
     let bench = Bench::new(&store);
     let backup = bench.back_up(&source, &[NAME]).await.unwrap();
@@ -166,7 +176,7 @@ async fn controls(target: &Server) {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_databases_of_an_instance_come_back_and_an_empty_one_too() {
     let (source, target) = (Server::start(&[]), Server::start(&[]));
-    source.create("empty", "");
+    source.create("empty", "DROP SCHEMA public");
     source.create("one", "CREATE TABLE t AS SELECT n FROM generate_series(1, 100) n");
     source.sql("postgres", "CREATE DATABASE rdsadmin; CREATE DATABASE closed ALLOW_CONNECTIONS false");
     let store = MemoryStore::new();
@@ -178,6 +188,7 @@ async fn all_databases_of_an_instance_come_back_and_an_empty_one_too() {
     let wanted = vec![as_name("empty", ""), as_name("one", "two")];
     bench.restore(&target, &backup.manifest_stream, wanted).await.unwrap();
     oracle::assert_same((&source, "empty"), (&target, "empty"));
+    assert_eq!(target.sql("empty", "SELECT count(*) FROM pg_namespace WHERE nspname = 'public'"), "0");
     oracle::assert_same((&source, "one"), (&target, "two"));
     assert_eq!(target.databases(), ["empty", "two"]);
 }
@@ -185,10 +196,13 @@ async fn all_databases_of_an_instance_come_back_and_an_empty_one_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_tables_come_back_equal() {
     let server = Server::start(&["max_locks_per_transaction=256"]);
-    server.create("many", "DO $$ BEGIN FOR n IN 1..2000 LOOP
+    server.create(
+        "many",
+        "DO $$ BEGIN FOR n IN 1..2000 LOOP
         EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, v text)', n);
         EXECUTE format('INSERT INTO t%s VALUES (%s, %L)', n, n, n);
-    END LOOP; END $$");
+    END LOOP; END $$",
+    );
     let store = MemoryStore::new();
     let bench = Bench::new(&store);
     let backup = bench.back_up(&server, &["many"]).await.unwrap();
@@ -204,14 +218,24 @@ async fn two_thousand_tables_come_back_equal() {
 async fn encodings_other_than_utf8_keep_every_byte_and_name() {
     let server = Server::start(&[]);
     for (name, encoding) in [("latin", "LATIN1"), ("bytes", "SQL_ASCII")] {
-        server.sql_as("master", "postgres", &format!(
-            "CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
-        ));
+        server.sql_as(
+            "master",
+            "postgres",
+            &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"),
+        );
     }
-    server.sql_as("master", "latin", "SET client_encoding = UTF8; CREATE TABLE \"té\" (\"ü\" text);
-        INSERT INTO \"té\" SELECT repeat('é', 50) || n FROM generate_series(1, 8000) n");
-    server.sql_as("master", "bytes", "SET client_encoding = SQL_ASCII; CREATE TABLE t (v text);
-        INSERT INTO t SELECT repeat(E'\\xff\\xe9', 50) || n FROM generate_series(1, 8000) n");
+    server.sql_as(
+        "master",
+        "latin",
+        "SET client_encoding = UTF8; CREATE TABLE \"té\" (\"ü\" text);
+        INSERT INTO \"té\" SELECT repeat('é', 50) || n FROM generate_series(1, 8000) n",
+    );
+    server.sql_as(
+        "master",
+        "bytes",
+        "SET client_encoding = SQL_ASCII; CREATE TABLE t (v text);
+        INSERT INTO t SELECT repeat(E'\\xff\\xe9', 50) || n FROM generate_series(1, 8000) n",
+    );
     let store = MemoryStore::new();
     let bench = Bench::new(&store);
     let backup = bench.back_up(&server, &["latin", "bytes"]).await.unwrap();
@@ -219,13 +243,20 @@ async fn encodings_other_than_utf8_keep_every_byte_and_name() {
     let wanted = vec![as_name("latin", "latin2"), as_name("bytes", "bytes2")];
     bench.restore(&server, &backup.manifest_stream, wanted).await.unwrap();
     let hash = |database: &str, table: &str, column: &str| {
-        let sql = format!("SET client_encoding = UTF8; SELECT count(*), md5(string_agg(md5({column}::bytea), '' ORDER BY {column})) FROM {table}");
+        let sql = format!(
+            "SET client_encoding = UTF8; SELECT count(*), md5(string_agg(md5({column}::bytea), '' ORDER BY {column})) FROM {table}"
+        );
         server.sql(database, &sql)
     };
     assert_eq!(hash("latin", "\"té\"", "\"ü\""), hash("latin2", "\"té\"", "\"ü\""));
-    let bytes = |database: &str| server.sql(database, "SELECT count(*), md5(string_agg(v, '' ORDER BY v COLLATE \"C\")) FROM t");
+    let bytes = |database: &str| {
+        server.sql(database, "SELECT count(*), md5(string_agg(v, '' ORDER BY v COLLATE \"C\")) FROM t")
+    };
     assert_eq!(bytes("bytes"), bytes("bytes2"));
-    assert_eq!(server.sql("postgres", "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'bytes2'"), "SQL_ASCII");
+    assert_eq!(
+        server.sql("postgres", "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'bytes2'"),
+        "SQL_ASCII"
+    );
 }
 
 /// Sample databases that some machines have beside the tree; where they are, they come back equal too.
@@ -237,7 +268,10 @@ async fn sample_databases_come_back_equal_where_they_are_at_hand() {
         return;
     };
     let (source, target) = (Server::start(&[]), Server::start(&[]));
-    let dumps: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "dump")).collect();
+    let dumps: Vec<PathBuf> = folder
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "dump"))
+        .collect();
     let mut names = Vec::new();
     for dump in &dumps {
         let name = dump.file_stem().unwrap().to_str().unwrap().to_owned();

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use haulier_domain::failure::Failure;
 use haulier_worker_agent::postgres::StreamKind;
@@ -38,7 +38,8 @@ async fn meanwhile(bench: &Bench, server: &Server, gate: &Arc<Gate>, happens: im
 /// Children of this process by name: pid, command line, environment.
 fn children(name: &str) -> Vec<(i32, String, String)> {
     let own = std::process::id().to_string();
-    let text = |path: PathBuf| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text =
+        |path: PathBuf| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let of_process = |entry: fs::DirEntry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
         let stat = text(entry.path().join("stat"));
@@ -79,7 +80,9 @@ async fn what_the_login_cannot_read_whole_is_named_before_a_byte_is_read() {
         (failed.code, failed.cause)
     };
     server.sql("postgres", "CREATE ROLE stranger");
-    let (code, cause) = attempt("CREATE TABLE \"hid;den\" (); ALTER TABLE \"hid;den\" OWNER TO stranger", "DROP TABLE \"hid;den\"").await;
+    let (code, cause) =
+        attempt("CREATE TABLE \"hid;den\" (); ALTER TABLE \"hid;den\" OWNER TO stranger", "DROP TABLE \"hid;den\"")
+            .await;
     assert_eq!((code.as_str(), cause.contains("public.\"hid;den\"")), ("db-privileges-missing", true), "{cause}");
     let (code, cause) = attempt(
         "CREATE TABLE rows (); ALTER TABLE rows ENABLE ROW LEVEL SECURITY; ALTER TABLE rows OWNER TO stranger; GRANT SELECT ON rows TO master",
@@ -144,7 +147,8 @@ async fn a_connection_cut_in_the_middle_is_said() {
     bench.split = u64::MAX;
     let gate = store.gate(StreamKind::TableRows, At::FirstPiece);
     let failed = meanwhile(&bench, &server, &gate, || {
-        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query ~ '^COPY' AND datname = 'shop'";
+        let cut =
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query ~ '^COPY' AND datname = 'shop'";
         assert_ne!(server.sql("postgres", cut), "0");
     })
     .await;
@@ -169,7 +173,7 @@ async fn a_dump_is_refused_where_it_is_cut_short_or_says_something_unheard_of() 
     server.create("shop", SHOP);
     let store = MemoryStore::new();
     for (script, code) in [
-        (format!("{BIN}/pg_dump \"$@\" | head -c 3000"), "dump-incomplete"),
+        (format!("{BIN}/pg_dump \"$@\" | head -c 700"), "dump-incomplete"),
         (format!("{BIN}/pg_dump \"$@\" | head -c -8"), "dump-incomplete"),
         (format!("{BIN}/pg_dump --exclude-table-data=small \"$@\""), "dump-incomplete"),
         (format!("{BIN}/pg_dump \"$@\"; echo 'pg_dump: warning: never seen before' >&2"), "pg-dump-failed"),
@@ -204,6 +208,34 @@ async fn a_server_with_another_certificate_is_not_talked_to() {
     };
     let failed = failure(haulier_worker_agent::postgres::backup::run(job, &context).await);
     assert_eq!(failed.code, "db-certificate", "{failed}");
+}
+
+/// A server that finds its disk full says so with a state of its own; here a constraint says it in its place, for each of
+/// the two ways in which rows arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_on_the_target_is_said_and_nothing_stays() {
+    let server = Server::start(&[]);
+    let store = MemoryStore::new();
+    for (name, large) in [("copied", 1), ("archived", u64::MAX)] {
+        server.create(
+            name,
+            "CREATE FUNCTION room() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+                IF current_database() ~ '^haulier' THEN
+                    RAISE 'could not extend file \"base/1/2\": No space left on device' USING ERRCODE = '53100';
+                END IF;
+                RETURN true;
+            END $$;
+            CREATE TABLE t (n int CHECK (public.room()));
+            INSERT INTO t SELECT n FROM generate_series(1, 100) n",
+        );
+        let mut bench = Bench::new(&store);
+        bench.large = large;
+        let backup = bench.back_up(&server, &[name]).await.unwrap();
+        assert_eq!(backup.manifest.databases[0].tables.len(), usize::from(large == 1));
+        let failed = failure(bench.restore(&server, &backup.manifest_stream, vec![as_name(name, "copy")]).await);
+        assert_eq!(failed.code, "db-disk-full", "{failed}");
+    }
+    assert_eq!(server.databases(), ["archived", "copied"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,16 +10,21 @@ use haulier_worker_agent::postgres::StreamKind;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_of_two_hundred_megabytes_comes_back_equal() {
     let server = Server::start(&[]);
-    server.create("wide", "CREATE TABLE t (id int, v text);
+    server.create(
+        "wide",
+        "CREATE TABLE t (id int, v text);
         ALTER TABLE t ALTER v SET STORAGE EXTERNAL;
         INSERT INTO t SELECT n, repeat('x' || n, 100) FROM generate_series(1, 50) n;
-        INSERT INTO t SELECT 1000, string_agg(md5(n::text), '') FROM generate_series(1, 6553600) n");
+        INSERT INTO t SELECT 1000, string_agg(md5(n::text), '') FROM generate_series(1, 6553600) n",
+    );
     let store = MemoryStore::new();
     let bench = Bench::new(&store);
     let backup = bench.back_up(&server, &["wide"]).await.unwrap();
     assert_eq!(backup.manifest.databases[0].tables.len(), 1);
     bench.restore(&server, &backup.manifest_stream, vec![as_name("wide", "copy")]).await.unwrap();
-    let hash = |database: &str| server.sql(database, "SELECT count(*), max(length(v)), md5(string_agg(md5(v), '' ORDER BY id)) FROM t");
+    let hash = |database: &str| {
+        server.sql(database, "SELECT count(*), max(length(v)), md5(string_agg(md5(v), '' ORDER BY id)) FROM t")
+    };
     assert_eq!(hash("wide"), hash("copy"));
     assert!(hash("copy").starts_with("51|209715200|"), "{}", hash("copy"));
 }
@@ -29,20 +34,25 @@ async fn a_value_of_two_hundred_megabytes_comes_back_equal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_written_to_is_copied_as_of_the_snapshot() {
     let server = Server::start(&[]);
-    server.create("bank", "CREATE TABLE accounts (id int PRIMARY KEY, amount bigint, filler text) WITH (fillfactor = 80);
+    server.create(
+        "bank",
+        "CREATE TABLE accounts (id int PRIMARY KEY, amount bigint, filler text) WITH (fillfactor = 80);
         INSERT INTO accounts SELECT n, 1000, repeat('f', 150) FROM generate_series(1, 20000) n;
         CREATE TABLE journal (n bigserial, note text);
         INSERT INTO journal (note) SELECT repeat('j', 100) FROM generate_series(1, 10000);
         CREATE TABLE counter AS SELECT 10000::bigint AS n;
-        CREATE PROCEDURE work() LANGUAGE plpgsql AS $$ BEGIN
+        CREATE PROCEDURE work() LANGUAGE plpgsql AS $$ DECLARE giver int; taker int; BEGIN
             FOR i IN 1..40 LOOP
-                UPDATE accounts SET amount = amount - i WHERE id = 1 + (random() * 19999)::int;
-                IF FOUND THEN UPDATE accounts SET amount = amount + i WHERE id = (SELECT id FROM accounts OFFSET (random() * 500)::int LIMIT 1); END IF;
+                giver := 1 + floor(random() * 20000);
+                taker := 1 + giver % 20000;
+                UPDATE accounts SET amount = amount - i WHERE id = giver;
+                UPDATE accounts SET amount = amount + i WHERE id = taker;
                 INSERT INTO journal (note) VALUES (repeat('k', 100));
                 UPDATE counter SET n = n + 1;
                 COMMIT;
             END LOOP;
-        END $$");
+        END $$",
+    );
     let store = MemoryStore::new();
     let bench = Bench::new(&store);
     let stop = AtomicBool::new(false);
@@ -62,7 +72,9 @@ async fn a_table_that_is_written_to_is_copied_as_of_the_snapshot() {
                     // The snapshot is taken. Let the writers change much before the archive goes on.
                     gate.reached().await;
                     writes.store(false, Ordering::SeqCst);
-                    tokio::task::block_in_place(|| crate::server::wait_until("rows have changed", || writes.load(Ordering::SeqCst)));
+                    tokio::task::block_in_place(|| {
+                        crate::server::wait_until("rows have changed", || writes.load(Ordering::SeqCst))
+                    });
                     gate.open();
                 };
                 tokio::join!(backing_up, meanwhile).0
@@ -75,7 +87,10 @@ async fn a_table_that_is_written_to_is_copied_as_of_the_snapshot() {
 
     let tables = &backup.manifest.databases[0].tables;
     let accounts = tables.iter().find(|table| table.name == "accounts").unwrap();
-    assert!(accounts.streams.len() >= 4 && accounts.streams.iter().all(|stream| stream.pages.is_some()), "{accounts:?}");
+    assert!(
+        accounts.streams.len() >= 4 && accounts.streams.iter().all(|stream| stream.pages.is_some()),
+        "{accounts:?}"
+    );
     assert!(tables.iter().any(|table| table.name == "journal"));
     bench.restore(&server, &backup.manifest_stream, vec![as_name("bank", "copy")]).await.unwrap();
     assert_eq!(server.sql("copy", "SELECT count(*), sum(amount) FROM accounts"), "20000|20000000");

@@ -9,20 +9,25 @@ pub(crate) type Portrait = BTreeMap<String, String>;
 
 const TABLES: &str = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1";
+    WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1";
 
 /// Draws a database: its schema as `pg_dump` writes it, each table's rows as a hash, sequences, large objects.
 pub(crate) fn portrait(server: &Server, database: &str) -> Portrait {
     let mut portrait = Portrait::new();
     portrait.insert("schema".into(), dump(server, database, &["--schema-only"]));
-    for table in records(&server.sql(database, &format!("SELECT encode(convert_to(t, 'UTF8'), 'hex') FROM ({TABLES}) x(t)"))) {
-        let sql = format!("SELECT count(*), md5(coalesce(string_agg(h, '' ORDER BY h), '')) FROM
-            (SELECT md5(t::text) FROM ONLY {table} t) x(h)");
+    for table in
+        records(&server.sql(database, &format!("SELECT encode(convert_to(t, 'UTF8'), 'hex') FROM ({TABLES}) x(t)")))
+    {
+        let sql = format!(
+            "SELECT count(*), md5(coalesce(string_agg(h, '' ORDER BY h), '')) FROM
+            (SELECT md5(t::text) FROM ONLY {table} t) x(h)"
+        );
         portrait.insert(format!("rows of {table}"), server.sql(database, &sql));
     }
     let sequences = "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2";
     portrait.insert("sequences".into(), server.sql(database, sequences));
-    let objects = "SELECT oid, pg_get_userbyid(lomowner), lomacl, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid";
+    let objects =
+        "SELECT oid, pg_get_userbyid(lomowner), lomacl, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid";
     portrait.insert("large objects".into(), server.sql(database, objects));
     portrait
 }
@@ -55,7 +60,10 @@ fn dump(server: &Server, database: &str, arguments: &[&str]) -> String {
 
 /// Without the random words that some minors put around a script.
 fn tidy(text: &str) -> String {
-    text.lines().filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict ")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict "))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The portraits' differences, short enough to read.

@@ -12,7 +12,8 @@ fn clashing(on_clash: OnClash) -> Vec<DatabaseRestore> {
     vec![DatabaseRestore { on_clash, ..as_name("shop", "") }]
 }
 
-const SHOP: &str = "CREATE TABLE t AS SELECT n, repeat('x', 100) AS v FROM generate_series(1, 3000) n; CREATE INDEX ON t (n)";
+const SHOP: &str =
+    "CREATE TABLE t AS SELECT n, repeat('x', 100) AS v FROM generate_series(1, 3000) n; CREATE INDEX ON t (n)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_existing_database_is_replaced_only_when_asked_and_only_at_the_end() {
@@ -38,7 +39,9 @@ async fn an_existing_database_is_replaced_only_when_asked_and_only_at_the_end() 
 
     // Somebody is connected to the old one: he is thrown out at the end.
     let mut guest = server.program("psql", "master", "shop").args(["-c", "SELECT pg_sleep(600)"]).spawn().unwrap();
-    wait_until("the guest is there", || server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'") == "1");
+    wait_until("the guest is there", || {
+        server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'") == "1"
+    });
     bench.restore(&server, &backup.manifest_stream, clashing(OnClash::Replace)).await.unwrap();
     assert!(!guest.wait().unwrap().success());
     assert_eq!(server.databases(), ["shop", "shop_restored_1"]);
@@ -49,12 +52,18 @@ async fn an_existing_database_is_replaced_only_when_asked_and_only_at_the_end() 
 async fn what_the_target_forbids_is_left_out_and_said() {
     let (source, target) = (Server::start(&[]), Server::start(&[]));
     source.create("shop", SHOP);
-    source.sql("postgres", "CREATE ROLE boss NOLOGIN REPLICATION BYPASSRLS; CREATE ROLE far_away NOLOGIN; GRANT rds_superuser TO far_away");
-    source.sql("shop", "CREATE FUNCTION audit() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+    source.sql(
+        "postgres",
+        "CREATE ROLE boss NOLOGIN REPLICATION BYPASSRLS; CREATE ROLE far_away NOLOGIN; GRANT rds_superuser TO far_away",
+    );
+    source.sql(
+        "shop",
+        "CREATE FUNCTION audit() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
         CREATE EVENT TRIGGER audit ON ddl_command_start EXECUTE FUNCTION audit();
         CREATE EXTENSION hstore; COMMENT ON EXTENSION hstore IS 'ours';
         CREATE TABLE boss_things (v int); ALTER TABLE boss_things OWNER TO boss;
-        GRANT SELECT ON ALL TABLES IN SCHEMA public TO master");
+        GRANT SELECT ON ALL TABLES IN SCHEMA public TO master",
+    );
     // On this target `boss` is a superuser, of which the login cannot become a member.
     target.sql("postgres", "CREATE ROLE boss SUPERUSER");
     let store = MemoryStore::new();
@@ -62,7 +71,12 @@ async fn what_the_target_forbids_is_left_out_and_said() {
     let backup = bench.back_up(&source, &["shop"]).await.unwrap();
     let restored = bench.restore(&target, &backup.manifest_stream, vec![as_name("shop", "")]).await.unwrap();
     let said = |text: &str| restored.skipped.iter().any(|skipped| skipped.what.contains(text));
-    for what in ["EVENT TRIGGER audit", "COMMENT EXTENSION hstore", "ownership of role \"boss\"", "ownership of role \"rdsadmin\""] {
+    for what in [
+        "EVENT TRIGGER audit",
+        "COMMENT EXTENSION hstore",
+        "ownership of role \"boss\"",
+        "ownership of role \"rdsadmin\"",
+    ] {
         assert!(said(what), "{what} in {:#?}", restored.skipped);
     }
     assert_eq!(target.sql("shop", "SELECT tableowner FROM pg_tables WHERE tablename = 'boss_things'"), "master");
@@ -135,7 +149,9 @@ async fn a_cancelled_backup_stops_within_two_seconds() {
     let (stopped, cancelled) = tokio::join!(bench.back_up(&server, &["shop"]), cancelling);
     assert_eq!(stopped.unwrap_err(), Stopped::Cancelled);
     assert!(cancelled.elapsed() < Duration::from_secs(2), "{:?}", cancelled.elapsed());
-    wait_until("nobody reads any more", || server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'") == "0");
+    wait_until("nobody reads any more", || {
+        server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'") == "0"
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,11 +160,12 @@ async fn a_cancelled_restore_stops_within_two_seconds_and_leaves_nothing() {
     // An index that takes its time.
     server.create("shop", "CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.05); RETURN $1; END';
         CREATE TABLE t AS SELECT n FROM generate_series(1, 3) n; CREATE INDEX ON t (slow(n));
-        INSERT INTO t SELECT n FROM generate_series(1, 400) n");
+        INSERT INTO t SELECT n FROM generate_series(1, 100) n");
     let store = MemoryStore::new();
     let bench = Bench::new(&store);
     let backup = bench.back_up(&server, &["shop"]).await.unwrap();
-    let indexing = || server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^CREATE INDEX'") == "1";
+    let indexing =
+        || server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^CREATE INDEX'") == "1";
     let cancelling = async {
         while !tokio::task::block_in_place(indexing) {
             tokio::task::yield_now().await;
@@ -161,5 +178,7 @@ async fn a_cancelled_restore_stops_within_two_seconds_and_leaves_nothing() {
     assert_eq!(stopped.unwrap_err(), Stopped::Cancelled);
     assert!(cancelled.elapsed() < Duration::from_secs(2), "{:?}", cancelled.elapsed());
     assert_eq!(server.databases(), ["shop"]);
-    wait_until("nobody works any more", || server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^CREATE INDEX'") == "0");
+    wait_until("nobody works any more", || {
+        server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^CREATE INDEX'") == "0"
+    });
 }

@@ -7,7 +7,7 @@ mod data;
 mod entry;
 mod primitive;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use entry::{Entry, Section};
 
@@ -144,19 +144,25 @@ impl Reader {
         if self.has_toc() { &self.toc } else { &[] }
     }
 
-    /// The same, but what belongs to one of these roles belongs to nobody in particular: `pg_restore` leaves it to
-    /// whoever restores.
-    pub fn toc_bytes_without_owners(&self, roles: &BTreeSet<String>) -> Vec<u8> {
+    /// The same with changes: what belongs to one of `ownerless` belongs to nobody in particular, so that `pg_restore`
+    /// leaves it to whoever restores; entries in `statements` run those instead of their own.
+    pub fn changed_toc(&self, ownerless: &BTreeSet<String>, statements: &BTreeMap<i64, String>) -> Vec<u8> {
         let toc = self.toc_bytes();
         let mut bytes = Vec::with_capacity(toc.len());
         let mut copied = 0;
         let integer = self.layout.map_or(0, |layout| layout.integer);
-        for entry in &self.entries {
-            if entry.owner.as_ref().is_some_and(|owner| roles.contains(owner)) && entry.owner_at.end <= toc.len() {
-                bytes.extend_from_slice(&toc[copied..entry.owner_at.start]);
-                // An empty text: a number, which is nought.
-                bytes.resize(bytes.len() + integer + 1, 0);
-                copied = entry.owner_at.end;
+        let mut replace = |place: &std::ops::Range<usize>, text: &str| {
+            bytes.extend_from_slice(&toc[copied..place.start]);
+            primitive::write_text(&mut bytes, text, integer);
+            copied = place.end;
+        };
+        // In the order in which they stand in an entry.
+        for entry in self.entries.iter().filter(|entry| entry.owner_at.end <= toc.len()) {
+            if let Some(other) = statements.get(&entry.id) {
+                replace(&entry.statements_at, other);
+            }
+            if entry.owner.as_ref().is_some_and(|owner| ownerless.contains(owner)) {
+                replace(&entry.owner_at, "");
             }
         }
         bytes.extend_from_slice(&toc[copied..]);

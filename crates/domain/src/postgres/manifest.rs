@@ -77,6 +77,8 @@ pub struct Properties {
     pub connection_limit: i32,
     /// Whether it is a template.
     pub is_template: bool,
+    /// Whether it lacks the schema `public`, with which every new database begins.
+    pub without_public: bool,
     /// Comment on it.
     pub comment: Option<String>,
     /// Its privileges; absent means the default ones.

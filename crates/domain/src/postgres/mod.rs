@@ -6,6 +6,7 @@ pub mod archive;
 pub mod clash;
 pub mod clients;
 pub mod diagnosis;
+pub mod grantors;
 pub mod manifest;
 pub mod plan;
 pub mod quote;

@@ -95,7 +95,7 @@ fn parse_bare_element(text: &str) -> Option<(String, &str)> {
     (end > 0).then(|| (text[..end].to_owned(), &text[end..]))
 }
 
-fn parse_identifier(text: &str) -> Option<(String, &str)> {
+pub(super) fn parse_identifier(text: &str) -> Option<(String, &str)> {
     let Some(mut rest) = text.strip_prefix('"') else {
         let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(text.len());
         return (end > 0).then(|| (text[..end].to_lowercase(), &text[end..]));

@@ -26,7 +26,7 @@ pub(super) async fn dump(scope: Arc<Scope>, database: String) -> Result<(Databas
 }
 
 async fn dump_within(scope: Arc<Scope>, database: String) -> Result<(Database, String), Stopped> {
-    let snapshot = Snapshot::export(&scope.connector, &database, scope.server_version_num).await?;
+    let snapshot = Snapshot::export(&scope.connector, &database).await?;
     let consistent_at = snapshot.taken_at;
     preflight::may_read_all(&snapshot.holder, &database).await?;
     let properties = globals::properties(&snapshot.holder, scope.server_version_num).await?;

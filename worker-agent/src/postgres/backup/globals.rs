@@ -70,7 +70,8 @@ pub(super) async fn properties(session: &Session, server_version_num: u32) -> Re
     let sql = format!(
         "SELECT pg_get_userbyid(d.datdba)::text, pg_encoding_to_char(d.encoding)::text, d.datcollate::text,
             d.datctype::text, {provider}, {locale}, {rules}, d.datconnlimit, d.datistemplate,
-            pg_catalog.shobj_description(d.oid, 'pg_database'), d.datacl IS NOT NULL
+            pg_catalog.shobj_description(d.oid, 'pg_database'), d.datacl IS NOT NULL,
+            NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public')
          FROM pg_catalog.pg_database d WHERE d.datname = current_database()"
     );
     let row = session.query_one(doing, &sql, &[]).await?;
@@ -85,6 +86,7 @@ pub(super) async fn properties(session: &Session, server_version_num: u32) -> Re
         icu_rules: row.get(6),
         connection_limit: row.get(7),
         is_template: row.get(8),
+        without_public: row.get(11),
         comment: row.get(9),
         privileges,
         settings: settings(session).await?,

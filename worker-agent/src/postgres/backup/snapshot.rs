@@ -21,23 +21,10 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     /// Exports one.
-    pub(super) async fn export(
-        connector: &Connector,
-        database: &str,
-        server_version_num: u32,
-    ) -> Result<Self, Stopped> {
+    pub(super) async fn export(connector: &Connector, database: &str) -> Result<Self, Stopped> {
         let doing = format!("exporting a snapshot of database {database:?}");
         let holder = connector.connect(database).await?;
-        let mut settings = format!(
-            "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '{LOCK_TIMEOUT}';
-             SET search_path = ''; SET row_security = off;"
-        );
-        if server_version_num >= 140_000 {
-            settings.push_str(" SET idle_session_timeout = 0;");
-        }
-        if server_version_num >= 170_000 {
-            settings.push_str(" SET transaction_timeout = 0;");
-        }
+        let settings = format!("SET lock_timeout = '{LOCK_TIMEOUT}'; SET row_security = off");
         holder.execute(&doing, &settings).await?;
         holder.execute(&doing, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let sql = "SELECT pg_catalog.pg_export_snapshot(), current_setting('server_encoding'),
@@ -55,8 +42,7 @@ impl Snapshot {
         let doing = format!("joining the snapshot of database {database:?}");
         let session = connector.connect(database).await?;
         let sql = format!(
-            "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '{LOCK_TIMEOUT}';
-             SET search_path = ''; SET row_security = off; SET datestyle = ISO; SET intervalstyle = postgres;
+            "SET lock_timeout = '{LOCK_TIMEOUT}'; SET row_security = off; SET datestyle = ISO; SET intervalstyle = postgres;
              SET extra_float_digits = 3; SET synchronize_seqscans = off; SET client_encoding = {encoding};
              BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
              SET TRANSACTION SNAPSHOT {id}",

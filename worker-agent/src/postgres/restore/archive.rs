@@ -1,12 +1,12 @@
 //! The archive's head: which entries it has, and a file with which `pg_restore` can work on everything but data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::postgres::archive::{Entry, Reader};
 use haulier_domain::postgres::manifest::Database;
-use haulier_domain::postgres::toc_filter;
+use haulier_domain::postgres::{grantors, toc_filter};
 
 use super::super::connect::Session;
 use super::super::context::Stopped;
@@ -60,8 +60,30 @@ impl Head {
             let reason = format!("{login:?} cannot become a member of it there; its objects belong to {login:?} now");
             skip(outcome, place, format!("ownership of role {role:?}"), reason);
         }
-        head.file = scope.files.write("archive-head", &reader.toc_bytes_without_owners(&out_of_reach))?;
+        let statements = head.grants(scope, front, memberships).await?;
+        head.file = scope.files.write("archive-head", &reader.changed_toc(&out_of_reach, &statements))?;
         Ok(head)
+    }
+
+    /// Privileges that somebody passed on are granted in that role's place where the login can take it. Where it cannot,
+    /// `pg_restore` will be refused, and the report says so.
+    async fn grants(
+        &self,
+        scope: &Scope,
+        front: &Session,
+        memberships: &mut Memberships,
+    ) -> Result<BTreeMap<i64, String>, Stopped> {
+        let mut statements = BTreeMap::new();
+        if scope.target.superuser {
+            return Ok(statements);
+        }
+        for entry in self.kept() {
+            let Some(by_role) = entry.statements.as_deref().and_then(grantors::by_role) else { continue };
+            if memberships.take(front, &by_role.grantors).await?.is_empty() {
+                statements.insert(entry.id, by_role.sql);
+            }
+        }
+        Ok(statements)
     }
 
     /// The entries that are restored.

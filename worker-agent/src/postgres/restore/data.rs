@@ -93,8 +93,7 @@ async fn copy(scope: &Scope, table: &Table, stream: &DataStream, working: &str) 
     scope.context.progress.report(ProgressEvent::Current(format!("{working}: {name}")));
     let session = scope.connector.connect(working).await?;
     let settings = format!(
-        "SET statement_timeout = 0; SET search_path = ''; SET row_security = off; SET datestyle = ISO;
-         SET intervalstyle = postgres; SET client_encoding = {}",
+        "SET row_security = off; SET datestyle = ISO; SET intervalstyle = postgres; SET client_encoding = {}",
         quote::literal(&table.encoding)
     );
     session.execute(&doing, &settings).await?;

@@ -16,7 +16,7 @@ use super::archive::Head;
 use super::membership::Memberships;
 use super::phases::{self, Phase, Refused};
 use super::target::{self, Named};
-use super::{Scope, data, finish, skip};
+use super::{Scope, attempt, data, finish, skip};
 
 /// Restores one database.
 pub(super) async fn restore(
@@ -78,7 +78,10 @@ async fn restore_under(
     finish::take_back_schemas(&inside, &lent).await?;
     note(phases::run(scope, &head, Phase::Closing, working, None).await?, outcome);
     progress("analyze");
-    inside.execute("gathering statistics", "ANALYZE").await?;
+    attempt(&inside, "ANALYZE", place, "gathering statistics", outcome).await?;
+    if wanted.database.properties.without_public {
+        attempt(&inside, "DROP SCHEMA public", place, "absence of schema public", outcome).await?;
+    }
     drop(inside);
     progress("finish");
     finish::properties(scope, front, wanted, working, outcome).await?;

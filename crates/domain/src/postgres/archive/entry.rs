@@ -38,6 +38,10 @@ pub struct Entry {
     pub needs: Vec<i64>,
     /// Whether its data are rows in `COPY`'s format.
     copies: bool,
+    /// Its statements, kept for privileges alone.
+    pub statements: Option<String>,
+    /// Where in the archive's head its statements stand, length included.
+    pub(super) statements_at: std::ops::Range<usize>,
     /// Where in the archive's head its owner stands, length included.
     pub(super) owner_at: std::ops::Range<usize>,
 }
@@ -66,7 +70,9 @@ impl Entry {
             4 => Section::PostData,
             _ => return Err(()),
         };
-        let _definition = more!(cursor.text()?);
+        let statements_from = start + cursor.taken();
+        let statements = more!(cursor.text()?).filter(|_| matches!(kind.as_str(), "ACL" | "DEFAULT ACL"));
+        let statements_at = statements_from..start + cursor.taken();
         let _drop = more!(cursor.text()?);
         let copy = more!(cursor.text()?);
         let schema = more!(cursor.text()?).filter(|schema| !schema.is_empty());
@@ -87,7 +93,20 @@ impl Entry {
         }
         more!(cursor.offset());
         let copies = copy.is_some_and(|copy| !copy.is_empty());
-        Ok(Some(Self { id, has_data, kind, tag, schema, owner, section, needs, copies, owner_at }))
+        Ok(Some(Self {
+            id,
+            has_data,
+            kind,
+            tag,
+            schema,
+            owner,
+            section,
+            needs,
+            copies,
+            statements,
+            statements_at,
+            owner_at,
+        }))
     }
 
     /// Whether its data are rows in `COPY`'s format, which have an end mark.
@@ -125,6 +144,8 @@ impl Entry {
             section,
             needs: needs.to_vec(),
             copies: kind == "TABLE DATA",
+            statements: None,
+            statements_at: 0..0,
             owner_at: 0..0,
         }
     }

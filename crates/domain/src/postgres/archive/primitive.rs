@@ -60,3 +60,12 @@ pub(super) fn integer(bytes: &[u8]) -> i64 {
     let magnitude = bytes.iter().skip(1).rev().fold(0_i64, |value, &byte| (value << 8) | i64::from(byte));
     if bytes.first().is_some_and(|&sign| sign != 0) { magnitude.wrapping_neg() } else { magnitude }
 }
+
+/// Writes a text as an archive holds it.
+pub(super) fn write_text(bytes: &mut Vec<u8>, text: &str, integer: usize) {
+    bytes.push(0);
+    // Archives of every version write numbers of four bytes; a text of an entry is far shorter than those can tell.
+    let length = (text.len() as u64).to_le_bytes();
+    bytes.extend(length.iter().copied().chain(std::iter::repeat(0)).take(integer));
+    bytes.extend_from_slice(text.as_bytes());
+}

@@ -126,18 +126,25 @@ fn its_head_alone_is_an_archive_without_data() {
 }
 
 #[test]
-fn owners_can_be_taken_out_of_the_head() {
+fn owners_and_statements_in_the_head_can_be_changed() {
+    let entries = [(1, false, "TABLE", "t"), (2, false, "ACL", "TABLE t")];
     let mut reader = Reader::new();
-    reader.push(&whole(16)).unwrap();
-    assert_eq!(reader.toc_bytes_without_owners(&BTreeSet::new()), reader.toc_bytes());
-    let without = reader.toc_bytes_without_owners(&BTreeSet::from(["app".to_owned()]));
+    reader.push(&Builder::new(16, &entries).bytes).unwrap();
+    assert_eq!(reader.changed_toc(&BTreeSet::new(), &BTreeMap::new()), reader.toc_bytes());
+    let statements = BTreeMap::from([(2, "SET ROLE x".to_owned())]);
     let mut again = Reader::new();
-    again.push(&without).unwrap();
+    again.push(&reader.changed_toc(&BTreeSet::from(["app".to_owned()]), &statements)).unwrap();
     assert!(again.has_toc());
-    for (before, after) in reader.entries().iter().zip(again.entries()) {
-        assert_eq!(after.owner, None);
-        assert_eq!(Entry { owner: after.owner.clone(), owner_at: after.owner_at.clone(), ..before.clone() }, *after);
-    }
+    let shape = |reader: &Reader| -> Vec<_> {
+        reader
+            .entries()
+            .iter()
+            .map(|entry| (entry.owner.clone(), entry.statements.clone(), entry.needs.clone()))
+            .collect()
+    };
+    let app = || Some("app".to_owned());
+    assert_eq!(shape(&reader), [(app(), None, vec![7]), (app(), Some("CREATE …".into()), vec![7])]);
+    assert_eq!(shape(&again), [(None, None, vec![7]), (None, Some("SET ROLE x".into()), vec![7])]);
 }
 
 #[test]

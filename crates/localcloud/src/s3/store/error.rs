@@ -96,6 +96,10 @@ impl Error {
 
 impl From<Error> for S3Error {
     fn from(error: Error) -> Self {
+        if error.code() == S3ErrorCode::InternalError {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "the storage of s3 failed");
+        }
         let mut answer = Self::with_message(error.code(), error.to_string());
         answer.set_source(Box::new(error));
         answer

@@ -117,6 +117,27 @@ pub struct Object {
     pub blob: Arc<Blob>,
 }
 
+#[cfg(test)]
+impl Object {
+    /// An object over files that are there already.
+    pub(crate) fn for_tests(folder: &Path, files: &[(&str, u64)]) -> Self {
+        let segments: Vec<_> =
+            files.iter().map(|(file, length)| Segment { file: (*file).to_owned(), length: *length }).collect();
+        let record = Record {
+            key: "k".into(),
+            etag: fresh_etag(),
+            size: segments.iter().map(|segment| segment.length).sum(),
+            modified: Timestamp::now(),
+            parts: None,
+            checksum: None,
+            attributes: Attributes::default(),
+            tags: Tags::new(),
+            segments: segments.clone(),
+        };
+        Self { record: Arc::new(record), blob: Arc::new(Blob::new(folder, segments)) }
+    }
+}
+
 /// A new entity tag: 32 random hexadecimal digits.
 ///
 /// Like the tags of objects under SSE-KMS it is not the content's MD5, which would cost more than everything else that

@@ -125,3 +125,73 @@ fn refusal(error: StdError) -> S3Error {
     answer.set_source(error);
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+    use crate::s3::checksum::Algorithm;
+
+    fn blob(pieces: Vec<io::Result<Bytes>>) -> Option<StreamingBlob> {
+        Some(StreamingBlob::wrap(stream::iter(pieces)))
+    }
+
+    async fn take(pieces: Vec<io::Result<Bytes>>, expected: u64, folder: &Path) -> S3Result<Received> {
+        receive(blob(pieces), Some(expected), Hashers::new([Algorithm::Crc32], false), folder).await
+    }
+
+    fn files(folder: &Path) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn pieces_of_any_size_arrive_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let content: Vec<u8> = (0..5_000_000_u32).map(|place| (place / 7) as u8).collect();
+        for size in [700, 65_536, BATCH, BATCH + 1, content.len()] {
+            let pieces = content.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+            let received = take(pieces, content.len() as u64, folder.path()).await.unwrap();
+            assert!(std::fs::read(received.file.path()).unwrap() == content, "pieces of {size}");
+            let mut whole = Hashers::new([Algorithm::Crc32], false);
+            whole.update(&content);
+            assert_eq!(received.digests, whole.finish(), "pieces of {size}");
+        }
+        let empty = receive(None, None, Hashers::new([], false), folder.path()).await.unwrap();
+        assert_eq!(empty.length, 0);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_or_is_too_short_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let piece = || Ok(Bytes::from(vec![7; BATCH]));
+        let cut = || Err(io::Error::from(io::ErrorKind::ConnectionReset));
+        for pieces in [vec![cut()], vec![piece(), piece(), cut()], vec![piece()]] {
+            let refused = take(pieces, 3 * BATCH as u64, folder.path()).await.unwrap_err();
+            assert_eq!(refused.code(), &S3ErrorCode::IncompleteBody);
+            // The write under way when the body broke ends by itself.
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            while files(folder.path()) > 0 {
+                assert!(std::time::Instant::now() < deadline, "a file stays behind");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_tell_a_bad_signature_from_a_lost_connection() {
+        for (text, code) in [
+            ("AwsChunkedStreamError: SignatureMismatch", "SignatureDoesNotMatch"),
+            ("UploadStreamError: Sha256Mismatch", "XAmzContentSHA256Mismatch"),
+            ("AwsChunkedStreamError: FormatError", "InvalidRequest"),
+            ("AwsChunkedStreamError: Incomplete", "IncompleteBody"),
+            ("connection reset", "IncompleteBody"),
+        ] {
+            let refused = refusal(io::Error::other(text).into());
+            assert_eq!(
+                (refused.code().as_str(), refused.status_code().is_some_and(|code| code.is_client_error())),
+                (code, true)
+            );
+        }
+    }
+}

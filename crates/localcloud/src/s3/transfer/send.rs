@@ -95,6 +95,8 @@ fn runs(files: impl Iterator<Item = (PathBuf, u64)>, window: Window) -> Vec<Run>
 
 #[cfg(test)]
 mod tests {
+    use futures::TryStreamExt;
+
     use super::*;
 
     #[test]
@@ -108,5 +110,26 @@ mod tests {
         assert_eq!(of(9..11), [("a".to_owned(), 9, 1), ("c".to_owned(), 0, 1)]);
         assert_eq!(of(10..12), [("c".to_owned(), 0, 2)]);
         assert_eq!(of(3..3), []);
+    }
+
+    async fn read(blob: StreamingBlob) -> Result<Vec<u8>, s3s::StdError> {
+        Ok(blob.try_collect::<Vec<Bytes>>().await?.concat())
+    }
+
+    #[tokio::test]
+    async fn windows_are_read_across_files_and_a_short_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let content: Vec<u8> = (0..3_000_000_u32).map(|place| (place / 3) as u8).collect();
+        let (first, second) = content.split_at(1_200_000);
+        for (name, bytes) in [("a", first), ("b", second)] {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let object = Object::for_tests(folder.path(), &[("a", first.len() as u64), ("b", second.len() as u64)]);
+        for window in [0..3_000_000_u64, 0..1, 1_199_999..1_200_001, 2_999_999..3_000_000, 5..5] {
+            let range = usize::try_from(window.start).unwrap()..usize::try_from(window.end).unwrap();
+            assert!(read(body(object.clone(), window.clone())).await.unwrap() == content[range], "{window:?}");
+        }
+        File::options().write(true).open(folder.path().join("b")).unwrap().set_len(100).unwrap();
+        assert!(read(body(object, 0..3_000_000)).await.is_err());
     }
 }

@@ -125,6 +125,8 @@ source "amazon-ebs" "worker" {
     device_name           = "/dev/xvda"
     volume_type           = "gp3"
     volume_size           = 8
+    throughput            = 125
+    iops                  = 3000
     delete_on_termination = true
   }
 

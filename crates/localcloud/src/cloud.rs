@@ -7,6 +7,7 @@ mod tokens;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use self::api::Api;
 use self::tokens::SignedTokens;
 use crate::credentials::CredentialStore;
-use crate::front::{Front, FrontConfig};
+use crate::front::{Delays, Front, FrontConfig};
 use crate::machines::{MachineRoom, RoomConfig};
 use crate::moto;
 use crate::s3::LocalS3;
@@ -37,6 +38,10 @@ pub struct CloudConfig {
     pub packages: Option<PathBuf>,
     /// What is kept between clouds.
     pub cache: PathBuf,
+    /// How long AWS takes for things.
+    pub delays: Delays,
+    /// Upper limit on the life of AssumeRole's credentials, for tests of their renewal.
+    pub session_lifetime: Option<Duration>,
 }
 
 /// How to use a cloud: the contents of `cloud.json`.
@@ -96,6 +101,8 @@ impl LocalCloud {
         let api = Arc::new(Api::new(root.clone(), config.region.clone()));
         let front_config = FrontConfig {
             region: config.region.clone(),
+            delays: config.delays,
+            session_lifetime_limit: config.session_lifetime,
             ..FrontConfig::new(room.gateway(), moto_dir, folder.join("moto.log"))
         };
         let control = control::routes(Arc::clone(&room), Arc::clone(&api));

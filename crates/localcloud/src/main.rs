@@ -2,10 +2,12 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
 use haulier_localcloud::cloud::{CloudConfig, LocalCloud};
+use haulier_localcloud::front::Delays;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A laptop-sized AWS for the demo, tests and benchmarks.
@@ -39,11 +41,19 @@ struct Serve {
     /// What is kept between clouds: the emulator's virtual environment, prepared database clusters.
     #[arg(long, env = "HAULIER_CLOUD_CACHE", default_value = "/var/cache/haulier-cloud")]
     cache: PathBuf,
+    /// How long, in milliseconds, AWS takes for each change of a state (pending, creating, deleting).
+    #[arg(long, value_name = "MS", default_value_t = 200)]
+    delay: u64,
+    /// Upper limit on the life of AssumeRole's credentials in seconds, for tests of their renewal.
+    #[arg(long, value_name = "SECONDS")]
+    session_lifetime: Option<u64>,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    // S3's protocol crate calls every refusal an error, and shows whole requests, tokens included, to whoever debugs.
+    let filter = filter.add_directive("s3s=off".parse().context("the log filter")?);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let Command::Serve(arguments) = Command::parse();
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
@@ -55,6 +65,8 @@ async fn main() -> anyhow::Result<()> {
         region: arguments.region,
         packages: arguments.postgresql_packages,
         cache: arguments.cache,
+        delays: Delays::all(Duration::from_millis(arguments.delay)),
+        session_lifetime: arguments.session_lifetime.map(Duration::from_secs),
     };
     // A signal during the start ends the process; what has been started by then dies with it.
     let cloud = tokio::select! {

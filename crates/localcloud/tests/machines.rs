@@ -2,6 +2,8 @@
 //!
 //! Needs root, as the machine room does; without it these tests fail and say so.
 
+#![expect(clippy::expect_used, reason = "these are tests, helpers included")]
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -272,8 +274,8 @@ async fn a_snapshot_under_load_restores_to_one_moment() {
 /// A stand-in for the agent: a shell script that answers the test's questions on the console.
 fn agent(folder: &Path, body: &str) -> PathBuf {
     let path = folder.join("agent");
-    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("writing the agent");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
     path
 }
 
@@ -435,4 +437,31 @@ async fn clouds_live_side_by_side_and_a_dropped_one_leaves_nothing() {
     let dsn = second.databases().administrator_dsn("orders").await.unwrap();
     assert_eq!(one(&dsn, "SELECT 1").await, "1", "the other cloud is not touched");
     second.close().await.unwrap();
+}
+
+/// As many as one coordinator has to bear.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_instances_boot_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = room(&folder.path().join("cloud")).await;
+    let (prefix, computers) = (room.network().prefix(), room.computers());
+    computers.set_worker_binary(&agent(folder.path(), "echo ready; exec sleep 1000")).unwrap();
+    let started = Instant::now();
+    let boots = (0..50).map(|number| {
+        let computers = room.computers();
+        tokio::spawn(async move { computers.boot(&instance(&format!("i-{number}"))).await })
+    });
+    let boots: Vec<_> = boots.collect();
+    let mut addresses = std::collections::BTreeSet::new();
+    for boot in boots {
+        addresses.insert(boot.await.unwrap().unwrap());
+    }
+    assert_eq!(addresses.len(), 50, "each has an address of its own");
+    for number in 0..50 {
+        console_shows(&room, &format!("i-{number}"), "ready").await;
+    }
+    println!("50 instances run after {:?}", started.elapsed());
+    room.close().await.unwrap();
+    assert_eq!(traces(&prefix, folder.path()), Vec::<String>::new());
+    println!("and are gone after {:?}", started.elapsed());
 }

@@ -3,6 +3,8 @@
 //!
 //! Needs root and, at the first run, PyPI for the emulator.
 
+#![expect(clippy::expect_used, reason = "these are tests, helpers included")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

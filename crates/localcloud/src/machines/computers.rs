@@ -19,7 +19,6 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::image::Image;
-use super::hosts::Hosts;
 use super::metadata::Metadata;
 use super::network::{Fabric, Port};
 use super::nursery::Nursery;
@@ -39,11 +38,10 @@ pub struct Namespaces {
 /// What the instances share.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    /// Holds `computers/`, `consoles/` and `images/`.
+    /// Holds `computers/`, `consoles/`, `images/` and `hosts/`, the names that instances resolve.
     pub(crate) folder: PathBuf,
     pub(crate) nursery: Nursery,
     pub(crate) fabric: Arc<Fabric>,
-    pub(crate) hosts: Arc<Hosts>,
     pub(crate) metadata: Arc<Metadata>,
     /// Folder with the AMI's `boot`.
     pub(crate) ami: PathBuf,

@@ -24,11 +24,6 @@ impl Hosts {
         Ok(hosts)
     }
 
-    /// The folder that holds the file `hosts`.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     pub(crate) fn add(&self, name: &str, address: Ipv4Addr) -> anyhow::Result<()> {
         self.change(|names| {
             names.insert(name.to_owned(), address);

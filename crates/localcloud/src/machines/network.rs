@@ -57,8 +57,12 @@ impl Fabric {
     pub(crate) async fn open(owner: &Path) -> anyhow::Result<Self> {
         let slot = Slot::claim(owner).await?;
         let (bridge, gateway) = (slot.bridge(), slot.gateway());
-        let batch =
-            format!("link add {bridge} type bridge\naddress add {gateway}/24 dev {bridge}\nlink set {bridge} up\n");
+        // A bridge without a hardware address of its own takes that of one of its ports, another one whenever ports come
+        // and go; the machines would keep sending to the former one.
+        let hardware = slot.hardware_address();
+        let batch = format!(
+            "link add {bridge} address {hardware} type bridge\naddress add {gateway}/24 dev {bridge}\nlink set {bridge} up\n"
+        );
         command::run_with_input("ip", &["-batch", "-"], &batch).await.context("raising the cloud's bridge")?;
         Ok(Self { slot, services: OnceLock::new(), state: Mutex::default() })
     }

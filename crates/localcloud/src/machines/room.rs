@@ -76,7 +76,6 @@ impl MachineRoom {
             ami: config.ami.clone(),
             fabric: Arc::clone(&fabric),
             folder: dir,
-            hosts,
             metadata,
             nursery,
             packages: config.packages.clone(),

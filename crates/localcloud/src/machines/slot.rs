@@ -79,6 +79,11 @@ impl Slot {
         format!("{}br", self.prefix())
     }
 
+    /// The bridge's hardware address, locally administered.
+    pub(crate) fn hardware_address(&self) -> String {
+        format!("02:68:63:6c:00:{:02x}", self.number)
+    }
+
     /// Name of a machine's namespace and of the host's end of its cable.
     pub(crate) fn port(&self, octet: u8) -> String {
         format!("{}m{octet}", self.prefix())

@@ -46,7 +46,7 @@ impl Programs {
     }
 
     /// Major versions at hand.
-    pub fn majors(&self) -> Vec<u32> {
+    pub(super) fn majors(&self) -> Vec<u32> {
         self.majors.keys().copied().collect()
     }
 

@@ -47,6 +47,23 @@ impl World {
         self.groups.delete(id, by_instance || by_database)
     }
 
+    /// Refuses to delete a VPC or a subnet in which something of the front's still is: the emulator does not know of it.
+    pub(crate) fn check_unused(&self, network_id: &str) -> Result<(), AwsError> {
+        let instances = self.instances.iter().filter(|instance| instance.exists());
+        let by_instance =
+            instances.map(|instance| &instance.subnet).any(|at| at.id == network_id || at.vpc_id == network_id);
+        let by_subnet_group = self
+            .subnet_groups
+            .iter()
+            .any(|group| group.vpc_id == network_id || group.subnets.iter().any(|subnet| subnet.id == network_id));
+        let by_group = self.groups.iter().any(|group| group.vpc_id == network_id && group.name != "default");
+        if by_instance || by_subnet_group || by_group {
+            let text = format!("The {network_id} has dependencies and cannot be deleted.");
+            return Err(AwsError::new("DependencyViolation", text));
+        }
+        Ok(())
+    }
+
     /// The groups for something new in a VPC: those asked for, which must be there, or else the default group.
     pub(crate) fn groups_for(&mut self, vpc_id: &str, asked: Vec<String>) -> Result<Vec<String>, AwsError> {
         if asked.is_empty() {
@@ -124,6 +141,20 @@ mod tests {
         assert_eq!(world.delete_group(&new).unwrap_err().code, "DependencyViolation");
         world.databases.remove("orders");
         world.delete_group(&new).unwrap();
+    }
+
+    #[test]
+    fn a_network_with_something_in_it_stays() {
+        let (mut world, group) = world();
+        world.groups.ensure_default("vpc-2");
+        for (network, free) in [("vpc-1", false), ("subnet-1", true), ("vpc-2", true)] {
+            assert_eq!(world.check_unused(network).is_ok(), free, "{network} with a group in vpc-1");
+        }
+        world.delete_group(&group).unwrap();
+        world.check_unused("vpc-1").unwrap();
+        world.instances.insert(instance("i-1", &[]));
+        assert_eq!(world.check_unused("vpc-1").unwrap_err().code, "DependencyViolation");
+        assert_eq!(world.check_unused("subnet-1").unwrap_err().code, "DependencyViolation");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! IAM is the emulator's; the front looks on, so that it knows whom to trust and what to allow.
 //!
-//! A policy that our evaluator does not understand is refused before the emulator stores it. IAM users and their access
-//! keys are not followed: such a key opens nothing here. Callers are the account's root and sessions of roles.
+//! A policy that our evaluator does not understand is refused before the emulator stores it. Access keys of IAM users
+//! are not given out, since nothing here would honour them. Callers are the account's root and sessions of roles.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +41,9 @@ impl Observed {
 pub(crate) async fn answer(context: &Arc<Context>, call: &Call, original: Original) -> Result<Answer, AwsError> {
     let params = call.params();
     let policy = document(&params)?;
+    if call.operation == "CreateAccessKey" {
+        return Err(AwsError::unsupported(&call.operation));
+    }
     if call.operation == "AttachRolePolicy" {
         let arn = params.required("PolicyArn")?;
         if arn != ADMINISTRATOR && !locked(&context.iam).managed.contains_key(arn) {

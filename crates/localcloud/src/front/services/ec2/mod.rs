@@ -44,7 +44,14 @@ pub(crate) async fn answer(context: &Arc<Context>, call: &Call, original: Origin
         "RevokeSecurityGroupIngress" => groups::revoke(context, &params, false).await,
         "RevokeSecurityGroupEgress" => groups::revoke(context, &params, true).await,
         "CreateTags" | "DeleteTags" => tags::change(context, call, &params).await,
+        "DeleteSubnet" => {
+            context.read(|world| world.check_unused(params.required("SubnetId")?))?;
+            passthrough::answer(context, call, original).await
+        }
         "CreateVpc" | "DeleteVpc" => {
+            if let Some(id) = params.get("VpcId") {
+                context.read(|world| world.check_unused(id))?;
+            }
             let answer = passthrough::answer(context, call, original).await?;
             if answer.is_success() {
                 groups::follow_vpc(context, &params, &answer);

@@ -34,6 +34,8 @@ pub struct Config {
     pub control_listen: SocketAddr,
     /// Further names and addresses at which operators reach it, for its certificate.
     pub control_names: Vec<String>,
+    /// ARN of the KMS key that wraps the installation key; without one that key lies in a file of mode 0600.
+    pub installation_kms_key: Option<String>,
     /// Log lines.
     pub log: Log,
     /// Workers, where the policy says nothing else.
@@ -42,6 +44,29 @@ pub struct Config {
     pub reaper_interval: Duration,
     /// Sessions that run at once in the whole installation; the others wait in order.
     pub max_sessions: u32,
+    /// How often things are looked at, and how long they are waited for.
+    pub pace: Pace,
+}
+
+/// How often things are looked at, and how long they are waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pace {
+    /// Between two `Describe*` rounds of one account and Region, while somebody waits.
+    pub poll: Duration,
+    /// Between heartbeats of a worker.
+    pub heartbeat: Duration,
+    /// How long AWS's listings may lag behind.
+    pub settle: Duration,
+    /// How long a launched worker may take to attach.
+    pub boot: Duration,
+    /// How long a worker may take to stop after a cancel.
+    pub cancel: Duration,
+    /// How long a step goes on through an outage of the cloud before its session fails.
+    pub outage: Duration,
+    /// How long an instance may take to become `available`.
+    pub available: Duration,
+    /// Between two looks at the schedules.
+    pub schedule: Duration,
 }
 
 /// Log lines.
@@ -77,6 +102,8 @@ pub struct WorkerSettings {
     pub patience: Duration,
     /// How long a worker lives at most, whatever happens.
     pub deadline: Duration,
+    /// Workers that one session may use up before it fails.
+    pub attempts: u64,
 }
 
 /// Settings that cannot be used.

@@ -15,4 +15,3 @@ mod token;
 pub use listener::{ControlError, ControlListener, serve};
 pub use service::Control;
 pub use token::{OperatorToken, TokenError};
-

@@ -128,19 +128,28 @@ impl Settings {
             worker_advertise: config.worker_advertise.clone(),
             region: config.region.clone(),
             partition: partition(&config.region).to_owned(),
-            wrapping_key: None,
+            wrapping_key: config.installation_kms_key.as_deref().map(wrapping_key),
             max_sessions: config.max_sessions,
             worker: WorkerSettings {
                 instance_type: config.worker.instance_type.clone(),
                 instance_profile: config.worker.instance_profile.clone(),
                 role_arn: config.worker.role_arn.clone(),
                 image_tag: config.worker.image_tag.clone(),
+                attempts: config.worker.attempts,
                 ..WorkerSettings::default()
             },
             pace: Pace {
                 patience: config.worker.patience,
                 session: config.worker.deadline,
                 reaper: config.reaper_interval,
+                poll: config.pace.poll,
+                heartbeat: config.pace.heartbeat,
+                settle: config.pace.settle,
+                boot: config.pace.boot,
+                cancel: config.pace.cancel,
+                outage: config.pace.outage,
+                available: config.pace.available,
+                schedule: config.pace.schedule,
                 ..Pace::default()
             },
         }
@@ -160,6 +169,11 @@ impl Settings {
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
         host.trim_start_matches('[').trim_end_matches(']').to_owned()
     }
+}
+
+/// A KMS key and its Region, which stands in its ARN.
+fn wrapping_key(arn: &str) -> WrappingKey {
+    WrappingKey { arn: arn.to_owned(), region: arn.split(':').nth(3).unwrap_or_default().to_owned() }
 }
 
 /// The AWS partition of a Region.

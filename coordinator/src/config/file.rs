@@ -3,15 +3,51 @@
 use crate::yaml::{Faults, Node, Reader};
 
 /// Keys at the top of the file, with the keys of each section; a key without a section is a setting itself.
-const TOP: &[&str] =
-    &["version", "state_dir", "region", "worker_service", "control_service", "log", "worker", "reaper", "sessions"];
+const TOP: &[&str] = &[
+    "version",
+    "state_dir",
+    "region",
+    "worker_service",
+    "control_service",
+    "installation_key",
+    "log",
+    "worker",
+    "reaper",
+    "sessions",
+    "pace",
+];
 const SECTIONS: &[(&str, &[&str])] = &[
     ("worker_service", &["listen", "advertise"]),
     ("control_service", &["listen", "names"]),
+    ("installation_key", &["kms_key_arn"]),
     ("log", &["format", "filter"]),
-    ("worker", &["role_arn", "instance_profile", "instance_type", "image_tag", "patience_seconds", "deadline_hours"]),
+    (
+        "worker",
+        &[
+            "role_arn",
+            "instance_profile",
+            "instance_type",
+            "image_tag",
+            "patience_seconds",
+            "deadline_hours",
+            "attempts",
+        ],
+    ),
     ("reaper", &["interval_seconds"]),
     ("sessions", &["max_running"]),
+    (
+        "pace",
+        &[
+            "poll_milliseconds",
+            "heartbeat_milliseconds",
+            "settle_seconds",
+            "boot_seconds",
+            "cancel_seconds",
+            "outage_seconds",
+            "available_seconds",
+            "schedule_seconds",
+        ],
+    ),
 ];
 
 /// Settings that the file gives, by key.

@@ -59,6 +59,16 @@ fn every_setting_can_be_given_by_variable_and_flag() {
         ("worker_service.advertise", "https://h:2"),
         ("control_service.listen", "127.0.0.1:3"),
         ("control_service.names", "haulier.example,10.0.0.5"),
+        ("installation_key.kms_key_arn", "arn:aws:kms:eu-central-1:111122223333:key/k"),
+        ("worker.attempts", "4"),
+        ("pace.poll_milliseconds", "51"),
+        ("pace.heartbeat_milliseconds", "101"),
+        ("pace.settle_seconds", "1"),
+        ("pace.boot_seconds", "11"),
+        ("pace.cancel_seconds", "2"),
+        ("pace.outage_seconds", "3"),
+        ("pace.available_seconds", "4"),
+        ("pace.schedule_seconds", "5"),
         ("log.format", "json"),
         ("log.filter", "debug"),
         ("worker.role_arn", "arn:aws:iam::111122223333:role/w"),
@@ -78,6 +88,8 @@ fn every_setting_can_be_given_by_variable_and_flag() {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let config = loaded("version: 1\n", &by_variable, &[]).unwrap();
     assert_eq!(config, loaded("version: 1\n", &[], &flags).unwrap());
+    assert_eq!(config.pace.poll, Duration::from_millis(51));
+    assert_eq!(config.pace.available, Duration::from_secs(4));
     assert_eq!(config.control_names, ["haulier.example", "10.0.0.5"]);
     assert_eq!(config.log, Log { format: LogFormat::Json, filter: "debug".to_owned() });
     assert_eq!(config.worker.role_arn.as_deref(), Some("arn:aws:iam::111122223333:role/w"));

@@ -9,7 +9,7 @@ use haulier_domain::policy::{Arn, Fault, is_region};
 use tracing_subscriber::EnvFilter;
 
 use super::settings::SETTINGS;
-use super::{Config, Log, LogFormat, WorkerSettings};
+use super::{Config, Log, LogFormat, Pace, WorkerSettings};
 
 /// The winning texts by key, and the faults found in them.
 #[derive(Debug)]
@@ -46,10 +46,15 @@ impl Values {
         );
         let control_listen = self.read("control_service.listen", ADDRESS, |text| text.parse::<SocketAddr>().ok());
         let control_names = self.read("control_service.names", "list host names and IP addresses", host_names);
+        let installation_kms_key =
+            self.optional("installation_key.kms_key_arn", "write arn:aws:kms:<region>:<account>:key/<id>", |text| {
+                text.parse::<Arn>().is_ok_and(|arn| arn.service == "kms" && !arn.region.is_empty())
+            });
         let log = self.log();
         let worker = self.worker();
         let reaper_interval = self.seconds("reaper.interval_seconds", 10, 86_400);
         let max_sessions = self.number("sessions.max_running", 1, 10_000);
+        let pace = self.pace();
         Some(Config {
             state_dir: state_dir?,
             region: region?,
@@ -57,10 +62,33 @@ impl Values {
             worker_advertise: worker_advertise?,
             control_listen: control_listen?,
             control_names: control_names?,
+            installation_kms_key: installation_kms_key?,
             log: log?,
             worker: worker?,
             reaper_interval: reaper_interval?,
             max_sessions: u32::try_from(max_sessions?).ok()?,
+            pace: pace?,
+        })
+    }
+
+    fn pace(&mut self) -> Option<Pace> {
+        let poll = self.milliseconds("pace.poll_milliseconds", 50, 60_000);
+        let heartbeat = self.milliseconds("pace.heartbeat_milliseconds", 100, 60_000);
+        let settle = self.seconds("pace.settle_seconds", 0, 3600);
+        let boot = self.seconds("pace.boot_seconds", 10, 86_400);
+        let cancel = self.seconds("pace.cancel_seconds", 1, 3600);
+        let outage = self.seconds("pace.outage_seconds", 0, 604_800);
+        let available = self.seconds("pace.available_seconds", 1, 604_800);
+        let schedule = self.seconds("pace.schedule_seconds", 1, 3600);
+        Some(Pace {
+            poll: poll?,
+            heartbeat: heartbeat?,
+            settle: settle?,
+            boot: boot?,
+            cancel: cancel?,
+            outage: outage?,
+            available: available?,
+            schedule: schedule?,
         })
     }
 
@@ -92,6 +120,7 @@ impl Values {
         });
         let patience = self.seconds("worker.patience_seconds", 30, 86_400);
         let deadline = self.number("worker.deadline_hours", 1, 720);
+        let attempts = self.number("worker.attempts", 1, 100);
         Some(WorkerSettings {
             role_arn: role_arn?,
             instance_profile: instance_profile?,
@@ -99,6 +128,7 @@ impl Values {
             image_tag: image_tag?,
             patience: patience?,
             deadline: Duration::from_secs(deadline? * 3600),
+            attempts: attempts?,
         })
     }
 
@@ -126,6 +156,10 @@ impl Values {
 
     fn seconds(&mut self, key: &'static str, least: u64, most: u64) -> Option<Duration> {
         self.number(key, least, most).map(Duration::from_secs)
+    }
+
+    fn milliseconds(&mut self, key: &'static str, least: u64, most: u64) -> Option<Duration> {
+        self.number(key, least, most).map(Duration::from_millis)
     }
 }
 

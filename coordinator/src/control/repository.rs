@@ -41,7 +41,8 @@ pub(super) async fn create(sessions: &Sessions, request: wire::CreateRepositoryR
     };
     state.add_repository(&repository).await.map_err(|error| status::of_state(&what, &error))?;
     tracing::info!(repository = repository.name, id = %repository.id, bucket = repository.bucket, "added a repository");
-    Ok(repository)
+    // As it is stored, so that a repeated request is answered alike.
+    state.repository(&repository.name).await.map_err(|error| status::of_state(&what, &error))
 }
 
 fn is_same(known: &Repository, new: &NewRepository) -> bool {

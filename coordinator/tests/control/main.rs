@@ -3,6 +3,6 @@
 mod operators;
 mod points;
 mod policies;
-mod schedule;
 mod scene;
+mod schedule;
 mod sessions;

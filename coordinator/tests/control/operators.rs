@@ -2,9 +2,9 @@
 
 use haulier_proto::control::v1 as wire;
 use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use tonic_health::pb::HealthCheckRequest;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
@@ -26,9 +26,8 @@ async fn only_the_token_opens_the_service_and_health_needs_none() {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
-    let reflection = ServerReflectionClient::new(scene.channel.clone())
-        .server_reflection_info(tokio_stream::iter([question]))
-        .await;
+    let reflection =
+        ServerReflectionClient::new(scene.channel.clone()).server_reflection_info(tokio_stream::iter([question])).await;
     assert_eq!(reflection.unwrap_err().code(), Code::Unauthenticated);
 }
 

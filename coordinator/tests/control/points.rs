@@ -124,7 +124,10 @@ async fn a_restore_that_cannot_be_meant_is_refused() {
         (wire::RestoreDatabaseRequest { point_id: "pnt-2".to_owned(), ..restore() }, Code::NotFound),
         (wire::RestoreDatabaseRequest { point_id: "shop".to_owned(), ..restore() }, Code::NotFound),
         (wire::RestoreDatabaseRequest { databases: vec![named("crm", "")], ..restore() }, Code::InvalidArgument),
-        (wire::RestoreDatabaseRequest { databases: vec![named("shop", "rdsadmin")], ..restore() }, Code::InvalidArgument),
+        (
+            wire::RestoreDatabaseRequest { databases: vec![named("shop", "rdsadmin")], ..restore() },
+            Code::InvalidArgument,
+        ),
         (wire::RestoreDatabaseRequest { login, ..restore() }, Code::InvalidArgument),
     ] {
         assert_eq!(refused(scene.client().restore_database(request.clone()).await).0, code, "{request:?}");

@@ -52,7 +52,9 @@ impl World {
         let mut places = self.places.lock().unwrap();
         let cloud = places.entry((account.to_owned(), region.to_owned())).or_default();
         for id in instances {
-            cloud.databases().add(MemoryDatabases::postgres(id));
+            let mut instance = MemoryDatabases::postgres(id);
+            instance.master_secret_arn = Some(format!("arn:aws:secretsmanager:{region}:{account}:secret:rds!{id}"));
+            cloud.databases().add(instance);
         }
     }
 

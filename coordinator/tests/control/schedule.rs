@@ -22,7 +22,7 @@ async fn next_run(scene: &Scene, name: &str) -> Timestamp {
 async fn a_run_comes_when_it_is_due_and_once() {
     let scene = Scene::with_repository(&["shop", "crm"]).await;
     scene.apply(&policy("daily", "{include: all}", DAILY)).await;
-    scene.apply(&policy("by-hand", "{include: all}", "")).await;
+    scene.apply(&policy("by-hand", "{include: all}", "priority: 1\n")).await;
     let due = next_run(&scene, "daily").await;
     look(&scene.policies, due - 1.second()).await.unwrap();
     assert_eq!(sessions(&scene).await, []);

@@ -1,7 +1,9 @@
 //! Whole assignments: a worker that is told over the wire what to do, does it to real PostgreSQL servers and a repository
 //! in memory, and proposes a point that the coordinator can publish and another worker can restore.
 
-#[allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "shared with the mover's tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+#[allow(dead_code, reason = "shared with the mover's tests")]
 #[path = "postgres/server.rs"]
 mod server;
 mod support;

@@ -1,5 +1,7 @@
 //! Enrolment and the stream over real TLS.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,6 +1,5 @@
 //! A coordinator of the test's own: real TLS, real gRPC, certificates signed on the spot.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

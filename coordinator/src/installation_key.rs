@@ -41,7 +41,7 @@ pub enum KeyError {
         arn: String,
         /// Why.
         #[source]
-        source: CloudError,
+        source: Box<CloudError>,
     },
     /// The file holds something else.
     #[error("installation key file {0} does not hold a key of 32 bytes")]
@@ -69,16 +69,16 @@ impl InstallationKey {
         let context = BTreeMap::from([("haulier:installation".to_owned(), installation.to_string())]);
         let wrapped_by = |arn: &str| {
             let arn = arn.to_owned();
-            move |source| KeyError::Wrapping { arn, source }
+            move |source| KeyError::Wrapping { arn, source: Box::new(source) }
         };
         if !file.exists() {
             let mut fresh = Zeroizing::new([0; LENGTH]);
             rand::fill(fresh.as_mut()).map_err(|_| KeyError::Crypto)?;
             let fresh = SecretBytes::new(fresh.to_vec());
             let stored = match wrapping {
-                Some((key, kms)) => Zeroizing::new(
-                    kms.wrap(&key.arn, &context, &fresh).await.map_err(wrapped_by(&key.arn))?,
-                ),
+                Some((key, kms)) => {
+                    Zeroizing::new(kms.wrap(&key.arn, &context, &fresh).await.map_err(wrapped_by(&key.arn))?)
+                }
                 None => Zeroizing::new(fresh.expose().to_vec()),
             };
             write_private(&file, &stored).map_err(|source| KeyError::File { file: file.clone(), source })?;
@@ -105,8 +105,7 @@ impl InstallationKey {
     /// # Errors
     /// Where the cryptographic library fails.
     pub fn seal(&self, plain: &[u8]) -> Result<String, KeyError> {
-        let nonce: [u8; aead::NONCE_LEN] =
-            rand::generate(&SystemRandom::new()).map_err(|_| KeyError::Crypto)?.expose();
+        let nonce: [u8; aead::NONCE_LEN] = rand::generate(&SystemRandom::new()).map_err(|_| KeyError::Crypto)?.expose();
         let mut body = plain.to_vec();
         self.sealing_key()?
             .seal_in_place_append_tag(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::from(SEAL), &mut body)

@@ -47,8 +47,8 @@ pub enum StartError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// KMS cannot be reached.
-    #[error(transparent)]
-    Cloud(#[from] haulier_cloud::CloudError),
+    #[error("reaching KMS")]
+    Cloud(#[source] Box<haulier_cloud::CloudError>),
     /// The certificate authority cannot be opened.
     #[error(transparent)]
     Certificates(#[from] CertificateError),
@@ -132,7 +132,7 @@ async fn services(settings: Settings, cloud: Arc<dyn CloudAccess>, parts: Parts)
     let installation = state.installation().await?;
     let key = match &settings.wrapping_key {
         Some(wrapping) => {
-            let keys = cloud.keys(&wrapping.region).await?;
+            let keys = cloud.keys(&wrapping.region).await.map_err(|error| StartError::Cloud(Box::new(error)))?;
             InstallationKey::open(&settings.state_dir, &installation, Some((wrapping, keys.as_ref()))).await?
         }
         None => InstallationKey::open(&settings.state_dir, &installation, None).await?,

@@ -2,8 +2,9 @@
 //!
 //! However many sessions wait, AWS is asked once a round: `DescribeDBInstances`, `DescribeDBSnapshots` and
 //! `DescribeInstances` of what is ours, each only while somebody waits for its answer. A waiter sees answers to questions
-//! asked after it began to wait, so that it never takes yesterday's `available` for today's. Throttled rounds come at
-//! growing distances.
+//! asked after it began to wait, so that it never takes yesterday's `available` for today's. Rounds are close together at
+//! first, since most of what is asked for takes seconds, and grow apart to the configured pace; a new waiter brings them
+//! together again. Failed rounds come at still longer distances, whoever waits.
 
 mod round;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 use haulier_cloud::compute::Instance;
 use haulier_cloud::databases::{DbInstance, DbSnapshot};
 use haulier_domain::id::InstallationId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::accounts::CloudAccess;
@@ -43,7 +44,12 @@ struct Round {
     answer: Answer,
 }
 
-type Latest = watch::Receiver<Option<Arc<Round>>>;
+/// What the waiters of one question share. Its rounds go on as long as somebody holds it.
+#[derive(Debug)]
+struct Waiting {
+    latest: watch::Receiver<Option<Arc<Round>>>,
+    hurry: Notify,
+}
 
 /// The pollers of every account and Region.
 #[derive(Debug)]
@@ -51,7 +57,7 @@ pub struct Poller {
     cloud: Arc<dyn CloudAccess>,
     installation: InstallationId,
     pace: Duration,
-    rounds: Mutex<HashMap<(Place, Question), Weak<Latest>>>,
+    rounds: Mutex<HashMap<(Place, Question), Weak<Waiting>>>,
 }
 
 impl Poller {
@@ -89,8 +95,9 @@ impl Poller {
 
     async fn until<T>(&self, place: &Place, question: Question, ready: impl Fn(&Answer) -> Option<T>) -> T {
         let since = Instant::now();
-        let subscription = self.subscribe(place, question);
-        let mut latest = Latest::clone(&subscription);
+        let waiting = self.wait_for(place, question);
+        let mut latest = waiting.latest.clone();
+        waiting.hurry.notify_one();
         loop {
             let round = latest.borrow_and_update().clone();
             let answered = round.filter(|round| round.asked_at >= since).and_then(|round| ready(&round.answer));
@@ -104,26 +111,26 @@ impl Poller {
         }
     }
 
-    /// The running poller of this question, or a new one. It runs as long as somebody holds what is returned.
-    fn subscribe(&self, place: &Place, question: Question) -> Arc<Latest> {
+    /// The running poller of this question, or a new one.
+    fn wait_for(&self, place: &Place, question: Question) -> Arc<Waiting> {
         let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (place.clone(), question);
         if let Some(running) = rounds.get(&key).and_then(Weak::upgrade) {
             return running;
         }
-        let (sender, receiver) = watch::channel(None);
-        let subscription = Arc::new(receiver);
-        rounds.insert(key, Arc::downgrade(&subscription));
+        let (sender, latest) = watch::channel(None);
+        let waiting = Arc::new(Waiting { latest, hurry: Notify::new() });
         rounds.retain(|_, running| running.strong_count() > 0);
+        rounds.insert(key, Arc::downgrade(&waiting));
         tokio::spawn(round::run(round::Asker {
             cloud: self.cloud.clone(),
             installation: self.installation.clone(),
             place: place.clone(),
             question,
             pace: self.pace,
-            asked_by: Arc::downgrade(&subscription),
+            waiting: Arc::downgrade(&waiting),
             sender,
         }));
-        subscription
+        waiting
     }
 }

@@ -49,7 +49,9 @@ impl RepositoryVaults {
         let region = arn.split(':').nth(3).unwrap_or_default();
         let reached = async {
             Ok(match kind {
-                KeyKind::Kms => Opener::Kms(Arc::new(KmsKey { arn: arn.to_owned(), kms: self.cloud.keys(region).await? })),
+                KeyKind::Kms => {
+                    Opener::Kms(Arc::new(KmsKey { arn: arn.to_owned(), kms: self.cloud.keys(region).await? }))
+                }
                 KeyKind::Passphrase => Opener::Passphrase(self.cloud.secrets(region).await?.secret(arn).await?),
             })
         };
@@ -64,7 +66,8 @@ impl RepositoryVaults {
         let what = format!("opening repository {}", repository.name);
         let opener = self.opener(&what, repository.key_kind, &repository.key_arn).await?;
         let store = self.bucket(&what, &repository.bucket, &repository.region).await?;
-        let opened = open(store, &repository.prefix, opener).await.map_err(|error| failures::repository(&what, &error))?;
+        let opened =
+            open(store, &repository.prefix, opener).await.map_err(|error| failures::repository(&what, &error))?;
         unlocked.insert(repository.id.clone(), opened.clone());
         Ok(opened)
     }
@@ -124,14 +127,16 @@ impl Vaults for RepositoryVaults {
 
 /// The proposed root, if it is that of this point, session and epoch.
 fn proposed_root(what: &str, proposal: &Proposal) -> Result<PointRoot, Failure> {
-    let root: PointRoot =
-        serde_json::from_slice(&proposal.root).map_err(|error| broken(what, format!("the root is malformed: {error}")))?;
-    let is_its_own =
-        root.point == proposal.point && root.session == proposal.session && root.epoch == proposal.epoch;
+    let root: PointRoot = serde_json::from_slice(&proposal.root)
+        .map_err(|error| broken(what, format!("the root is malformed: {error}")))?;
+    let is_its_own = root.point == proposal.point && root.session == proposal.session && root.epoch == proposal.epoch;
     if is_its_own {
         Ok(root)
     } else {
-        Err(broken(what, format!("the root is that of point {}, session {}, epoch {}", root.point, root.session, root.epoch)))
+        Err(broken(
+            what,
+            format!("the root is that of point {}, session {}, epoch {}", root.point, root.session, root.epoch),
+        ))
     }
 }
 
@@ -141,10 +146,12 @@ fn broken(what: &str, cause: String) -> Failure {
 
 fn facts(root: &PointRoot) -> PointFacts {
     let summary = serde_json::to_value(root).ok().and_then(|root| root.get("summary").cloned()).unwrap_or(Value::Null);
-    let first = summary["databases"].as_array().into_iter().flatten().find_map(|database| {
-        database["consistent-at"].as_str().and_then(|at| at.parse().ok())
-    });
-    let totals = serde_json::to_value(&root.totals).unwrap_or(Value::Null);
+    let first = summary["databases"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find_map(|database| database["consistent-at"].as_str().and_then(|at| at.parse().ok()));
+    let totals = serde_json::to_value(root.totals).unwrap_or(Value::Null);
     let summary = match summary {
         Value::Object(mut fields) => {
             fields.insert("totals".to_owned(), totals);

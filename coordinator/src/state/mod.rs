@@ -112,7 +112,7 @@ pub(crate) fn doing(doing: &'static str) -> impl Fn(sqlx::Error) -> StateError {
 
 /// A time as it is stored: fixed width, so that it sorts as text.
 pub(crate) fn stamp(at: Timestamp) -> String {
-    format!("{at:.6}")
+    format!("{at:.9}")
 }
 
 /// A stored word, name or document in its own type.

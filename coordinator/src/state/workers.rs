@@ -227,6 +227,20 @@ impl State {
         Ok(())
     }
 
+    /// Records a later sign of life.
+    ///
+    /// # Errors
+    /// Where the state cannot be written.
+    pub async fn note_seen(&self, id: &WorkerId) -> Result<()> {
+        sqlx::query("UPDATE workers SET last_seen = ? WHERE id = ?")
+            .bind(stamp(Timestamp::now()))
+            .bind(id.as_str())
+            .execute(&self.pool)
+            .await
+            .map_err(doing("recording a sign of life"))?;
+        Ok(())
+    }
+
     /// Moves a live worker to one of its ends.
     ///
     /// # Errors

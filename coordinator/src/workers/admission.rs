@@ -146,7 +146,11 @@ mod tests {
 
     #[test]
     fn the_caller_must_be_the_role_session_of_the_instance() {
-        let who = |account: &str, arn: &str| CallerIdentity { account: account.into(), arn: arn.into(), user_id: String::new() };
+        let who = |account: &str, arn: &str| CallerIdentity {
+            account: account.into(),
+            arn: arn.into(),
+            user_id: String::new(),
+        };
         let arn = "arn:aws:sts::111122223333:assumed-role/haulier-worker/i-1";
         assert_eq!(caller(&who("111122223333", arn), "111122223333", "i-1"), Ok(()));
         assert!(caller(&who("111122223333", arn), "111122223333", "i-2").is_err());

@@ -28,6 +28,8 @@ use crate::state::{StateError, Worker};
 pub(super) const OUTBOX: usize = 32;
 /// How often progress is written down; operators who follow see each report.
 const WRITE_PROGRESS: Duration = Duration::from_secs(5);
+/// How often a sign of life is written down.
+const WRITE_SEEN: Duration = Duration::from_secs(30);
 /// How long a stream may stay without its first message.
 const HELLO: Duration = Duration::from_secs(15);
 /// Pause before credentials are asked for again.
@@ -44,6 +46,7 @@ struct Stream {
     cancelled: bool,
     refresh: Option<Instant>,
     written: Option<Instant>,
+    seen: Instant,
 }
 
 /// What becomes of a stream.
@@ -88,6 +91,7 @@ pub(super) async fn attach(
         cancelled: false,
         refresh: None,
         written: None,
+        seen: Instant::now(),
     };
     stream.services.feeds.changed(&stream.worker.session);
     stream.send(ToWorker::Welcome(welcome)).await?;
@@ -109,7 +113,11 @@ async fn current(services: &Services, id: &WorkerId, message: &wire::AttachReque
 }
 
 impl Stream {
-    async fn serve(&mut self, mut inbox: Streaming<wire::AttachRequest>, token: CancellationToken) -> Result<(), Status> {
+    async fn serve(
+        &mut self,
+        mut inbox: Streaming<wire::AttachRequest>,
+        token: CancellationToken,
+    ) -> Result<(), Status> {
         let mut feed = self.services.feeds.follow(&self.worker.session);
         if let Next::Close = self.look().await? {
             return Ok(());
@@ -150,6 +158,10 @@ impl Stream {
             return Err(Status::failed_precondition("session or epoch is over"));
         }
         self.services.presence.heard(&self.worker.id);
+        if self.seen.elapsed() >= WRITE_SEEN {
+            self.seen = Instant::now();
+            self.services.state.note_seen(&self.worker.id).await.map_err(internal)?;
+        }
         match message.message {
             Some(FromWorker::Progress(progress)) => self.progress(&progress).await,
             Some(FromWorker::Event(event)) => self.event(event).await?,
@@ -172,8 +184,8 @@ impl Stream {
     /// Commits a durable event, then acknowledges it. Events of a worker that was given up are refused.
     async fn event(&mut self, event: wire::Event) -> Result<(), Status> {
         let sequence = event.sequence;
-        let kept = translate::event(event)
-            .unwrap_or(crate::state::DurableEvent::Other { kind: "unknown", body: Vec::new() });
+        let kept =
+            translate::event(event).unwrap_or(crate::state::DurableEvent::Other { kind: "unknown", body: Vec::new() });
         let safe = self.services.state.commit_event(&self.worker.id, sequence, &kept).await.map_err(internal)?;
         self.services.feeds.changed(&self.worker.session);
         self.send(ToWorker::Acknowledge(wire::Acknowledge { sequence: safe })).await

@@ -78,7 +78,11 @@ async fn admit(
         Ok((caller, instance))
     };
     let (caller, instance) = looked_up.await.map_err(|error: haulier_cloud::CloudError| {
-        if error.is_transient() || error.is_indeterminate() { later(&worker.id, &error) } else { refuse(&worker.id, &error) }
+        if error.is_transient() || error.is_indeterminate() {
+            later(&worker.id, &error)
+        } else {
+            refuse(&worker.id, &error)
+        }
     })?;
     admission::caller(&caller, &place.account.id, &identity.instance_id)
         .map_err(|refusal| refuse(&worker.id, &refusal))?;

@@ -75,8 +75,13 @@ impl WorkerListener {
 ///
 /// # Errors
 /// Where TLS cannot be set up.
-pub async fn server(services: Arc<Services>, listener: WorkerListener, stop: CancellationToken) -> Result<(), ListenError> {
-    let (chain, key) = services.authority.server(&[services.settings.advertised_host()]).map_err(ListenError::Certificate)?;
+pub async fn server(
+    services: Arc<Services>,
+    listener: WorkerListener,
+    stop: CancellationToken,
+) -> Result<(), ListenError> {
+    let (chain, key) =
+        services.authority.server(&[services.settings.advertised_host()]).map_err(ListenError::Certificate)?;
     let tls = ServerTlsConfig::new()
         .identity(Identity::from_pem(chain, key.as_bytes()))
         .client_ca_root(Certificate::from_pem(services.authority.pem()))

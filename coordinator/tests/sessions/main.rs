@@ -1,6 +1,8 @@
 //! Sessions from start to end, over doubles of the cloud and simulated workers on the real listener: faults, crashes,
 //! cancels, crowds. After each the cloud is as before.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod backup;
 mod crashes;
 mod faults;

@@ -63,7 +63,10 @@ pub(in crate::workflows) async fn open(
             peer: Peer::Group(id_of(rule.peer).to_owned()),
         };
         let group = id_of(rule.on);
-        compute.authorize(group, &permission).await.during(|| format!("opening port {} on group {group}", rule.port))?;
+        compute
+            .authorize(group, &permission)
+            .await
+            .during(|| format!("opening port {} on group {group}", rule.port))?;
     }
     worker.push(worker_side);
     Ok(Groups { worker, database: Some(database_side) })
@@ -99,7 +102,8 @@ pub(in crate::workflows) async fn join(work: &Work, source: &Source, group: &str
     });
     let late = || {
         let cause = "the group did not become active in time";
-        Failure::new("db-group-not-active", what(), cause, "see the instance's events, then run the session again").retryable()
+        Failure::new("db-group-not-active", what(), cause, "see the instance's events, then run the session again")
+            .retryable()
     };
     work.wait(services.settings.pace.available, late, in_force).await?;
     work.log(Severity::Info, &format!("{} lets the worker in", source.id)).await;
@@ -144,7 +148,8 @@ async fn base(work: &Work, compute: &Arc<dyn Compute>, vpc_id: &str) -> Attempt<
     services.state.mark_kept(entry.id).await?;
     let mut tags = work.naming.tags(Epoch(0), &name);
     tags.insert(TAG_KEPT.to_owned(), "base-group".to_owned());
-    let made = compute.create_security_group(vpc_id, &name, "Haulier workers: out to AWS and the coordinator", &tags).await;
+    let made =
+        compute.create_security_group(vpc_id, &name, "Haulier workers: out to AWS and the coordinator", &tags).await;
     let id = made_or_found(work, compute, vpc_id, &name, made, what).await?;
     services.state.mark_created(entry.id, &id).await?;
     compute.revoke(&id, &all_out()).await.during(what)?;

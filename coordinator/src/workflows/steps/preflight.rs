@@ -67,7 +67,6 @@ pub(in crate::workflows) async fn instance(work: &Work) -> Attempt<Source> {
         Some(instance) => Some(Err(Trouble::from(unusable(instance)))),
         None => Some(Err(missing(wanted).into())),
     });
-    let settled = async { settled.await };
     work.wait(limit, || late(wanted), settled).await
 }
 
@@ -116,7 +115,10 @@ fn supported(instance: &DbInstance) -> Result<(), Failure> {
     let refuse = |cause: String, remedy: &str| Err(Failure::new("db-not-supported", what.clone(), cause, remedy));
     if instance.engine.starts_with("aurora") || instance.cluster_id.is_some() {
         return refuse(
-            format!("{} is a member of a cluster; sessions with Aurora and Multi-AZ clusters are not supported yet", instance.id),
+            format!(
+                "{} is a member of a cluster; sessions with Aurora and Multi-AZ clusters are not supported yet",
+                instance.id
+            ),
             "take the cluster out of the policy",
         );
     }

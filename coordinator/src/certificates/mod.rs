@@ -102,8 +102,7 @@ impl Authority {
         }
         let pem = read(&certificate_file)?;
         let key = KeyPair::from_pem(&zeroize::Zeroizing::new(read(&key_file)?)).map_err(of("the authority"))?;
-        let certificate =
-            CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| CertificateError::Malformed)?;
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| CertificateError::Malformed)?;
         let issuer = Issuer::from_ca_cert_pem(&pem, key).map_err(of("the authority"))?;
         Ok(Self { issuer, certificate, pem })
     }
@@ -144,8 +143,7 @@ impl Authority {
         };
         let params = &mut request.params;
         params.distinguished_name = named(worker);
-        params.subject_alt_names =
-            vec![SanType::DnsName(worker.to_owned().try_into().map_err(of("a worker"))?)];
+        params.subject_alt_names = vec![SanType::DnsName(worker.to_owned().try_into().map_err(of("a worker"))?)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         live(params, WORKER_LIFE)?;

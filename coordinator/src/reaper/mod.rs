@@ -52,7 +52,8 @@ pub async fn round(services: &Services) -> Result<usize, StateError> {
 }
 
 async fn settle(services: &Services, place: &Place, findings: Vec<Finding>) -> Result<usize, StateError> {
-    let live: BTreeSet<SessionId> = services.state.live_sessions().await?.into_iter().map(|session| session.id).collect();
+    let live: BTreeSet<SessionId> =
+        services.state.live_sessions().await?.into_iter().map(|session| session.id).collect();
     let mut known = BTreeSet::new();
     for finding in &findings {
         if services.state.session(&finding.session).await.is_ok() {

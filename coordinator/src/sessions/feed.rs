@@ -78,16 +78,8 @@ struct Tail {
 /// The session, then its log after a line, then everything that happens until it has ended.
 pub(super) fn tail(services: Arc<Services>, session: SessionId, after: u64) -> BoxStream<'static, Result<TailEvent>> {
     let signal = services.feeds.follow(&session);
-    let tail = Tail {
-        services,
-        session,
-        signal,
-        after,
-        last: None,
-        progress: None,
-        ready: VecDeque::new(),
-        ended: false,
-    };
+    let tail =
+        Tail { services, session, signal, after, last: None, progress: None, ready: VecDeque::new(), ended: false };
     Box::pin(futures::stream::try_unfold(tail, |mut tail| async move {
         loop {
             if let Some(event) = tail.ready.pop_front() {

@@ -89,7 +89,10 @@ async fn membership(services: &Services, entry: &Entry, instance_id: &str, group
     let current: BTreeSet<String> = instance.security_groups.iter().map(|(id, _)| id.clone()).collect();
     let Some(wanted) = parted(&current, group_id) else { return Ok(()) };
     if instance.status != "available" {
-        services.poller.database(&place, instance_id, |it| it.is_none_or(|it| it.status == "available").then_some(())).await;
+        services
+            .poller
+            .database(&place, instance_id, |it| it.is_none_or(|it| it.status == "available").then_some(()))
+            .await;
         return Err(Stuck::NotYet("the DB instance was not available"));
     }
     databases.set_security_groups(instance_id, &wanted).await?;

@@ -160,7 +160,7 @@ pub(crate) enum SessionCommand {
         /// Why, for the log
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
-        /// Wait for the end; exit code 0 once it is cancelled
+        /// Wait for the end; exit code 0 if it was cancelled
         #[arg(long)]
         wait: bool,
     },
@@ -237,13 +237,13 @@ pub(crate) struct RepositoryArguments {
     #[arg(
         long,
         value_name = "ARN",
-        conflicts_with = "passphrase_secret",
-        required_unless_present = "passphrase_secret"
+        conflicts_with = "passphrase_secret_arn",
+        required_unless_present = "passphrase_secret_arn"
     )]
-    pub(crate) kms_key: Option<String>,
+    pub(crate) kms_key_arn: Option<String>,
     /// Secrets Manager secret with the passphrase that wraps the master key
     #[arg(long, value_name = "ARN")]
-    pub(crate) passphrase_secret: Option<String>,
+    pub(crate) passphrase_secret_arn: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -26,10 +26,10 @@ pub(crate) trait Row {
     fn cells(&self) -> Vec<String>;
 }
 
-/// Writes a list under one key, or as a table.
-pub(crate) fn list<T: Row + Serialize>(to: &mut dyn Write, format: Format, key: &str, items: &[T]) -> io::Result<()> {
+/// Writes a list as JSON or as a table.
+pub(crate) fn list<T: Row + Serialize>(to: &mut dyn Write, format: Format, items: &[T]) -> io::Result<()> {
     match format {
-        Format::Json => json(to, &std::collections::BTreeMap::from([(key, items)])),
+        Format::Json => json(to, items),
         Format::Table => table(to, items),
     }
 }

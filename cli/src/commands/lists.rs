@@ -13,7 +13,7 @@ pub(super) async fn resources(mut context: Context<'_>, command: ResourceCommand
     let answer = context.client.list_resources(control::ListResourcesRequest {}).await;
     let answer = answer.map_err(|status| CliError::from_status("listing the resources", &status))?.into_inner();
     let views: Vec<ResourceView> = answer.resources.into_iter().map(ResourceView::from).collect();
-    list(&mut context.io.out, context.format, "resources", &views)?;
+    list(&mut context.io.out, context.format, &views)?;
     Ok(Exit::Success)
 }
 
@@ -22,7 +22,7 @@ pub(super) async fn workers(mut context: Context<'_>, command: WorkerCommand) ->
     let answer = context.client.list_workers(control::ListWorkersRequest { all }).await;
     let answer = answer.map_err(|status| CliError::from_status("listing the workers", &status))?.into_inner();
     let views: Vec<WorkerView> = answer.workers.into_iter().map(WorkerView::from).collect();
-    list(&mut context.io.out, context.format, "workers", &views)?;
+    list(&mut context.io.out, context.format, &views)?;
     Ok(Exit::Success)
 }
 
@@ -32,6 +32,6 @@ pub(super) async fn ledger(mut context: Context<'_>, command: LedgerCommand) -> 
     let answer = context.client.list_ledger(request).await;
     let answer = answer.map_err(|status| CliError::from_status("listing the ledger", &status))?.into_inner();
     let views: Vec<LedgerView> = answer.entries.into_iter().map(LedgerView::from).collect();
-    list(&mut context.io.out, context.format, "entries", &views)?;
+    list(&mut context.io.out, context.format, &views)?;
     Ok(Exit::Success)
 }

@@ -31,7 +31,7 @@ async fn list(
     let answer = context.client.list_points(request).await;
     let answer = answer.map_err(|status| CliError::from_status("listing the restore points", &status))?.into_inner();
     let views: Vec<PointView> = answer.points.into_iter().map(PointView::from).collect();
-    output::list(&mut context.io.out, context.format, "points", &views)?;
+    output::list(&mut context.io.out, context.format, &views)?;
     Ok(Exit::Success)
 }
 

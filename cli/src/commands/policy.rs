@@ -97,7 +97,7 @@ async fn list(mut context: Context<'_>) -> Result<Exit, CliError> {
     let answer = context.client.list_policies(control::ListPoliciesRequest {}).await;
     let answer = answer.map_err(|status| CliError::from_status("listing the policies", &status))?.into_inner();
     let views: Vec<PolicyView> = answer.policies.into_iter().map(PolicyView::from).collect();
-    output::list(&mut context.io.out, context.format, "policies", &views)?;
+    output::list(&mut context.io.out, context.format, &views)?;
     Ok(Exit::Success)
 }
 

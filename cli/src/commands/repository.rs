@@ -11,7 +11,8 @@ use crate::view::RepositoryView;
 
 pub(super) async fn create(mut context: Context<'_>, arguments: RepositoryArguments) -> Result<Exit, CliError> {
     let doing = format!("creating the repository {}", arguments.name);
-    let key = arguments.kms_key.map(Key::KmsKeyArn).or(arguments.passphrase_secret.map(Key::PassphraseSecretArn));
+    let key =
+        arguments.kms_key_arn.map(Key::KmsKeyArn).or(arguments.passphrase_secret_arn.map(Key::PassphraseSecretArn));
     let request = control::CreateRepositoryRequest {
         name: arguments.name,
         bucket: arguments.bucket,
@@ -33,6 +34,6 @@ pub(super) async fn list(mut context: Context<'_>) -> Result<Exit, CliError> {
     let answer = context.client.list_repositories(control::ListRepositoriesRequest {}).await;
     let answer = answer.map_err(|status| CliError::from_status("listing the repositories", &status))?.into_inner();
     let views: Vec<RepositoryView> = answer.repositories.into_iter().map(RepositoryView::from).collect();
-    output::list(&mut context.io.out, context.format, "repositories", &views)?;
+    output::list(&mut context.io.out, context.format, &views)?;
     Ok(Exit::Success)
 }

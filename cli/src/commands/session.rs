@@ -21,7 +21,7 @@ pub(super) async fn run(mut context: Context<'_>, command: SessionCommand) -> Re
             let answer = context.client.list_sessions(request).await;
             let answer = answer.map_err(|status| CliError::from_status("listing the sessions", &status))?.into_inner();
             let views: Vec<SessionView> = answer.sessions.into_iter().map(SessionView::from).collect();
-            output::list(&mut context.io.out, context.format, "sessions", &views)?;
+            output::list(&mut context.io.out, context.format, &views)?;
             Ok(Exit::Success)
         }
         SessionCommand::Show { id } => {
@@ -44,7 +44,7 @@ async fn cancel(mut context: Context<'_>, id: String, reason: String, wait: bool
         view = follow::wait(&mut context, &[id]).await?.into_iter().next().unwrap_or(view);
     }
     show(&mut context, &view)?;
-    match view.exit() {
+    match view.exit().filter(|_| wait) {
         // What was asked for here is the cancellation itself.
         None | Some(Exit::SessionCancelled) => Ok(Exit::Success),
         Some(Exit::SessionFailed) => Ok(Exit::SessionFailed),
@@ -52,7 +52,7 @@ async fn cancel(mut context: Context<'_>, id: String, reason: String, wait: bool
             Exit::Refused,
             "session-ended-before",
             doing,
-            format!("it has ended already: {}", view.state),
+            format!("it ended by itself: {}", view.state),
             "nothing is left to cancel",
         )),
     }

@@ -21,9 +21,9 @@ fn usage_errors_end_with_two_and_say_why() {
             "b",
             "--region",
             "r",
-            "--kms-key",
+            "--kms-key-arn",
             "k",
-            "--passphrase-secret",
+            "--passphrase-secret-arn",
             "s",
         ],
         &["restore", "database", "--point", "p", "--database", "=x"],
@@ -89,9 +89,9 @@ fn a_repository_is_made_with_either_kind_of_key() {
         assert!(ran.out.contains("location:   s3://backups/haulier\n"), "{}", ran.out);
         coordinator.asked()
     };
-    assert!(create(&["--kms-key", "arn:k"]).contains("KmsKeyArn(\"arn:k\")"));
-    assert!(create(&["--passphrase-secret", "arn:s"]).contains("PassphraseSecretArn(\"arn:s\")"));
-    let arguments = ["repository", "create", "taken", "--bucket", "b", "--region", "r", "--kms-key", "k"];
+    assert!(create(&["--kms-key-arn", "arn:k"]).contains("KmsKeyArn(\"arn:k\")"));
+    assert!(create(&["--passphrase-secret-arn", "arn:s"]).contains("PassphraseSecretArn(\"arn:s\")"));
+    let arguments = ["repository", "create", "taken", "--bucket", "b", "--region", "r", "--kms-key-arn", "k"];
     assert_eq!(coordinator.run(&arguments).code, 4);
 }
 

@@ -140,3 +140,12 @@ fn the_example_is_valid_and_names_every_setting() {
         assert!(example.contains(&format!("{last}:")), "the example lacks {}", setting.key);
     }
 }
+
+#[test]
+fn every_setting_is_documented_by_all_its_names() {
+    let text = include_str!("../../../docs/configuration.md");
+    for setting in SETTINGS {
+        let row = format!("| `{}` | `{}` | `--{}` |", setting.key, setting.variable, setting.flag);
+        assert!(text.contains(&row), "docs/configuration.md lacks {row}");
+    }
+}

@@ -1,4 +1,5 @@
 use haulier_domain::policy::{Selector, Tags};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -142,4 +143,30 @@ fn faults_of_shape_and_meaning_are_told_together_in_order() {
 fn no_fault_repeats_what_may_be_a_secret() {
     let told = told(&SMALL.replace("credentials: rds_managed", "credentials: {password: hunter2}"));
     assert!(!told.join("\n").contains("hunter2"), "{told:?}");
+}
+
+proptest! {
+    #[test]
+    fn a_mangled_document_is_told_its_faults_and_never_more(
+        line in 0_usize..200,
+        change in 0_u8..4,
+        text in "\\PC{0,16}",
+    ) {
+        let example = include_str!("../../../../docs/examples/policy.yaml");
+        let mut lines: Vec<&str> = example.lines().collect();
+        let line = line % lines.len();
+        match change {
+            0 => drop(lines.remove(line)),
+            1 => lines.insert(line, lines[line]),
+            2 => lines[line] = &text,
+            _ => lines.insert(line, &text),
+        }
+        if let Err(faults) = read(&lines.join("\n")) {
+            prop_assert!(!faults.is_empty());
+            for fault in faults {
+                prop_assert!(fault.place.line as usize <= lines.len() + 1, "{fault}");
+                prop_assert!(!fault.fault.message.is_empty() && !fault.fault.remedy.is_empty(), "{fault}");
+            }
+        }
+    }
 }

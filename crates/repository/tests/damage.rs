@@ -247,3 +247,28 @@ async fn a_check_tells_its_progress() {
     assert_eq!((last.packs, last.packs_total, last.bytes), (report.packs, report.packs, report.bytes));
     assert!(report.bytes > 3_000_000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_backup_stores_again_what_a_lost_or_cut_off_pack_held() {
+    let fixture = Fixture::new().await;
+    let data = noise(9_000_000, 4);
+    fixture.publish(&fixture.domain().await, "a", &data).await;
+    let packs = fixture.bucket.keys("/packs/");
+    assert!(packs.len() > 2);
+    fixture.bucket.remove(&packs[0]);
+    fixture.bucket.truncate(&packs[1], 1_000);
+    let (second, stream) = fixture.publish(&fixture.domain().await, "b", &data).await;
+    assert!(second.totals.bytes_new > 2_000_000 && second.totals.bytes_new < 7_000_000, "{:?}", second.totals);
+    // Both points name the same chunks, so both are whole again.
+    let domain = fixture.domain().await;
+    assert!(read(&domain, &stream).await.unwrap() == data);
+    for point in ["pnt-a", "pnt-b"] {
+        let scope = CheckScope::Points(vec![point.parse().unwrap()]);
+        let report = domain.check(scope, CheckDepth::Full, |_| {}).await.unwrap();
+        assert!(report.is_clean(), "{:?}", report.findings);
+    }
+    let report = check(&domain, CheckDepth::Structure).await;
+    assert_eq!(report.findings.len(), 2, "what is lost is still told of the domain: {:?}", report.findings);
+    let (third, _) = fixture.publish(&domain, "c", &data).await;
+    assert!(third.totals.bytes_new < 10_000, "{:?}", third.totals);
+}

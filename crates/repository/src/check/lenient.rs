@@ -9,6 +9,7 @@ use super::report::Reporter;
 use crate::domain::Core;
 use crate::error::{Error, ObjectKind, Result};
 use crate::ids::IndexId;
+use crate::index::listing::PackListing;
 use crate::index::local::LocalIndex;
 use crate::index::object::IndexTable;
 
@@ -22,12 +23,13 @@ pub(super) async fn load(core: &Core, reporter: &Reporter) -> Result<(Checked, V
     let prefix = core.layout.indexes();
     let objects = core.store.list_all(&prefix).await?;
     let loaded = core.loader().empty(objects.iter().map(|object| object.size).sum()).await?;
+    let packs = Arc::new(PackListing::read(&core.store, &core.layout).await?);
     let mut rows: Vec<u32> = Vec::new();
     let mut opened = stream::iter(objects.into_iter().map(|object| object.key))
         .map(|key| {
-            let index = Arc::clone(&loaded.index);
+            let (index, packs) = (Arc::clone(&loaded.index), Arc::clone(&packs));
             let hash = key[prefix.len()..].parse::<IndexId>();
-            async move { (open(core, index, &key, hash.ok()).await, key) }
+            async move { (open(core, index, packs, &key, hash.ok()).await, key) }
         })
         .buffer_unordered(AT_ONCE);
     while let Some((result, key)) = opened.next().await {
@@ -46,7 +48,13 @@ pub(super) async fn load(core: &Core, reporter: &Reporter) -> Result<(Checked, V
 }
 
 /// Adds an index object. Gives the local number of its first pack, and the number of rows of each.
-async fn open(core: &Core, index: Arc<LocalIndex>, key: &str, hash: Option<IndexId>) -> Result<(u32, Vec<u32>)> {
+async fn open(
+    core: &Core,
+    index: Arc<LocalIndex>,
+    packs: Arc<PackListing>,
+    key: &str,
+    hash: Option<IndexId>,
+) -> Result<(u32, Vec<u32>)> {
     let body = core.store.get(ObjectKind::Index, key).await?;
     let (keys, name) = (Arc::clone(&core.keys), key.to_owned());
     let job = move || {
@@ -54,7 +62,7 @@ async fn open(core: &Core, index: Arc<LocalIndex>, key: &str, hash: Option<Index
             return Err(Error::damaged(ObjectKind::Index, &name, "its content does not match its name"));
         }
         let table = IndexTable::open(&keys, &name, &body)?;
-        Ok((index.add(&table)?, table.rows_per_pack()))
+        Ok((index.add(&table, |pack| !packs.has(pack))?, table.rows_per_pack()))
     };
     core.pool.run(job).await
 }

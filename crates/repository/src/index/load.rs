@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::listing::PackListing;
 use super::local::LocalIndex;
 use super::object::IndexTable;
 use crate::crypto::domain_keys::DomainKeys;
@@ -43,7 +44,8 @@ impl Loader {
         let loaded = self.empty(bytes).await?;
         let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
         let count = keys.len();
-        loaded.add(self, keys).await?;
+        let packs = PackListing::read(&self.store, &self.layout).await?;
+        loaded.add(self, keys, Some(Arc::new(packs))).await?;
         let index = Arc::clone(&loaded.index);
         self.pool.run(move || index.compact()).await?;
         tracing::debug!(objects = count, bytes, "loaded the chunk index");
@@ -65,7 +67,7 @@ impl LoadedIndex {
     /// Loads the index objects that have appeared since.
     pub(crate) async fn refresh(&self, loader: &Loader) -> Result<()> {
         let objects = loader.store.list_all(&loader.layout.indexes()).await?;
-        self.add(loader, objects.into_iter().map(|object| object.key).collect()).await
+        self.add(loader, objects.into_iter().map(|object| object.key).collect(), None).await
     }
 
     /// Takes note of an index object that this process wrote and added itself.
@@ -73,18 +75,22 @@ impl LoadedIndex {
         self.seen.lock().await.insert(key);
     }
 
-    async fn add(&self, loader: &Loader, keys: Vec<String>) -> Result<()> {
+    async fn add(&self, loader: &Loader, keys: Vec<String>, packs: Option<Arc<PackListing>>) -> Result<()> {
         let mut seen = self.seen.lock().await;
         let new: Vec<String> = keys.into_iter().filter(|key| !seen.contains(key)).collect();
         let mut added = stream::iter(new)
-            .map(|key| async move {
-                let body = loader.store.get(ObjectKind::Index, &key).await?;
-                let (keys, index) = (Arc::clone(&loader.keys), Arc::clone(&self.index));
-                let job = move || {
-                    index.add(&IndexTable::open(&keys, &key, &body)?)?;
-                    Ok(key)
-                };
-                loader.pool.run(job).await
+            .map(|key| {
+                let packs = packs.clone();
+                async move {
+                    let body = loader.store.get(ObjectKind::Index, &key).await?;
+                    let (keys, index) = (Arc::clone(&loader.keys), Arc::clone(&self.index));
+                    let job = move || {
+                        let table = IndexTable::open(&keys, &key, &body)?;
+                        index.add(&table, |pack| packs.as_ref().is_some_and(|packs| !packs.has(pack)))?;
+                        Ok(key)
+                    };
+                    loader.pool.run(job).await
+                }
             })
             .buffer_unordered(AT_ONCE);
         while let Some(key) = added.try_next().await? {

@@ -2,7 +2,7 @@
 //! lookup asks the filter, then memory, then each segment; a merge rewrites a row once per tier, so loading is linear
 //! but for a small factor. Shared by all streams of a domain handle.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -37,6 +37,8 @@ pub(crate) struct LocalIndex {
     state: RwLock<State>,
     packs: File,
     pack_count: AtomicU32,
+    /// Packs that index objects name and the store does not have. Almost always empty.
+    lost: RwLock<HashSet<u32>>,
     /// Records that have more than a row holds.
     extras: File,
     /// The length of `extras`. Held by whoever adds: one at a time, while lookups go on.
@@ -65,6 +67,7 @@ impl LocalIndex {
             state: RwLock::new(State { memory: HashMap::new(), segments: Vec::new() }),
             packs,
             pack_count: AtomicU32::new(0),
+            lost: RwLock::default(),
             extras,
             adding: Mutex::new(0),
         })
@@ -88,9 +91,13 @@ impl LocalIndex {
         self.adding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the chunk is in some index object.
+    fn lost(&self) -> RwLockReadGuard<'_, HashSet<u32>> {
+        self.lost.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the chunk is in some index object, and in a pack that exists.
     pub(crate) fn contains(&self, id: &ChunkId) -> Result<bool> {
-        Ok(self.find_row(id)?.is_some())
+        Ok(self.find_row(id)?.is_some_and(|row| !self.lost().contains(&row.pack)))
     }
 
     /// Where the chunk lies.
@@ -103,23 +110,26 @@ impl LocalIndex {
         Ok(Some(Located { pack: row.pack, record }))
     }
 
+    /// The chunk's row; one of a pack that is lost only where there is no other.
     fn find_row(&self, id: &ChunkId) -> Result<Option<Row>> {
         if !self.filter.may_contain(id) {
             return Ok(None);
         }
-        let segments: Vec<Arc<Segment>> = {
+        let (mut found, segments) = {
             let state = self.read();
-            if let Some(row) = state.memory.get(id) {
-                return Ok(Some(*row));
-            }
-            state.segments.iter().map(|(_, segment)| Arc::clone(segment)).collect()
+            let segments: Vec<Arc<Segment>> = state.segments.iter().map(|(_, segment)| Arc::clone(segment)).collect();
+            (state.memory.get(id).copied(), segments)
         };
-        for segment in segments {
-            if let Some(row) = segment.find(id).map_err(self.local("reading"))? {
-                return Ok(Some(row));
+        let mut segments = segments.into_iter();
+        while found.is_none_or(|row| self.lost().contains(&row.pack))
+            && let Some(segment) = segments.next()
+        {
+            let row = segment.find(id).map_err(self.local("reading"))?;
+            if found.is_none() || row.is_some_and(|row| !self.lost().contains(&row.pack)) {
+                found = row;
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// The number of packs known.
@@ -148,19 +158,26 @@ impl LocalIndex {
         Ok(packs)
     }
 
-    /// Adds what an index object says, and tells the number its first pack got. Chunks that are known keep their place.
-    pub(crate) fn add(&self, table: &IndexTable) -> Result<u32> {
+    /// Adds what an index object says, and tells the number its first pack got. `lost` says which packs are not there.
+    /// Chunks that are known keep their place, unless that is lost.
+    pub(crate) fn add(&self, table: &IndexTable, lost: impl Fn(&PackEntry) -> bool) -> Result<u32> {
         let mut extras_length = self.adding();
         let first = self.pack_count();
         let rows = self.append(table, first, &mut extras_length).map_err(self.local("writing"))?;
+        let missing = (first..).zip(&table.packs).filter(|(_, pack)| lost(pack)).map(|(number, _)| number);
+        self.lost.write().unwrap_or_else(PoisonError::into_inner).extend(missing);
         // Rows become visible before their ids leave the writer's set of chunks in flight, and the filter before both.
         for row in &rows {
             self.filter.insert(&row.id);
         }
         let full = {
             let mut state = self.write();
+            let lost = self.lost();
             for row in rows {
-                state.memory.entry(row.id).or_insert(row);
+                let known = state.memory.entry(row.id).or_insert(row);
+                if lost.contains(&known.pack) && !lost.contains(&row.pack) {
+                    *known = row;
+                }
             }
             state.memory.len() >= self.rows_in_memory
         };
@@ -195,7 +212,7 @@ impl LocalIndex {
     }
 
     fn replace_tail(&self, tail: &[Arc<Segment>], tier: u32) -> io::Result<()> {
-        let merged = Arc::new(Segment::write(&self.folder, Merge::new(tail)?)?);
+        let merged = Arc::new(Segment::write(&self.folder, Merge::new(tail, self.lost().clone())?)?);
         let mut state = self.write();
         let keep = state.segments.len() - tail.len();
         state.segments.truncate(keep);
@@ -301,7 +318,7 @@ mod tests {
         let before = peak();
         let index = LocalIndex::new(folder.path(), CHUNKS, 1 << 15, 4 << 20).unwrap();
         for batch in 0..96 {
-            assert_eq!(index.add(&table(batch * BATCH..(batch + 1) * BATCH)).unwrap(), batch as u32);
+            assert_eq!(index.add(&table(batch * BATCH..(batch + 1) * BATCH), |_| false).unwrap(), batch as u32);
         }
         index.compact().unwrap();
         assert_eq!(index.rows(), CHUNKS);
@@ -326,11 +343,32 @@ mod tests {
         first.rows[1].1.base = Some(id(0));
         first.rows[1].1.sketch = Some(vec![7, 8].into());
         let expected = first.rows[1].1.clone();
-        index.add(&first).unwrap();
-        index.add(&table(0..40)).unwrap();
+        index.add(&first, |_| false).unwrap();
+        index.add(&table(0..40), |_| false).unwrap();
         index.compact().unwrap();
         assert_eq!(index.find(&id(1)).unwrap(), Some(Located { pack: 0, record: expected }));
         assert_eq!(index.find(&id(3)).unwrap().unwrap().pack, 1);
+    }
+
+    #[test]
+    fn a_place_in_a_lost_pack_is_the_last_resort() {
+        let folder = tempfile::tempdir().unwrap();
+        // In memory, then spilled, then merged: the answer is the same.
+        for rows_in_memory in [1_000, 1] {
+            let index = LocalIndex::new(folder.path(), 1_000, rows_in_memory, 1 << 20).unwrap();
+            index.add(&table(0..5), |_| true).unwrap();
+            assert!(!index.contains(&id(3)).unwrap());
+            assert_eq!(index.find(&id(3)).unwrap().unwrap().pack, 0, "so that a reader can say what is lost");
+            index.add(&table(3..8), |_| false).unwrap();
+            for compacted in [false, true] {
+                if compacted {
+                    index.compact().unwrap();
+                }
+                assert!(index.contains(&id(3)).unwrap() && !index.contains(&id(2)).unwrap());
+                assert_eq!(index.find(&id(3)).unwrap().unwrap().pack, 1);
+                assert_eq!(index.find(&id(2)).unwrap().unwrap().pack, 0);
+            }
+        }
     }
 
     #[test]
@@ -341,7 +379,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for batch in 0..200 {
-                    index.add(&table(batch * 300..(batch + 1) * 300)).unwrap();
+                    index.add(&table(batch * 300..(batch + 1) * 300), |_| false).unwrap();
                     settled.store((batch + 1) * 300, Ordering::Release);
                 }
             });

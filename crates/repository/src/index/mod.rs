@@ -3,6 +3,7 @@
 //! amount of memory whatever the domain's size.
 
 pub(crate) mod filter;
+pub(crate) mod listing;
 pub(crate) mod load;
 pub(crate) mod local;
 pub(crate) mod object;

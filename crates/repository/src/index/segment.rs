@@ -2,7 +2,7 @@
 //! byte per row). Its file has no name, so nothing is left behind however the process ends.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -113,21 +113,22 @@ impl Iterator for Rows {
     }
 }
 
-/// Merges segments in order; of rows with the same id the one of the earliest segment stays.
+/// Merges segments in order. Of rows with the same id the one of the earliest segment stays, unless its pack is lost and
+/// another's is not.
 pub(crate) struct Merge {
     sources: Vec<Rows>,
     heads: BinaryHeap<Reverse<(ChunkId, usize)>>,
     rows: Vec<Option<Row>>,
-    last: Option<ChunkId>,
+    lost: HashSet<u32>,
 }
 
 impl Merge {
-    pub(crate) fn new(segments: &[Arc<Segment>]) -> io::Result<Self> {
+    pub(crate) fn new(segments: &[Arc<Segment>], lost: HashSet<u32>) -> io::Result<Self> {
         let mut merge = Self {
             sources: segments.iter().map(|segment| Rows::new(Arc::clone(segment))).collect(),
             heads: BinaryHeap::new(),
             rows: vec![None; segments.len()],
-            last: None,
+            lost,
         };
         for source in 0..segments.len() {
             merge.advance(source)?;
@@ -143,23 +144,37 @@ impl Merge {
         self.rows[source] = row;
         Ok(())
     }
+
+    /// The row at the head of a source, which moves on.
+    fn take(&mut self, source: usize) -> io::Result<Option<Row>> {
+        let row = self.rows[source];
+        self.advance(source)?;
+        Ok(row)
+    }
+
+    fn merge(&mut self) -> io::Result<Option<Row>> {
+        let Some(Reverse((id, source))) = self.heads.pop() else { return Ok(None) };
+        let mut chosen = self.take(source)?;
+        while let Some(Reverse((same, source))) = self.heads.peek().copied()
+            && same == id
+        {
+            self.heads.pop();
+            let other = self.take(source)?;
+            if chosen.is_none_or(|row| self.lost.contains(&row.pack))
+                && other.is_some_and(|row| !self.lost.contains(&row.pack))
+            {
+                chosen = other;
+            }
+        }
+        Ok(chosen)
+    }
 }
 
 impl Iterator for Merge {
     type Item = io::Result<Row>;
 
     fn next(&mut self) -> Option<io::Result<Row>> {
-        loop {
-            let Reverse((id, source)) = self.heads.pop()?;
-            let row = self.rows[source];
-            if let Err(error) = self.advance(source) {
-                return Some(Err(error));
-            }
-            if self.last != Some(id) {
-                self.last = Some(id);
-                return row.map(Ok);
-            }
-        }
+        self.merge().transpose()
     }
 }
 
@@ -197,9 +212,23 @@ mod tests {
     fn a_merge_is_sorted_and_the_earliest_row_of_an_id_stays() {
         let first = segment(&(0..3_000).step_by(2).map(|high| row(high, 0, 1)).collect::<Vec<_>>());
         let second = segment(&(0..3_000).step_by(3).map(|high| row(high, 0, 2)).collect::<Vec<_>>());
-        let merged: Vec<Row> = Merge::new(&[first, second]).unwrap().collect::<io::Result<_>>().unwrap();
+        let merged: Vec<Row> =
+            Merge::new(&[first, second], HashSet::new()).unwrap().collect::<io::Result<_>>().unwrap();
         assert!(merged.is_sorted_by(|a, b| a.id < b.id));
         assert_eq!(merged.len(), 2_000);
         assert!(merged.iter().all(|row| row.pack == if row.key() % 2 == 0 { 1 } else { 2 }));
+    }
+
+    #[test]
+    fn a_row_of_a_lost_pack_gives_way() {
+        let segments = [1, 2, 3].map(|pack| segment(&[row(5, 0, pack), row(6, 0, 1)]));
+        let packs = |lost: &[u32]| -> Vec<u32> {
+            let merge = Merge::new(&segments, lost.iter().copied().collect()).unwrap();
+            merge.map(|row| row.unwrap().pack).collect()
+        };
+        assert_eq!(packs(&[]), [1, 1]);
+        assert_eq!(packs(&[1]), [2, 1]);
+        assert_eq!(packs(&[1, 2]), [3, 1]);
+        assert_eq!(packs(&[1, 2, 3]), [1, 1]);
     }
 }

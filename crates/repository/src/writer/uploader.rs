@@ -87,7 +87,7 @@ async fn put_index(shared: &Arc<Shared>, mut table: IndexTable) -> Result<()> {
         .core
         .pool
         .run(move || {
-            adding.index.add(&table)?;
+            adding.index.add(&table, |_| false)?;
             adding.settled(table.rows.iter().map(|(_, record)| &record.id));
             Ok(())
         })

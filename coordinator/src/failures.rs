@@ -80,7 +80,7 @@ pub fn repository(what: &str, error: &haulier_repository::Error) -> Failure {
     }
 }
 
-/// The coordinator's own state cannot be read or written.
+/// Something that was named is not there, or the coordinator's own state cannot be read or written.
 pub fn state(what: &str, error: &crate::state::StateError) -> Failure {
     if let crate::state::StateError::Missing { what: kind, .. } = error {
         let (code, remedy) = match *kind {
@@ -99,16 +99,6 @@ pub fn state(what: &str, error: &crate::state::StateError) -> Failure {
         "check disk space and permissions of the coordinator's state directory",
     )
     .retryable()
-}
-
-/// Something the operator named is not there, or the state cannot be read.
-pub fn missing(what: &str, error: &crate::state::StateError) -> Failure {
-    match error {
-        crate::state::StateError::Missing { .. } => {
-            Failure::new("not-found", what, error.to_string(), "check the name; the list commands show what there is")
-        }
-        other => state(what, other),
-    }
 }
 
 /// An error with everything below it, on one line.

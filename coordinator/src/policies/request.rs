@@ -60,7 +60,7 @@ pub fn worker_for(policy: &Policy, place: &Place, availability_zone: Option<&str
         permanent_pair: configuration.permanent_pair,
     };
     WorkerConfiguration {
-        image_id: None,
+        image_id: shape.image_id,
         instance_type: shape.instance_type,
         root_volume_gib: None,
         instance_profile: shape.instance_profile,
@@ -83,6 +83,7 @@ mod tests {
         let worker = worker_for(&policy, &place, Some("eu-central-1a"));
         assert_eq!(worker.instance_type.as_deref(), Some("m7i.xlarge"));
         assert_eq!(worker.instance_profile.as_deref(), Some("haulier-worker"));
+        assert_eq!(worker.image_id.as_deref(), Some("ami-0123456789abcdef0"));
         assert_eq!(worker.tags["cost-center"], "4711");
         assert_eq!(worker.networks[0].security_group_ids, ["sg-0123456789abcdef0"]);
         let elsewhere = Place { region: "us-east-1".into(), ..place };

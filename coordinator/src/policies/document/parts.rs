@@ -40,7 +40,7 @@ fn selector(value: Reader<'_>) -> Option<Selector> {
 
 /// Reads `worker`.
 pub(super) fn worker(value: Reader<'_>) -> (WorkerDefaults, Vec<WorkerConfiguration>) {
-    const KEYS: &[&str] = &["role_arn", "instance_profile", "instance_type", "tags", "configurations"];
+    const KEYS: &[&str] = &["role_arn", "instance_profile", "instance_type", "image", "tags", "configurations"];
     let Some(fields) = value.fields(KEYS) else { return Default::default() };
     let items = fields.optional("configurations").and_then(|value| value.list()).unwrap_or_default();
     (shape(&fields), items.into_iter().map(configuration).collect())
@@ -56,6 +56,7 @@ const CONFIGURATION: &[&str] = &[
     "role_arn",
     "instance_profile",
     "instance_type",
+    "image",
     "tags",
 ];
 
@@ -79,6 +80,7 @@ fn shape(fields: &Fields<'_>) -> WorkerDefaults {
         role_arn: text("role_arn"),
         instance_profile: text("instance_profile"),
         instance_type: text("instance_type"),
+        image_id: text("image"),
         tags: fields.optional("tags").and_then(|value| value.map_of(Reader::text)).unwrap_or_default(),
     }
 }

@@ -102,6 +102,8 @@ pub struct WorkerDefaults {
     pub instance_profile: Option<String>,
     /// EC2 instance type.
     pub instance_type: Option<String>,
+    /// Machine image; otherwise the newest that carries the installation's tag.
+    pub image_id: Option<String>,
     /// Tags for the worker, besides Haulier's own.
     pub tags: Tags,
 }

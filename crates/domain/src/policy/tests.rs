@@ -112,6 +112,7 @@ const CASES: &[Case] = &[
     (|p| p.resources.exclude = vec![Selector::All], "resources.exclude", "excludes everything"),
     (|p| p.repository = "my repo".into(), "repository", "not a name of a repository"),
     (|p| p.worker.instance_type = Some("large".into()), "worker.instance_type", "not an instance type"),
+    (|p| p.worker.image_id = Some("latest".into()), "worker.image", "not the id of an image"),
     (|p| p.worker.instance_profile = Some("arn:aws:iam::1:x/y".into()), "worker.instance_profile", "not the name"),
     (|p| p.worker.role_arn = Some("worker".into()), "worker.role_arn", "not the ARN"),
     (|p| drop(p.worker.tags.insert("haulier:x".into(), "y".into())), "worker.tags.haulier:x", "reserved prefix"),

@@ -35,6 +35,7 @@ impl WorkerDefaults {
             role_arn: pick(&narrow.role_arn, &self.role_arn),
             instance_profile: pick(&narrow.instance_profile, &self.instance_profile),
             instance_type: pick(&narrow.instance_type, &self.instance_type),
+            image_id: pick(&narrow.image_id, &self.image_id),
             tags: tags.collect(),
         }
     }
@@ -131,6 +132,13 @@ fn check_shape(found: &mut Faults, at: &str, shape: &WorkerDefaults, account: Op
             format!("{at}.instance_profile"),
             format!("{profile:?} is not the name of an instance profile"),
             "write its name, not its ARN: 1 to 128 letters, digits and any of + = , . @ _ -",
+        );
+    }
+    if let Some(image) = shape.image_id.as_ref().filter(|image| !is_cloud_id(image, "ami-")) {
+        found.add(
+            format!("{at}.image"),
+            format!("{image:?} is not the id of an image"),
+            "write ami- followed by 8 to 17 hexadecimal digits",
         );
     }
     check_tags(found, &format!("{at}.tags"), &shape.tags);

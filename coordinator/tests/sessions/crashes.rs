@@ -90,3 +90,33 @@ fn a_session_of_another_version_is_ended_from_the_ledger() {
     assert_eq!(scene.leftovers(&[]), [""; 0]);
     assert_eq!(groups_of(&scene.access.memory, "orders"), before);
 }
+
+#[test]
+fn a_restore_survives_a_crash_at_each_of_its_own_steps() {
+    for (step, moment) in [
+        ("find-point", Moment::Done),
+        ("read-point", Moment::Before),
+        ("read-point", Moment::Done),
+        ("join-instance", Moment::Done),
+        ("transfer", Moment::Before),
+        ("transfer", Moment::Done),
+        ("teardown", Moment::Before),
+    ] {
+        let scene = Scene::new(Script::Obedient);
+        let before = groups_of(&scene.access.memory, "billing");
+        let first = scene.start();
+        let backup = first.backup("orders");
+        let point = first.assert_state(&backup, SessionState::Succeeded).point.unwrap();
+        first.kill();
+        let (observer, frozen) = Observer::freezing(step, moment);
+        let running = scene.start_with(scene.settings(), Arc::new(observer));
+        let id = running.restore(point, "billing");
+        assert!(frozen.wait(), "{moment:?} of {step}");
+        running.kill();
+        let again = scene.start();
+        again.assert_state(&id, SessionState::Succeeded);
+        assert_eq!(scene.leftovers(&[&backup]), [""; 0], "{moment:?} of {step}");
+        assert_eq!(groups_of(&scene.access.memory, "billing"), before, "{moment:?} of {step}");
+        assert_eq!(scene.access.memory.compute().launches().len(), 2, "{moment:?} of {step}");
+    }
+}

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use haulier_cloud::doubles::MemoryDatabases;
-use haulier_coordinator::sessions::{RestoreRequest, TailEvent, VerifyRequest};
+use haulier_coordinator::sessions::{TailEvent, VerifyRequest};
+use haulier_coordinator::workflows::observer::Moment;
+use haulier_domain::id::SessionId;
 use haulier_domain::session::SessionState;
 
 use crate::support::observer::Observer;
 use crate::support::worker::Script;
-use crate::support::{SECRET, Scene, backup_of, groups_of, instance};
+use crate::support::{Running, Scene, backup_of, groups_of, instance};
 
 #[test]
 fn sessions_on_one_instance_take_turns_in_order() {
@@ -50,21 +52,57 @@ fn a_policy_uses_no_more_workers_than_it_may() {
 
 #[test]
 fn a_cancel_at_any_step_tears_down() {
-    let steps =
-        ["preflight", "snapshot", "plan-worker", "open-groups", "launch-worker", "join-instance", "assign", "transfer"];
-    for step in steps {
+    let steps = [
+        "wait-for-turn",
+        "preflight",
+        "check-login",
+        "open-domain",
+        "snapshot",
+        "plan-worker",
+        "open-groups",
+        "launch-worker",
+        "join-instance",
+        "assign",
+        "transfer",
+    ];
+    for (step, moment) in steps.iter().flat_map(|step| [Moment::Before, Moment::Done].map(|moment| (*step, moment))) {
+        if (step, moment) == ("transfer", Moment::Done) {
+            continue;
+        }
         let scene = Scene::new(Script::Endless);
         let before = groups_of(&scene.access.memory, "orders");
-        let running = scene.start_with(scene.settings(), Arc::new(Observer::default()));
+        let (observer, frozen) = Observer::freezing(step, moment);
+        let running = scene.start_with(scene.settings(), Arc::new(observer));
         let id = running.backup("orders");
-        let wanted = step.to_owned();
-        running.until(&id, step, move |session| session.step == wanted || session.step == "transfer");
-        let (sessions, of) = (running.sessions.clone(), id.clone());
-        running.run(async move { sessions.cancel(&of, "changed my mind").await.unwrap() });
+        assert!(frozen.wait(), "{moment:?} of {step}");
+        cancel(&running, &id);
+        frozen.release();
         running.assert_state(&id, SessionState::Cancelled);
-        assert_eq!(scene.leftovers(&[]), [""; 0], "{step}");
-        assert_eq!(groups_of(&scene.access.memory, "orders"), before, "{step}");
+        assert_eq!(scene.leftovers(&[]), [""; 0], "{moment:?} of {step}");
+        assert_eq!(groups_of(&scene.access.memory, "orders"), before, "{moment:?} of {step}");
     }
+}
+
+#[test]
+fn a_cancel_before_publication_publishes_nothing_and_one_after_it_changes_nothing() {
+    for (step, wanted, points) in [("publish", SessionState::Cancelled, 0), ("teardown", SessionState::Succeeded, 1)] {
+        let scene = Scene::new(Script::Obedient);
+        let (observer, frozen) = Observer::freezing(step, Moment::Before);
+        let running = scene.start_with(scene.settings(), Arc::new(observer));
+        let id = running.backup("orders");
+        assert!(frozen.wait(), "{step}");
+        cancel(&running, &id);
+        frozen.release();
+        running.assert_state(&id, wanted);
+        let kept: &[_] = if points == 1 { &[&id] } else { &[] };
+        assert_eq!(scene.leftovers(kept), [""; 0], "{step}");
+        assert_eq!(scene.access.bucket.keys().iter().filter(|key| key.contains("/points/")).count(), points, "{step}");
+    }
+}
+
+fn cancel(running: &Running, id: &SessionId) {
+    let (sessions, id) = (running.sessions.clone(), id.clone());
+    running.run(async move { sessions.cancel(&id, "changed my mind").await.unwrap() });
 }
 
 #[test]
@@ -119,23 +157,11 @@ fn a_point_is_restored_and_verified_and_a_follower_sees_all_of_it() {
     let running = scene.start();
     let backup = running.backup("orders");
     let point = running.assert_state(&backup, SessionState::Succeeded).point.unwrap();
-    let restore = RestoreRequest {
-        policy: None,
-        point: point.clone(),
-        target: instance("billing"),
-        login: haulier_coordinator::sessions::Login::Secret(SECRET.into()),
-        databases: Vec::new(),
-        roles: true,
-        worker: Default::default(),
-        parallel_streams: 0,
-    };
+    let restored = running.restore(point.clone(), "billing");
     let verify =
         VerifyRequest { policy: None, point, near: instance("orders"), full: true, worker: Default::default() };
     let sessions = running.sessions.clone();
-    let (restored, verified) = running.run(async move {
-        let restored = sessions.start_restore(restore, None).await.unwrap();
-        (restored, sessions.start_verify(verify, None).await.unwrap())
-    });
+    let verified = running.run(async move { sessions.start_verify(verify, None).await.unwrap() });
     let (sessions, of) = (running.sessions.clone(), restored.clone());
     let followed = running.run(async move { sessions.tail(&of, 0).map(Result::unwrap).collect::<Vec<_>>().await });
     running.assert_state(&restored, SessionState::Succeeded);

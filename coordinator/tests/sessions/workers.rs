@@ -1,15 +1,20 @@
 //! Workers that die, fail, break the protocol, or are not who they say they are.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use haulier_cloud::compute::Compute as _;
 use haulier_coordinator::ledger::{TAG_EPOCH, TAG_SESSION};
+use haulier_coordinator::workflows::observer::Moment;
 use haulier_domain::id::Epoch;
 use haulier_domain::session::SessionState;
+use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::worker_service_client::WorkerServiceClient;
 use rcgen::{CertificateParams, KeyPair};
 use tonic::Code;
+use tonic::transport::Identity;
 
+use crate::support::observer::Observer;
 use crate::support::worker::{Script, UserData, channel, enrol, enrolment};
 use crate::support::{Scene, groups_of};
 
@@ -26,6 +31,34 @@ fn a_lost_worker_is_replaced_under_a_new_epoch() {
     assert_eq!(epochs, ["1", "2", "3"]);
     assert_eq!(scene.leftovers(&[&id]), [""; 0]);
     assert_eq!(groups_of(&scene.access.memory, "orders"), before);
+}
+
+#[test]
+fn a_worker_of_an_epoch_that_is_over_is_not_heard() {
+    let scene = Scene::new(Script::DiesUpTo(1));
+    let (observer, frozen) = Observer::freezing("publish", Moment::Before);
+    let running = scene.start_with(scene.settings(), Arc::new(observer));
+    let id = running.backup("orders");
+    assert!(frozen.wait());
+    let launched = scene.access.memory.compute().launches();
+    let older = launched.iter().find(|(_, spec)| spec.tags[TAG_EPOCH] == "1").unwrap().1.clone();
+    let told = user_data(&older.user_data);
+    let (certificate, key) = scene.fleet.log().certificate_of(&told.worker_id);
+    let authority = scene.settings().state_dir.join("ca/ca.pem");
+    running.run(async move {
+        let channel = channel(&authority, &told, Some(Identity::from_pem(certificate, key))).await.unwrap();
+        let message = Some(wire::attach_request::Message::Hello(wire::Hello {
+            worker_id: told.worker_id.clone(),
+            ..wire::Hello::default()
+        }));
+        let hello = wire::AttachRequest { session_id: told.session_id, epoch: told.epoch, message };
+        let opened = WorkerServiceClient::new(channel).attach(tokio_stream::once(hello)).await.unwrap();
+        let refused = opened.into_inner().message().await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+    });
+    frozen.release();
+    let session = running.assert_state(&id, SessionState::Succeeded);
+    assert_eq!(session.epoch, Epoch(2));
 }
 
 #[test]

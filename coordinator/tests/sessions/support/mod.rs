@@ -17,11 +17,13 @@ use haulier_cloud::compute::Compute as _;
 use haulier_cloud::doubles::{MemoryCloud, MemoryDatabases, VPC_ID};
 use haulier_cloud::object_store::Tags;
 use haulier_coordinator::repositories::NewRepository;
-use haulier_coordinator::sessions::{Account, BackupRequest, InstanceRef, Login, Place, Sessions, WorkerConfiguration};
+use haulier_coordinator::sessions::{
+    Account, BackupRequest, InstanceRef, Login, Place, RestoreRequest, Sessions, WorkerConfiguration,
+};
 use haulier_coordinator::settings::{Pace, Settings, WorkerSettings};
 use haulier_coordinator::start::{Coordinator, Parts};
 use haulier_coordinator::state::{KeyKind, Repository, Session};
-use haulier_domain::id::SessionId;
+use haulier_domain::id::{PointId, SessionId};
 use haulier_domain::session::SessionState;
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
@@ -151,6 +153,22 @@ impl Running {
     pub(crate) fn backup(&self, instance: &str) -> SessionId {
         let (sessions, request) = (self.sessions.clone(), backup_of(instance));
         self.run(async move { sessions.start_backup(request, None).await.unwrap() })
+    }
+
+    /// Starts a restore of a point's databases into an instance.
+    pub(crate) fn restore(&self, point: PointId, target: &str) -> SessionId {
+        let request = RestoreRequest {
+            policy: None,
+            point,
+            target: instance(target),
+            login: Login::Secret(SECRET.into()),
+            databases: Vec::new(),
+            roles: true,
+            worker: WorkerConfiguration::default(),
+            parallel_streams: 0,
+        };
+        let sessions = self.sessions.clone();
+        self.run(async move { sessions.start_restore(request, None).await.unwrap() })
     }
 
     /// Waits until the session has ended.

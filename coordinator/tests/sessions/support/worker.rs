@@ -1,7 +1,7 @@
 //! Simulated workers: they boot when the cloud launches them, read their user-data, enrol, attach and do as their script
 //! says. They speak to the coordinator's real listener, over real TLS.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -58,10 +58,17 @@ pub(crate) struct Fleet {
 /// What workers have seen.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    pub(crate) enrolled: Mutex<Vec<String>>,
+    pub(crate) enrolled: Mutex<BTreeMap<String, (String, String)>>,
     pub(crate) assignments: AtomicU32,
     pub(crate) attachments: AtomicU32,
     pub(crate) secrets: Mutex<Vec<String>>,
+}
+
+impl Log {
+    /// Certificate and key of a worker that has enrolled.
+    pub(crate) fn certificate_of(&self, worker: &str) -> (String, String) {
+        self.enrolled.lock().unwrap()[worker].clone()
+    }
 }
 
 #[derive(Debug, Clone, serde::Deserialize)]
@@ -148,7 +155,8 @@ impl Worker {
         };
         let pinned = CertificateDer::from_pem_file(&self.authority).unwrap();
         assert_eq!(self.user_data.ca_sha256, sha256(&pinned));
-        self.log.enrolled.lock().unwrap().push(self.user_data.worker_id.clone());
+        let own = (certificate.clone(), self.key.serialize_pem());
+        self.log.enrolled.lock().unwrap().insert(self.user_data.worker_id.clone(), own);
         while !self.is_gone() {
             if let Ok(Over::PoweredOff) = self.attach(&certificate).await {
                 break;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use haulier_localcloud::machines::{
     Computers as _, Databases as _, DbSpec, Firewall, InstanceSpec, MachineRoom, Network as _, Peer, RoomConfig, Rule,
-    TokenJudge,
+    TokenJudge, TokenLogin,
 };
 use tokio_postgres::NoTls;
 
@@ -23,8 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct OneToken;
 
 impl TokenJudge for OneToken {
-    fn admits(&self, endpoint: &str, user: &str, token: &str) -> bool {
-        endpoint == "iam.abcdefghij.eu-central-1.rds.amazonaws.com:5432" && user == "ivan" && token == long_token()
+    fn admits(&self, login: TokenLogin<'_>, token: &str) -> bool {
+        let endpoint = "iam.abcdefghij.eu-central-1.rds.amazonaws.com:5432";
+        login == TokenLogin { resource_id: "db-iam", endpoint, user: "ivan" } && token == long_token()
     }
 }
 
@@ -48,6 +49,7 @@ async fn room(dir: &Path) -> MachineRoom {
 fn db(id: &str) -> DbSpec {
     DbSpec {
         id: id.into(),
+        resource_id: format!("db-{id}"),
         major: 15,
         master_user: "mary".into(),
         master_password: "pass'word".into(),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::credentials::CredentialStore;
 use crate::front::{Params, Signature};
 use crate::iam::{self, Context};
-use crate::machines::TokenJudge;
+use crate::machines::{TokenJudge, TokenLogin};
 
 /// Accepts what a key of this account has signed for the very endpoint and user, if its policies allow
 /// `rds-db:connect`.
@@ -18,15 +18,16 @@ pub(crate) struct SignedTokens {
 }
 
 impl TokenJudge for SignedTokens {
-    fn admits(&self, endpoint: &str, user: &str, token: &str) -> bool {
-        let admitted = self.judge(endpoint, user, token, Timestamp::now()).is_some();
-        tracing::info!(endpoint, user, admitted, "judged an IAM database token");
+    fn admits(&self, login: TokenLogin<'_>, token: &str) -> bool {
+        let admitted = self.judge(login, token, Timestamp::now()).is_some();
+        tracing::info!(endpoint = login.endpoint, user = login.user, admitted, "judged an IAM database token");
         admitted
     }
 }
 
 impl SignedTokens {
-    fn judge(&self, endpoint: &str, user: &str, token: &str, now: Timestamp) -> Option<()> {
+    fn judge(&self, login: TokenLogin<'_>, token: &str, now: Timestamp) -> Option<()> {
+        let TokenLogin { resource_id, endpoint, user } = login;
         let uri: Uri = format!("http://{token}").parse().ok()?;
         let query = Params::parse(uri.query()?);
         let names = |name: &str, wanted: &str| query.get(name) == Some(wanted);
@@ -41,8 +42,8 @@ impl SignedTokens {
         let session_token = signature.session_token.as_deref();
         let credential = self.credentials.authenticate(&signature.access_key_id, session_token, now).ok()?;
         signature.verify(&parts, b"", &credential.secret_access_key, now).ok()?;
-        // AWS names the instance by its resource id, which a server does not know; policies here name users.
-        let resource = format!("arn:aws:rds-db:{}:{}:dbuser:*/{user}", self.region, self.credentials.account());
+        let resource =
+            format!("arn:aws:rds-db:{}:{}:dbuser:{resource_id}/{user}", self.region, self.credentials.account());
         let request = iam::Request { action: "rds-db:connect", resource: &resource, context: &Context::new() };
         iam::authorise(&credential.permissions, &credential.principal, None, request).allowed().then_some(())
     }
@@ -60,6 +61,10 @@ mod tests {
     use crate::credentials::Credential;
 
     const ENDPOINT: &str = "orders.abc.eu-central-1.rds.amazonaws.com:5432";
+
+    fn login<'a>(endpoint: &'a str, user: &'a str) -> TokenLogin<'a> {
+        TokenLogin { resource_id: "db-ORDERS", endpoint, user }
+    }
 
     fn now() -> Timestamp {
         "2026-11-20T12:00:00Z".parse().unwrap()
@@ -96,14 +101,14 @@ mod tests {
         let judge = SignedTokens { credentials, region: "eu-central-1".into() };
         let good = token(&key, "ivan");
         let later = |minutes| now() + jiff::SignedDuration::from_mins(minutes);
-        assert!(judge.judge(ENDPOINT, "ivan", &good, later(14)).is_some());
-        assert!(judge.judge(ENDPOINT, "ivan", &good, later(16)).is_none(), "too late");
-        assert!(judge.judge(ENDPOINT, "olga", &good, now()).is_none(), "another user");
-        assert!(judge.judge("other.abc.eu-central-1.rds.amazonaws.com:5432", "ivan", &good, now()).is_none());
-        assert!(judge.judge(ENDPOINT, "olga", &good.replace("ivan", "olga"), now()).is_none(), "tampered with");
-        assert!(judge.judge(ENDPOINT, "ivan", "hunter2", now()).is_none());
+        assert!(judge.judge(login(ENDPOINT, "ivan"), &good, later(14)).is_some());
+        assert!(judge.judge(login(ENDPOINT, "ivan"), &good, later(16)).is_none(), "too late");
+        assert!(judge.judge(login(ENDPOINT, "olga"), &good, now()).is_none(), "another user");
+        assert!(judge.judge(login("other.abc.eu-central-1.rds.amazonaws.com:5432", "ivan"), &good, now()).is_none());
+        assert!(judge.judge(login(ENDPOINT, "olga"), &good.replace("ivan", "olga"), now()).is_none(), "tampered with");
+        assert!(judge.judge(login(ENDPOINT, "ivan"), "hunter2", now()).is_none());
         let stranger = Credential { secret_access_key: "x".repeat(40), ..key };
-        assert!(judge.judge(ENDPOINT, "ivan", &token(&stranger, "ivan"), now()).is_none());
+        assert!(judge.judge(login(ENDPOINT, "ivan"), &token(&stranger, "ivan"), now()).is_none());
     }
 
     #[test]
@@ -115,19 +120,20 @@ mod tests {
         let policy = |text: &str| Policy::parse(text).unwrap();
         let trust = policy(r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}"#);
         let allowing = policy(
-            r#"{"Statement":{"Effect":"Allow","Action":"rds-db:connect","Resource":"arn:aws:rds-db:eu-central-1:111122223333:dbuser:*/ivan"}}"#,
+            r#"{"Statement":{"Effect":"Allow","Action":"rds-db:connect","Resource":"arn:aws:rds-db:eu-central-1:111122223333:dbuser:db-ORDERS/ivan"}}"#,
         );
         let role = |policies| Role { arn: "arn".into(), role_id: "AROA".into(), trust: trust.clone(), policies };
         credentials.put_role("with", role([("p".to_owned(), allowing)].into()));
         credentials.put_role("without", role([].into()));
         let judge = SignedTokens { credentials: Arc::clone(&credentials), region: "eu-central-1".into() };
-        let opens = |name: &str, user: &str| {
+        let opens = |name: &str, user: &str, resource_id: &str| {
             let session = Session { role: name.into(), name: "s".into(), policy: None, expires: Timestamp::MAX };
             let key = credentials.issue_session(session).unwrap();
-            judge.judge(ENDPOINT, user, &token(&key, user), now()).is_some()
+            judge.judge(TokenLogin { resource_id, ..login(ENDPOINT, user) }, &token(&key, user), now()).is_some()
         };
-        assert!(opens("with", "ivan"));
-        assert!(!opens("with", "olga"));
-        assert!(!opens("without", "ivan"));
+        assert!(opens("with", "ivan", "db-ORDERS"));
+        assert!(!opens("with", "olga", "db-ORDERS"));
+        assert!(!opens("with", "ivan", "db-OTHER"), "another instance");
+        assert!(!opens("without", "ivan", "db-ORDERS"));
     }
 }

@@ -1,7 +1,8 @@
 //! The directory that PostgreSQL asks whether an IAM token is good.
 //!
 //! On RDS a PAM module judges tokens. PAM's messages end at 512 characters and a token has over a thousand, so here the
-//! server asks by an LDAP simple bind: its name is `<host>:<port>|<user>`, its password the token. The directory knows
+//! server asks by an LDAP simple bind: its name is `<resource id>|<host>:<port>|<user>`, its
+//! password the token. The directory knows
 //! that one operation and nothing else of LDAP.
 
 use std::net::Ipv4Addr;
@@ -13,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::TokenJudge;
+use super::{TokenJudge, TokenLogin};
 
 const LARGEST: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,7 +68,7 @@ async fn converse(mut stream: TcpStream, judge: &dyn TokenJudge) -> std::io::Res
         let message: Vec<u8> = buffer.drain(..length).collect();
         let Some(bind) = Bind::parse(&message) else { return Ok(()) };
         let result = match bind.subject() {
-            Some((endpoint, user, token)) if judge.admits(endpoint, user, token) => SUCCESS,
+            Some((login, token)) if judge.admits(login, token) => SUCCESS,
             Some(_) => INVALID_CREDENTIALS,
             None => PROTOCOL_ERROR,
         };
@@ -94,10 +95,12 @@ impl Bind {
         (!id.is_empty() && id.len() <= 4).then(|| Self { id: id.into(), name: name.into(), password: password.into() })
     }
 
-    /// Endpoint, user and token.
-    fn subject(&self) -> Option<(&str, &str, &str)> {
-        let (endpoint, user) = std::str::from_utf8(&self.name).ok()?.split_once('|')?;
-        Some((endpoint, user, std::str::from_utf8(&self.password).ok()?))
+    /// Who wants in where, and the token.
+    fn subject(&self) -> Option<(TokenLogin<'_>, &str)> {
+        // Only the user's name, which comes last, can hold anything.
+        let mut parts = std::str::from_utf8(&self.name).ok()?.splitn(3, '|');
+        let login = TokenLogin { resource_id: parts.next()?, endpoint: parts.next()?, user: parts.next()? };
+        Some((login, std::str::from_utf8(&self.password).ok()?))
     }
 }
 
@@ -163,13 +166,14 @@ mod tests {
     #[test]
     fn a_bind_names_endpoint_user_and_token() {
         let token = "t".repeat(1500);
-        let message = bind("orders.example:5432|odd|user", &token);
+        let message = bind("db-A|orders.example:5432|odd|user", &token);
         assert_eq!(message_length(&message), Some(message.len()));
         for cut in 0..message.len() {
             assert_eq!(message_length(&message[..cut]), None);
         }
         let bind = Bind::parse(&message).unwrap();
-        assert_eq!(bind.subject(), Some(("orders.example:5432", "odd|user", token.as_str())));
+        let login = TokenLogin { resource_id: "db-A", endpoint: "orders.example:5432", user: "odd|user" };
+        assert_eq!(bind.subject(), Some((login, token.as_str())));
         assert_eq!(response(&bind.id, SUCCESS), [0x30, 12, 2, 1, 7, 0x61, 7, 0x0a, 1, 0, 4, 0, 4, 0]);
     }
 

@@ -35,6 +35,8 @@ pub use self::room::{MachineRoom, RoomConfig};
 pub struct DbSpec {
     /// `DBInstanceIdentifier`.
     pub id: String,
+    /// `DbiResourceId`, by which policies name the instance in `rds-db:connect`.
+    pub resource_id: String,
     /// Major version of the engine, `15`.
     pub major: u32,
     /// Master user name.
@@ -134,10 +136,21 @@ pub trait Network: Send + Sync {
     async fn cut(&self, machine: &str, cut: bool) -> anyhow::Result<()>;
 }
 
+/// Somebody who wants in with an IAM token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenLogin<'a> {
+    /// `DbiResourceId` of the instance.
+    pub resource_id: &'a str,
+    /// `host:port` of the instance.
+    pub endpoint: &'a str,
+    /// Database user.
+    pub user: &'a str,
+}
+
 /// Who judges the IAM tokens that database users log in with.
 pub trait TokenJudge: Send + Sync {
-    /// Whether `token` lets `user` in at `endpoint` (`host:port`) at this moment.
-    fn admits(&self, endpoint: &str, user: &str, token: &str) -> bool;
+    /// Whether `token` opens the instance to the user at this moment.
+    fn admits(&self, login: TokenLogin<'_>, token: &str) -> bool;
 }
 
 /// Identifiers become names of folders and of arguments: what could be more than a name is refused.

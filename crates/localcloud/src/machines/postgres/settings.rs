@@ -58,8 +58,8 @@ pub(super) fn access(spec: &DbSpec, gateway: Ipv4Addr, directory: u16) -> String
     if spec.iam_authentication {
         let _ = writeln!(
             text,
-            "hostssl all      +rds_iam all ldap ldapserver={gateway} ldapport={directory} ldapprefix=\"{}:{}|\"",
-            spec.host_name, spec.port
+            "hostssl all      +rds_iam all ldap ldapserver={gateway} ldapport={directory} ldapprefix=\"{}|{}:{}|\"",
+            spec.resource_id, spec.host_name, spec.port
         );
     } else {
         text.push_str("host    all      +rds_iam all reject\n");
@@ -140,6 +140,7 @@ mod tests {
     fn spec(iam: bool) -> DbSpec {
         DbSpec {
             id: "orders".into(),
+            resource_id: "db-ORDERS".into(),
             major: 15,
             master_user: "odd \"name".into(),
             master_password: "it's a \\ secret".into(),

@@ -212,6 +212,7 @@ async fn start(context: &Context, instance: &DbInstance, origin: &Origin) -> any
     let settings = &instance.settings;
     let spec = DbSpec {
         id: instance.id.clone(),
+        resource_id: instance.resource_id.clone(),
         major: settings.engine_version.split('.').next().unwrap_or_default().parse()?,
         master_user: settings.master_user.clone(),
         master_password: settings.master_password.reveal().to_owned(),

@@ -13,6 +13,7 @@ pub mod job;
 pub mod login;
 mod private_files;
 pub mod restore;
+mod side_by_side;
 pub mod streams;
 mod tools;
 

@@ -64,6 +64,7 @@ pub(crate) struct Bench {
     pub(crate) client_roots: Vec<PathBuf>,
     pub(crate) large: u64,
     pub(crate) split: u64,
+    pub(crate) roles: bool,
     private: TempDir,
 }
 
@@ -84,6 +85,7 @@ impl Bench {
             client_roots: vec!["/usr/lib/postgresql".into()],
             large: 64 << 10,
             split: 256 << 10,
+            roles: true,
             private: tempfile::tempdir().unwrap(),
         }
     }
@@ -127,7 +129,7 @@ impl Bench {
             target: instance(server),
             manifest: manifest.clone(),
             databases,
-            roles: true,
+            roles: self.roles,
             parallel_streams: 3,
         };
         let outcome = restore::run(job, &self.context(server)).await;

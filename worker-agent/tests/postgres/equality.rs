@@ -127,7 +127,7 @@ async fn a_database_with_everything_comes_back_equal_on_another_server() {
         "postgres",
         &format!(
             "ALTER DATABASE \"{quoted}\" SET search_path TO app, 'odd, name';
-         ALTER DATABASE \"{quoted}\" SET my.parameter TO 'it''s';
+         ALTER DATABASE \"{quoted}\" SET datestyle TO 'German, DMY';
          ALTER ROLE app IN DATABASE \"{quoted}\" SET statement_timeout = '7s';
          COMMENT ON DATABASE \"{quoted}\" IS 'the \"one\"';
          GRANT CREATE ON DATABASE \"{quoted}\" TO readers WITH GRANT OPTION;

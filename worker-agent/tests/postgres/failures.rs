@@ -97,6 +97,20 @@ async fn what_the_login_cannot_read_whole_is_named_before_a_byte_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_database_that_fails_stops_the_others_and_is_what_is_said() {
+    let server = Server::start(&[]);
+    for name in ["a", "b", "c", "d", "e"] {
+        server.create(name, SHOP);
+    }
+    server.sql("d", "CREATE TABLE hidden ()");
+    let store = MemoryStore::new();
+    let bench = Bench::new(&store);
+    let failed = failure(bench.back_up(&server, &["a", "b", "c", "d", "e"]).await);
+    assert_eq!(failed.code, "db-privileges-missing", "{failed}");
+    assert!(store.content("manifest").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_pg_dump_makes_no_point_and_never_had_the_password_in_sight() {
     let server = Server::start(&[]);
     server.create("shop", SHOP);

@@ -86,6 +86,34 @@ async fn what_the_target_forbids_is_left_out_and_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_its_roles_a_database_is_restored_all_the_same() {
+    let (source, target) = (Server::start(&[]), Server::start(&[]));
+    source.sql_as("master", "postgres", "CREATE ROLE app; CREATE ROLE readers; GRANT app TO master");
+    source.create("shop", SHOP);
+    source.sql_as(
+        "master",
+        "shop",
+        "GRANT CREATE ON SCHEMA public TO app; ALTER TABLE t OWNER TO app; GRANT SELECT ON t TO readers",
+    );
+    source.sql_as("master", "postgres", "ALTER DATABASE shop OWNER TO app");
+    let store = MemoryStore::new();
+    let mut bench = Bench::new(&store);
+    let backup = bench.back_up(&source, &["shop"]).await.unwrap();
+    bench.roles = false;
+    let restored = bench.restore(&target, &backup.manifest_stream, vec![as_name("shop", "")]).await.unwrap();
+    assert_eq!(
+        target.sql("shop", "SELECT count(*), tableowner FROM t, pg_tables WHERE tablename = 't' GROUP BY 2"),
+        "3000|master"
+    );
+    let said = |text: &str| restored.skipped.iter().any(|skipped| skipped.what.contains(text));
+    for what in
+        ["ownership of role \"app\"", "GRANT SELECT ON TABLE public.t TO readers", "give the database to \"app\""]
+    {
+        assert!(said(what), "{what} in {:#?}", restored.skipped);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_point_of_a_newer_major_is_refused() {
     let server = Server::start(&[]);
     server.create("shop", SHOP);

@@ -3,7 +3,7 @@
 //! A tool's text may quote names and statements that somebody chose; a name cannot make an error pass, because only
 //! the line the tool begins an event with is judged.
 
-/// One thing a tool said.
+/// One thing a tool said. Which entry it is about, `pg_restore` tells in some versions only; the statement always.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The entry of the archive it is about, where the tool names one.
@@ -25,10 +25,30 @@ pub enum Verdict {
     Error,
 }
 
+/// Most characters of a statement that are repeated to an operator.
+const SUBJECT: usize = 160;
+
 /// Most characters of a message that are repeated to an operator.
 const LONGEST: usize = 600;
 
 impl Event {
+    /// The statement that failed, where the tool tells.
+    pub fn statement(&self) -> Option<&str> {
+        self.more.iter().find_map(|line| line.strip_prefix("Command was: "))
+    }
+
+    /// What it is about: the entry, the beginning of the statement, or the message itself.
+    pub fn subject(&self) -> String {
+        let subject = self.entry.as_deref().or_else(|| self.statement()).unwrap_or(&self.message);
+        subject.trim_end_matches(';').chars().take(SUBJECT).collect()
+    }
+
+    /// Whether it is about a privilege, a comment: what the entry or the statement begins with.
+    fn is_about(&self, kind: &str, words: &[&str]) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.contains(&format!(" {kind} ")))
+            || self.statement().is_some_and(|statement| words.iter().any(|word| statement.starts_with(word)))
+    }
+
     /// The event in one line, for an operator: never the statement, which may hold data.
     pub fn text(&self) -> String {
         let mut text = self.message.clone();
@@ -121,10 +141,10 @@ pub fn judge_restore(event: &Event) -> Verdict {
     let Some(error) = message.strip_prefix("error: could not execute query: ERROR:  ") else {
         return Verdict::Error;
     };
-    judge_server_error(error, event.entry.as_deref().unwrap_or_default())
+    judge_server_error(error, event)
 }
 
-fn judge_server_error(error: &str, entry: &str) -> Verdict {
+fn judge_server_error(error: &str, event: &Event) -> Verdict {
     if error == "schema \"public\" already exists"
         || error.starts_with("unrecognized configuration parameter \"transaction_timeout\"")
     {
@@ -150,10 +170,13 @@ fn judge_server_error(error: &str, entry: &str) -> Verdict {
     if let Some((_, reason)) = forbidden.iter().find(|(start, _)| error.starts_with(start)) {
         return Verdict::Forbidden(reason);
     }
-    if entry.contains(" ACL ") && error.starts_with("role \"") && error.ends_with("does not exist") {
+    if event.is_about("ACL", &["GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES "])
+        && error.starts_with("role \"")
+        && error.ends_with("does not exist")
+    {
         return Verdict::Forbidden("the target lacks a role that it names");
     }
-    if entry.contains(" COMMENT ") && error.starts_with("must be owner of") {
+    if event.is_about("COMMENT", &["COMMENT ON "]) && error.starts_with("must be owner of") {
         return Verdict::Forbidden("only the owner may comment on it");
     }
     Verdict::Error

@@ -10,8 +10,9 @@ use haulier_domain::postgres::quote;
 use tokio::task::JoinSet;
 
 use super::super::context::{ProgressEvent, Severity, Stopped};
+use super::super::side_by_side::{all_or_why, together};
 use super::snapshot::Snapshot;
-use super::{Scope, archive, globals, preflight, rows, tables, together};
+use super::{Scope, archive, globals, preflight, rows, tables};
 
 /// What one task brings back.
 enum Part {
@@ -107,20 +108,17 @@ async fn read_all(
             });
         }
     }
+    let mut done = Vec::new();
+    while let Some(one) = tasks.join_next().await {
+        done.push(one.map_err(|error| Stopped::from(defect(&error.to_string()))).flatten());
+    }
     let mut archive = None;
     let mut streams = vec![Vec::new(); apart.len()];
-    let mut first = None;
-    while let Some(done) = tasks.join_next().await {
-        match done.map_err(|error| Stopped::from(defect(&error.to_string()))).flatten() {
-            Ok(Part::Archive(reference, contents)) => archive = Some((reference, contents)),
-            Ok(Part::Rows(index, stream)) => streams[index].push(stream),
-            // A failure says more than the cancellations it causes.
-            Err(failed @ Stopped::Failed(_)) if !matches!(first, Some(Stopped::Failed(_))) => first = Some(failed),
-            Err(stopped) => first = first.or(Some(stopped)),
+    for part in all_or_why(done)? {
+        match part {
+            Part::Archive(reference, contents) => archive = Some((reference, contents)),
+            Part::Rows(index, stream) => streams[index].push(stream),
         }
-    }
-    if let Some(stopped) = first {
-        return Err(stopped);
     }
     for list in &mut streams {
         list.sort_by_key(|stream| stream.pages.map(|range| range.from));

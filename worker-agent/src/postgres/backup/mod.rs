@@ -16,19 +16,19 @@ mod tables;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use haulier_domain::failure::Failure;
 use haulier_domain::point::{DatabaseSummary, PointSummary};
 use haulier_domain::postgres::manifest::{self, Database, Manifest, StreamReference};
 use haulier_domain::postgres::{clients, plan::Thresholds};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use super::connect::Connector;
 use super::context::{Context, ProgressEvent, Severity, Stopped};
 use super::failures;
 use super::job::{BackupJob, BackupOutcome};
 use super::private_files::PrivateFiles;
+use super::side_by_side::{all_or_why, parallelism};
 use super::streams::StreamKind;
 use super::tools::{self, Tools};
 
@@ -97,11 +97,9 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
         connector,
     });
     context.progress.report(ProgressEvent::Phase("data"));
-    let dumped: Vec<_> = stream::iter(names)
-        .map(|name| database::dump(Arc::clone(&scope), name))
-        .buffered(parallel)
-        .try_collect()
-        .await?;
+    let dumped: Vec<_> =
+        stream::iter(names).map(|name| database::dump(Arc::clone(&scope), name)).buffered(parallel).collect().await;
+    let dumped = all_or_why(dumped)?;
     let client_version = dumped.first().map(|(_, version)| version.clone()).unwrap_or_default();
     let databases: Vec<Database> = dumped.into_iter().map(|(database, _)| database).collect();
     let manifest = Manifest {
@@ -116,11 +114,6 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
     let manifest_stream = write_manifest(&manifest, context).await?;
     let summary = summarise(&manifest);
     Ok(BackupOutcome { manifest_stream, summary, manifest, warnings })
-}
-
-/// How many streams to move at once.
-pub(super) fn parallelism(asked: usize) -> usize {
-    if asked > 0 { asked } else { std::thread::available_parallelism().map_or(2, std::num::NonZero::get) }
 }
 
 async fn write_manifest(manifest: &Manifest, context: &Context) -> Result<StreamReference, Failure> {
@@ -166,13 +159,4 @@ fn summarise(manifest: &Manifest) -> PointSummary {
         databases,
         remarks,
     }
-}
-
-/// Runs work that must end at once when another part has failed, and stops the others when it fails itself.
-async fn together<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T, Stopped>>) -> Result<T, Stopped> {
-    let done = work.await;
-    if done.is_err() {
-        cancel.cancel();
-    }
-    done
 }

@@ -37,7 +37,8 @@ pub(super) async fn open_front(connector: &Connector, chosen: &[String]) -> Resu
     Err(missing.unwrap_or_else(none).into())
 }
 
-pub(in super::super) async fn server(session: &Session) -> Result<Server, Stopped> {
+/// What the server is.
+pub(super) async fn server(session: &Session) -> Result<Server, Stopped> {
     let sql =
         "SELECT current_setting('server_version_num')::int4, current_setting('server_version'), current_user::text";
     let row = session.query_one("reading the server's version", sql, &[]).await?;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::super::context::{ProgressEvent, Stopped};
 use super::super::failures;
+use super::super::side_by_side::{all_or_why, together};
 use super::Scope;
 use super::archive::Head;
 use super::phases::{self, Phase, Refused};
@@ -20,6 +21,9 @@ use super::target::Named;
 
 /// Largest message sent to a server.
 const PIECE: usize = 256 << 10;
+
+/// A server that refuses a row says so only when a `COPY` ends, so one takes about this much.
+const SLICE: usize = 64 << 20;
 
 /// What was counted.
 #[derive(Debug, Default, Clone, Copy)]
@@ -51,33 +55,18 @@ pub(super) async fn restore(
             let (table, stream, working) = (table.clone(), stream.clone(), working.to_owned());
             tasks.spawn(async move {
                 let _permit = permits.acquire_owned().await.map_err(|error| defect(&error.to_string()))?;
-                let done = copy(&scope, &table, &stream, &working).await;
-                if done.is_err() {
-                    scope.context.cancel.cancel();
-                }
-                done
+                together(&scope.context.cancel, copy(&scope, &table, &stream, &working)).await
             });
         }
     }
-    let archive = async {
-        let done = phases::run(scope, head, Phase::Data, working, Some(&database.archive)).await;
-        if done.is_err() {
-            scope.context.cancel.cancel();
-        }
-        done
-    };
+    let archive =
+        together(&scope.context.cancel, phases::run(scope, head, Phase::Data, working, Some(&database.archive)));
     let rows = async {
-        let mut rows = 0;
-        let mut first = None;
-        while let Some(done) = tasks.join_next().await {
-            match done.map_err(|error| Stopped::from(defect(&error.to_string()))).flatten() {
-                Ok(count) => rows += count,
-                // A failure says more than the cancellations it causes.
-                Err(failed @ Stopped::Failed(_)) if !matches!(first, Some(Stopped::Failed(_))) => first = Some(failed),
-                Err(stopped) => first = first.or(Some(stopped)),
-            }
+        let mut done = Vec::new();
+        while let Some(one) = tasks.join_next().await {
+            done.push(one.map_err(|error| Stopped::from(defect(&error.to_string()))).flatten());
         }
-        first.map_or(Ok(rows), Err)
+        all_or_why(done).map(|rows| rows.into_iter().sum::<u64>())
     };
     let (refused, rows) = match tokio::join!(archive, rows) {
         (Ok(refused), Ok(rows)) => (refused, rows),
@@ -99,19 +88,33 @@ async fn copy(scope: &Scope, table: &Table, stream: &DataStream, working: &str) 
     session.execute(&doing, &settings).await?;
     let failed = |error: &tokio_postgres::Error| Stopped::from(failures::database(&doing, error));
     let stored = |error| Stopped::from(failures::store(&error));
-    let sink = session.obey(session.client().copy_in::<_, Bytes>(&statement(table))).await?;
-    let sink = sink.map_err(|error| failed(&error))?;
-    futures::pin_mut!(sink);
+    let sql = statement(table);
+    let begin = async || -> Result<_, Stopped> {
+        let sink = session.obey(session.client().copy_in::<_, Bytes>(&sql)).await?;
+        Ok(Box::pin(sink.map_err(|error| failed(&error))?))
+    };
+    let mut sink = begin().await?;
+    let (mut rows, mut sent) = (0, 0);
     let mut source = scope.context.streams.open(&stream.stream).await.map_err(stored)?;
     while let Some(mut piece) = session.obey(source.next()).await?.map_err(stored)? {
         while !piece.is_empty() {
-            let part = piece.split_to(piece.len().min(PIECE));
-            let length = part.len() as u64;
-            session.obey(sink.as_mut().feed(part)).await?.map_err(|error| failed(&error))?;
-            scope.context.progress.report(ProgressEvent::Moved(length));
+            let mut part = piece.split_to(piece.len().min(PIECE));
+            let end_of_row = if sent >= SLICE { part.iter().rposition(|byte| *byte == b'\n') } else { None };
+            let rest = part.split_off(end_of_row.map_or(part.len(), |end| end + 1));
+            for (part, ends) in [(part, end_of_row.is_some()), (rest, false)] {
+                let length = part.len();
+                session.obey(sink.as_mut().feed(part)).await?.map_err(|error| failed(&error))?;
+                sent += length;
+                scope.context.progress.report(ProgressEvent::Moved(length as u64));
+                if ends {
+                    rows += session.obey(sink.as_mut().finish()).await?.map_err(|error| failed(&error))?;
+                    sink = begin().await?;
+                    sent = 0;
+                }
+            }
         }
     }
-    let rows = session.obey(sink.finish()).await?.map_err(|error| failed(&error))?;
+    rows += session.obey(sink.as_mut().finish()).await?.map_err(|error| failed(&error))?;
     if rows != stream.rows {
         let cause = format!("{rows} rows arrived where {} were read", stream.rows);
         let remedy = "Run a check of the restore point; report this with the session's log.";

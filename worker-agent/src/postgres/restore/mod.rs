@@ -26,12 +26,12 @@ use haulier_domain::postgres::clients;
 use haulier_domain::postgres::manifest::{self, Database, Manifest, StreamReference};
 use serde::Deserialize;
 
-use super::backup::parallelism;
 use super::connect::{Connector, Session};
 use super::context::{Context, ProgressEvent, Severity, Stopped};
 use super::failures;
 use super::job::{RestoreJob, RestoreOutcome, Skipped};
 use super::private_files::PrivateFiles;
+use super::side_by_side::parallelism;
 use super::tools::{self, Tools};
 use membership::Memberships;
 use target::{Target, Wanted};

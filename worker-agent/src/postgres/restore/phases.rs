@@ -157,8 +157,7 @@ fn judge(doing: &str, ended: &Ended) -> Result<Vec<Refused>, Failure> {
         match stderr::judge_restore(event) {
             Verdict::Harmless => {}
             Verdict::Forbidden(reason) => {
-                let what = event.entry.clone().unwrap_or_else(|| event.message.clone());
-                refused.push(Refused { what, reason: format!("{reason}: {}", event.message) });
+                refused.push(Refused { what: event.subject(), reason: format!("{reason}: {}", event.message) });
             }
             Verdict::Error => {
                 let known = diagnosis::of_text(&stderr::full_text(event));

@@ -51,6 +51,21 @@ fn a_restores_errors_are_judged() {
 }
 
 #[test]
+fn without_its_entry_an_event_is_known_by_its_statement() {
+    let text = "pg_restore: error: could not execute query: ERROR:  role \"gone\" does not exist
+Command was: GRANT SELECT ON TABLE public.t TO gone;
+
+
+pg_restore: error: could not execute query: ERROR:  role \"gone\" does not exist
+Command was: ALTER TABLE public.t OWNER TO gone;
+";
+    let events = events("pg_restore", text);
+    assert_eq!(events[0].subject(), "GRANT SELECT ON TABLE public.t TO gone");
+    assert!(matches!(judge_restore(&events[0]), Verdict::Forbidden(_)));
+    assert_eq!(judge_restore(&events[1]), Verdict::Error);
+}
+
+#[test]
 fn other_failures_of_pg_restore_are_errors() {
     for line in [
         "pg_restore: error: connection to server at \"x\" failed: FATAL:  password authentication failed",

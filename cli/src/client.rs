@@ -10,7 +10,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Exit, chain};
 use crate::settings::Settings;
 
 /// A client that shows the operator's token with each call.
@@ -83,14 +83,4 @@ fn read(path: &Path, flag: &str, doing: &str) -> Result<String, CliError> {
         let cause = format!("{}: {error}", path.display());
         CliError::new(Exit::Usage, "file-unreadable", doing, cause, format!("check {flag} and the file's permissions"))
     })
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -136,12 +136,19 @@ impl CliError {
 
 /// What a status says, with the causes below it: a refused connection hides three levels down.
 fn message(status: &Status) -> String {
-    let mut text = status.message().to_owned();
-    let mut source = std::error::Error::source(status);
+    below(status.message().to_owned(), std::error::Error::source(status))
+}
+
+/// What an error says, with the causes below it; a layer that only repeats another is left out.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    below(error.to_string(), error.source())
+}
+
+fn below(mut text: String, mut source: Option<&(dyn std::error::Error + 'static)>) -> String {
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = if text.is_empty() { cause_text } else { format!("{text}: {cause_text}") };
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = if text.is_empty() { said } else { format!("{text}: {said}") };
         }
         source = cause.source();
     }

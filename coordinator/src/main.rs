@@ -1,5 +1,6 @@
 //! The coordinator's program: settings, logs, listeners, and an orderly stop.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -37,8 +38,11 @@ fn complain(error: &anyhow::Error) -> ExitCode {
 }
 
 fn start_logs(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log.filter).context("reading the log filter")?;
+    // The engine has a span of its own for everything; ours say more.
+    let quieter = "durare=warn".parse().context("quieting the engine")?;
+    let filter = EnvFilter::try_new(&config.log.filter).context("reading the log filter")?.add_directive(quieter);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = logs.with_ansi(std::io::stderr().is_terminal());
     match config.log.format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),

@@ -93,11 +93,11 @@ impl Screen {
         if let Some(bar) = self.bar(id) {
             match progress.bytes_total {
                 Some(total) => {
-                    bar.set_style(style("{prefix} [{bar:24}] {msg}"));
+                    bar.set_style(style("{prefix} [{bar:24}] {wide_msg}"));
                     bar.set_length(total);
                     bar.set_position(progress.bytes_read);
                 }
-                None => bar.set_style(style("{prefix} {spinner} {msg}")),
+                None => bar.set_style(style("{prefix} {spinner} {wide_msg}")),
             }
             bar.set_message(text);
             return Ok(());
@@ -118,7 +118,7 @@ impl Screen {
         let bars = self.bars.as_ref()?;
         let seen = self.seen.entry(id.to_owned()).or_default();
         let bar = seen.bar.get_or_insert_with(|| {
-            let bar = bars.add(ProgressBar::new_spinner().with_style(style("{prefix} {spinner} {msg}")));
+            let bar = bars.add(ProgressBar::new_spinner().with_style(style("{prefix} {spinner} {wide_msg}")));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });

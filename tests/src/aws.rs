@@ -1,7 +1,7 @@
 //! Calls to AWS APIs as the account's administrator, signed by curl: set-up that is not the product's to do.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -44,20 +44,7 @@ impl Call<'_> {
             let quoted = self.body.replace('\\', "\\\\").replace('"', "\\\"");
             configuration.push_str(&format!("data = \"{quoted}\"\n"));
         }
-        let mut child = Command::new("curl")
-            .args(["--config", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("starting curl")?;
-        child
-            .stdin
-            .take()
-            .context("curl's standard input")?
-            .write_all(configuration.as_bytes())
-            .context("feeding curl")?;
-        let output = child.wait_with_output().context("waiting for curl")?;
+        let output = fed(Command::new("curl").args(["--config", "-"]), &configuration)?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if !output.status.success() {
             bail!(
@@ -71,4 +58,23 @@ impl Call<'_> {
         }
         Ok(text)
     }
+}
+
+/// The hex SHA-256 of a text, which S3 wants of every body.
+pub(crate) fn sha256(text: &str) -> Result<String> {
+    let output = fed(&mut Command::new("sha256sum"), text)?;
+    let hex = String::from_utf8_lossy(&output.stdout);
+    hex.split_whitespace().next().map(str::to_owned).context("sha256sum printed nothing")
+}
+
+/// Runs a command with a text on its standard input.
+fn fed(command: &mut Command, text: &str) -> Result<Output> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {command:?}"))?;
+    child.stdin.take().context("a standard input")?.write_all(text.as_bytes()).context("feeding a command")?;
+    child.wait_with_output().with_context(|| format!("waiting for {command:?}"))
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::aws::Call;
+use crate::aws::{self, Call};
 use crate::process::{self, Owned};
 use crate::psql::Database;
 use crate::{bin, wait};
@@ -139,10 +139,13 @@ impl Cloud {
     /// # Errors
     /// Where the name is taken.
     pub fn create_bucket(&self, name: &str) -> Result<()> {
-        // SHA-256 of nothing.
-        let hash = "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let body = format!(
+            "<CreateBucketConfiguration><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
+            self.facts.region
+        );
+        let hash = format!("x-amz-content-sha256: {}", aws::sha256(&body)?);
         let path = format!("/{name}");
-        Call { service: "s3", method: "PUT", path: &path, headers: &[hash], body: "" }.send(&self.facts).map(drop)
+        Call { service: "s3", method: "PUT", path: &path, headers: &[&hash], body: &body }.send(&self.facts).map(drop)
     }
 
     /// Creates a secret and gives its ARN.
@@ -167,11 +170,7 @@ impl Cloud {
         let kinds = answer.as_object().context("the listing is no object")?;
         let mut lines: Vec<String> = kinds
             .iter()
-            .flat_map(|(kind, ids)| {
-                let ids = ids.as_array().cloned().unwrap_or_default();
-                ids.into_iter()
-                    .map(move |id| format!("{kind} {}", id.as_str().map_or_else(|| id.to_string(), str::to_owned)))
-            })
+            .flat_map(|(kind, items)| items.as_array().into_iter().flatten().map(move |item| line(kind, item)))
             .collect();
         lines.sort();
         Ok(lines)
@@ -212,6 +211,13 @@ fn read(folder: &Path) -> Result<Facts> {
     let text =
         std::fs::read_to_string(&path).with_context(|| format!("no local cloud is described in {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+}
+
+/// A resource in a listing. A rule is named by its group and what it lets pass: its own id changes when it is made again.
+fn line(kind: &str, item: &Value) -> String {
+    let name = if kind == "security_group_rules" { &item["state"] } else { &item["id"] };
+    let name = item.as_str().or_else(|| name.as_str()).unwrap_or_default();
+    format!("{kind} {}", name.replace(": ", " "))
 }
 
 /// A connection string without its database.

@@ -140,9 +140,8 @@ async fn a_workers_credentials_do_nothing_but_its_work() -> Result<()> {
     let worker = issued
         .iter()
         .find(|credentials| {
-            // An instance's own credentials are named after it, a session's are not.
-            let principal = credentials["principal"].as_str().unwrap_or_default();
-            principal.contains("role/haulier-worker/") && !principal.contains("role/haulier-worker/i-")
+            // The role of an instance profile is another one.
+            credentials["principal"].as_str().unwrap_or_default().contains("role/haulier-session/")
         })
         .with_context(|| format!("no credentials of a worker's session were issued: {issued:#?}"))?;
     let text = |name: &str| worker[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));

@@ -9,6 +9,14 @@ use e2e::bin;
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(bin::source());
+    // What cargo told this program about itself would tell build scripts (ring's) that the world has changed, and half the
+    // tree would be compiled again.
+    let of_xtask = |name: &str| {
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|start| name.starts_with(start))
+    };
+    for (name, _) in std::env::vars().filter(|(name, _)| of_xtask(name)) {
+        command.env_remove(name);
+    }
     command
 }
 

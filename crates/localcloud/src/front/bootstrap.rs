@@ -13,7 +13,9 @@ use super::services::passthrough::Original;
 use super::services::{ec2, iam, rds};
 use super::wire::{AwsError, Call, Element, Params, Payload};
 
+/// Roles: of instance profiles, of the sessions of workers, of coordinators.
 const WORKER: &str = "haulier-worker";
+const SESSION: &str = "haulier-session";
 const COORDINATOR: &str = "haulier-coordinator";
 const SUBNET_GROUP: &str = "haulier";
 
@@ -88,8 +90,9 @@ async fn key(context: &Arc<Context>) -> anyhow::Result<String> {
     Ok(arn)
 }
 
-/// The worker's role may do nothing; the coordinator's may do everything that its work needs, and is narrowed by
-/// session policies when it hands credentials on.
+/// The role of a worker's instance profile may do nothing: it only says who the worker is. The role of its sessions may do
+/// what any session needs, and is narrowed by a session policy to what this one needs. The coordinator's may do everything
+/// that its work needs.
 async fn roles(context: &Arc<Context>) -> anyhow::Result<(String, String)> {
     let account = context.credentials.account();
     let trust = |principal: serde_json::Value| {
@@ -107,17 +110,30 @@ async fn roles(context: &Arc<Context>) -> anyhow::Result<(String, String)> {
         },
     })
     .to_string();
-    let worker =
-        as_account(context, "CreateRole", &[("RoleName", WORKER), ("AssumeRolePolicyDocument", &by_ec2)]).await?;
+    let session_may = json!({
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject", "s3:ListBucket", "secretsmanager:GetSecretValue", "kms:Decrypt", "rds-db:connect"],
+            "Resource": "*",
+        },
+    })
+    .to_string();
+    as_account(context, "CreateRole", &[("RoleName", WORKER), ("AssumeRolePolicyDocument", &by_ec2)]).await?;
     as_account(context, "CreateInstanceProfile", &[("InstanceProfileName", WORKER)]).await?;
     as_account(context, "AddRoleToInstanceProfile", &[("InstanceProfileName", WORKER), ("RoleName", WORKER)]).await?;
+    let parameters =
+        [("RoleName", SESSION), ("AssumeRolePolicyDocument", by_account.as_str()), ("MaxSessionDuration", "43200")];
+    let session = as_account(context, "CreateRole", &parameters).await?;
+    let parameters = [("RoleName", SESSION), ("PolicyName", "work"), ("PolicyDocument", session_may.as_str())];
+    as_account(context, "PutRolePolicy", &parameters).await?;
     let parameters =
         [("RoleName", COORDINATOR), ("AssumeRolePolicyDocument", by_account.as_str()), ("MaxSessionDuration", "43200")];
     let coordinator = as_account(context, "CreateRole", &parameters).await?;
     let parameters = [("RoleName", COORDINATOR), ("PolicyName", "work"), ("PolicyDocument", may.as_str())];
     as_account(context, "PutRolePolicy", &parameters).await?;
     let arn = ["CreateRoleResult", "Role", "Arn"];
-    Ok((text(&worker, &arn)?, text(&coordinator, &arn)?))
+    Ok((text(&session, &arn)?, text(&coordinator, &arn)?))
 }
 
 /// Makes an IAM call as the account would, so that the front sees it too.

@@ -108,9 +108,9 @@ pub struct Bootstrap {
     pub database_security_group_id: String,
     /// Key behind the alias `alias/haulier`.
     pub kms_key_arn: String,
-    /// Role of the workers; it may do nothing.
+    /// Role whose credentials a coordinator narrows to a session and gives to its worker.
     pub worker_role_arn: String,
-    /// Instance profile with that role.
+    /// Instance profile of workers; its role may do nothing.
     pub worker_instance_profile: String,
     /// Role for the coordinator to assume.
     pub coordinator_role_arn: String,

@@ -47,7 +47,8 @@ pub struct WorkerSettings {
     pub instance_type: String,
     /// Instance profile; it needs no permissions.
     pub instance_profile: Option<String>,
-    /// Role whose sessions the worker's credentials are; `None` means the role `haulier-worker` of the instance's account.
+    /// Role whose sessions the worker's credentials are; `None` means the role `haulier-session` of the instance's
+    /// account. It is another than that of the instance profile, which may do nothing.
     pub role_arn: Option<String>,
     /// Tag of the images that workers boot from; the newest with it is taken.
     pub image_tag: (String, String),

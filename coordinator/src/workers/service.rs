@@ -13,6 +13,7 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
 use super::{attach, enrol};
 use crate::certificates::subject_of;
@@ -120,17 +121,19 @@ impl WorkerService for Workers {
         let inbox = request.into_inner();
         let (outbox, down) = mpsc::channel(attach::OUTBOX);
         let (services, stop) = (self.services.clone(), self.stop.clone());
-        tokio::spawn(async move {
+        let span = tracing::info_span!("worker", worker_id = %certified);
+        let stream = async move {
             let ended = tokio::select! {
-                ended = attach::attach(services, certified.clone(), inbox, outbox.clone()) => ended,
+                ended = attach::attach(services, certified, inbox, outbox.clone()) => ended,
                 () = stop.cancelled() => Err(Status::unavailable("the coordinator is shutting down")),
             };
             if let Err(status) = ended {
-                tracing::info!(worker_id = %certified, %status, "stream ended");
+                tracing::info!(%status, "stream ended");
                 // A worker that is gone already does not hear it.
                 let _ = outbox.try_send(Err(status));
             }
-        });
+        };
+        tokio::spawn(stream.instrument(span));
         Ok(Response::new(ReceiverStream::new(down)))
     }
 }

@@ -14,6 +14,7 @@ use haulier_domain::id::SessionId;
 use haulier_domain::session::{SessionKind, Stop};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use super::flow::{Flow, Interrupted};
 use super::{VERSION, backup, database_restore, salvage, verify};
@@ -78,10 +79,12 @@ impl Engine {
             let services = services.clone();
             builder.register(kind.as_str(), move |context: DurableContext, session: SessionId| {
                 let services = services.clone();
+                let span = tracing::info_span!("session", session_id = %session, %kind);
                 async move {
                     carry_out(context, services, session, kind).await;
                     Ok(())
                 }
+                .instrument(span)
             });
         }
         let durable = builder.build().await.map_err(EngineError::Open)?;

@@ -116,7 +116,7 @@ fn job(
 fn role_arn(work: &Work) -> String {
     let settings = &work.services.settings;
     let asked = work.request().worker().role_arn.clone().or_else(|| settings.worker.role_arn.clone());
-    asked.unwrap_or_else(|| format!("arn:{}:iam::{}:role/haulier-worker", settings.partition, work.place().account.id))
+    asked.unwrap_or_else(|| format!("arn:{}:iam::{}:role/haulier-session", settings.partition, work.place().account.id))
 }
 
 fn access(work: &Work, source: &Source, login: &Login) -> Option<DatabaseAccess> {

@@ -141,7 +141,6 @@ impl Write for Kept {
     }
 }
 
-#[allow(clippy::result_large_err, reason = "the signature of an interceptor")]
 fn check(request: Request<()>) -> Result<Request<()>, Status> {
     match request.metadata().get("authorization").and_then(|value| value.to_str().ok()) {
         Some(shown) if shown == format!("Bearer {TOKEN}") => Ok(request),

@@ -33,7 +33,6 @@ impl Fake {
     }
 }
 
-#[allow(clippy::result_large_err, reason = "the type of a refusal")]
 fn known(id: &str, what: &str) -> Result<(), Status> {
     if id.ends_with("none") {
         let failure =

@@ -326,6 +326,7 @@ echo "document $(get dynamic/instance-identity/document)"
 echo "processes $(ls -d /proc/[0-9]* | wc -l) root [$(ls -A /root /home /srv /mnt 2>/dev/null | grep -v : | tr -d '\n')]"
 for command in poweroff reboot systemctl; do $command 2>&1 && echo "$command succeeded"; done
 echo b 2>/dev/null >/proc/sysrq-trigger && echo "sysrq written"
+echo kept >"$CACHE_DIRECTORY/index" && echo "cache $(cat "$CACHE_DIRECTORY/index") $(stat -c %a "$CACHE_DIRECTORY")"
 touch /usr/x 2>/dev/null && echo "usr written"
 grep -c . /usr/share/haulier/rds-ca.pem >/dev/null && echo "authority there"
 /usr/lib/postgresql/15/bin/pg_dump --version
@@ -348,6 +349,7 @@ echo "capabilities $(grep CapBnd /proc/self/status)"
         "poweroff: not on this image",
         "systemctl: not on this image",
         "authority there",
+        "cache kept 700",
         "pg_dump (PostgreSQL) 15",
         "capabilities CapBnd:\t0000000000000000",
         "haulier-worker.service has ended with status 0",

@@ -136,7 +136,7 @@ impl Namespaces {
         let shared = &self.shared;
         let layer = shared.layer()?;
         let home = shared.home(&spec.id);
-        for folder in ["work", "root", "tmp"] {
+        for folder in ["work", "root", "tmp", "haulier"] {
             std::fs::create_dir_all(home.join(folder)).with_context(|| format!("creating {}", home.display()))?;
         }
         // Linked, not copied: nobody in an instance can write to what the image holds, and an agent can be large. It

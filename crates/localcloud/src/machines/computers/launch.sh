@@ -34,12 +34,14 @@ mkdir -p var/lib var/log var/cache/haulier run/haulier run/lock run/hosts run/fo
 ln -s /tmp var/tmp
 ln -s /run var/run
 chmod 0700 root
-chown 60731:60731 run/haulier var/cache/haulier
-chmod 0700 run/haulier var/cache/haulier
+chown 60731:60731 run/haulier "$home/haulier"
+chmod 0700 run/haulier "$home/haulier"
 
 # Temporary files lie on disk, as on a real instance: what a worker writes there must not look like memory.
-mount --bind "$home/tmp" tmp
-mount -o remount,bind,nosuid,nodev tmp
+for folder in tmp var/cache/haulier; do
+  mount --bind "$home/${folder##*/}" "$folder"
+  mount -o remount,bind,nosuid,nodev "$folder"
+done
 mount --bind "$cloud/hosts" run/hosts
 mount -o remount,bind,ro run/hosts
 while [ $# -gt 1 ]; do

@@ -15,7 +15,8 @@ async fn a_value_of_two_hundred_megabytes_comes_back_equal() {
         "CREATE TABLE t (id int, v text);
         ALTER TABLE t ALTER v SET STORAGE EXTERNAL;
         INSERT INTO t SELECT n, repeat('x' || n, 100) FROM generate_series(1, 50) n;
-        INSERT INTO t SELECT 1000, string_agg(md5(n::text), '') FROM generate_series(1, 6553600) n",
+        INSERT INTO t SELECT 1000, string_agg(md5(n::text), '') FROM generate_series(1, 6553600) n;
+        INSERT INTO t SELECT 2000 + n, repeat('y' || n, 100) FROM generate_series(1, 50) n",
     );
     let store = MemoryStore::new();
     let bench = Bench::new(&store);
@@ -73,7 +74,7 @@ async fn a_table_that_is_written_to_is_copied_as_of_the_snapshot() {
                     gate.reached().await;
                     writes.store(false, Ordering::SeqCst);
                     tokio::task::block_in_place(|| {
-                        crate::server::wait_until("rows have changed", || writes.load(Ordering::SeqCst))
+                        crate::server::wait_until("rows have changed", || writes.load(Ordering::SeqCst));
                     });
                     gate.open();
                 };

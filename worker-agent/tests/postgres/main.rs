@@ -1,5 +1,7 @@
 //! The mover against real PostgreSQL servers: what goes in comes out equal, and what goes wrong is said.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 mod bench;
 mod equality;
 mod failures;

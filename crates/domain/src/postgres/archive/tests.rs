@@ -13,9 +13,9 @@ impl Builder {
         let mut builder = Self { bytes: b"PGDMP".to_vec(), minor };
         builder.bytes.extend([1, minor, 0, 4, 8, 1]);
         if minor >= 15 {
-            builder.bytes.push(0)
+            builder.bytes.push(0);
         } else {
-            builder.integer(0)
+            builder.integer(0);
         }
         (0..7).for_each(|_| builder.integer(1));
         for text in ["orders", "15.18", "15.18"] {

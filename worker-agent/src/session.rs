@@ -27,13 +27,19 @@ use crate::redact::Redactor;
 use crate::user_data::UserData;
 
 /// How long a job may take to stop by itself; the coordinator is promised two seconds in all.
-const STOPPING: Duration = Duration::from_millis(1_500);
+pub(crate) const STOPPING: Duration = Duration::from_millis(1_500);
 
 /// Carries out assignments.
 #[async_trait]
 pub trait Runner: Send + Sync + 'static {
     /// Carries out the one assignment. Stops soon after the task's token is cancelled.
     async fn run(&self, assignment: wire::Assignment, task: Task) -> Result<Report, Stopped>;
+
+    /// How long such an assignment may take to end after a cancel. Longer than the usual second and a half only where
+    /// work that is broken off leaves something in a customer's database that must be removed first.
+    fn grace(&self, _assignment: &wire::Assignment) -> Duration {
+        STOPPING
+    }
 }
 
 /// What a runner is given beside its assignment.
@@ -95,6 +101,7 @@ struct Job {
     credentials: Option<SharedCredentials>,
     domain_key: Option<SecretBytes>,
     started: bool,
+    grace: Duration,
 }
 
 impl Session {
@@ -211,7 +218,7 @@ impl Session {
         else {
             return;
         };
-        job.started = true;
+        let grace = self.runner.0.grace(assignment);
         let task = Task {
             session_id: self.session_id.clone(),
             epoch: Epoch(self.epoch.load(Ordering::Relaxed)),
@@ -222,22 +229,27 @@ impl Session {
             redactor: self.redactor.clone(),
         };
         let (session, assignment) = (self.clone(), assignment.clone());
-        self.tasks.spawn(async move { session.supervise(assignment, task).await }.in_current_span());
+        (job.started, job.grace) = (true, grace);
+        self.tasks.spawn(async move { session.supervise(assignment, task, grace).await }.in_current_span());
     }
 
     /// Runs the job to its end and says how it ended.
-    async fn supervise(&self, assignment: wire::Assignment, task: Task) {
+    async fn supervise(&self, assignment: wire::Assignment, task: Task, grace: Duration) {
         let runner = self.runner.0.clone();
         let mut work = tokio::spawn(async move { runner.run(assignment, task).await }.in_current_span());
         let overdue = async {
             self.cancel.cancelled().await;
-            tokio::time::sleep(STOPPING).await;
+            tokio::time::sleep(STOPPING.min(grace)).await;
+            if let Some(more) = grace.checked_sub(STOPPING).filter(|more| !more.is_zero()) {
+                self.desk.log(Severity::Info, "stopping: what was begun on the target is being removed");
+                tokio::time::sleep(more).await;
+            }
         };
         tokio::select! {
             ended = &mut work => self.conclude(ended),
             () = overdue => {
-                tracing::warn!("the job did not stop by itself");
                 work.abort();
+                self.desk.log(Severity::Warning, "the work did not stop in time and was broken off where it was");
                 self.desk.cancelled();
             }
         }
@@ -253,7 +265,7 @@ impl Session {
             }
             Ok(Err(stopped)) if self.cancel.is_cancelled() => {
                 if let Stopped::Failed(failure) = stopped {
-                    self.desk.log(Severity::Info, &format!("stopped with: {failure}"));
+                    self.desk.log(Severity::Warning, &format!("stopped with: {failure}"));
                 }
                 self.desk.cancelled();
             }
@@ -267,7 +279,8 @@ impl Session {
     pub(crate) async fn stop(&self) {
         self.cancel.cancel();
         self.tasks.close();
-        if tokio::time::timeout(STOPPING * 2, self.tasks.wait()).await.is_err() {
+        let grace = self.lock().grace;
+        if tokio::time::timeout(grace + STOPPING, self.tasks.wait()).await.is_err() {
             tracing::error!("the job outlives the session");
         }
     }

@@ -12,6 +12,7 @@ mod tests;
 mod work;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use haulier_domain::failure::Failure;
@@ -22,7 +23,7 @@ pub use ports::{AwsPorts, Ports};
 
 use crate::desk::{Desk, Severity};
 use crate::postgres::{self, ProgressEvent, Stopped};
-use crate::session::{Report, Runner, Task};
+use crate::session::{Report, Runner, STOPPING, Task};
 use crate::settings::Settings;
 use work::{Place, Work};
 
@@ -43,6 +44,7 @@ impl Movers {
 #[async_trait]
 impl Runner for Movers {
     async fn run(&self, assignment: wire::Assignment, task: Task) -> Result<Report, Stopped> {
+        let tidying = tidying(&assignment);
         let work = Work::try_from(assignment).map_err(|error| {
             let remedy = "Coordinator and worker image do not fit together: use images of the coordinator's version.";
             Failure::new("assignment-invalid", "reading the assignment", error.to_string(), remedy)
@@ -59,14 +61,27 @@ impl Runner for Movers {
         tokio::select! {
             report = working => report,
             // The movers stop by themselves and tidy up; this is for the stretches before and after them.
-            () = async { cancel.cancelled().await; tokio::time::sleep(TIDYING).await } => Err(Stopped::Cancelled),
+            () = async { cancel.cancelled().await; tokio::time::sleep(tidying).await } => Err(Stopped::Cancelled),
         }
+    }
+
+    fn grace(&self, assignment: &wire::Assignment) -> Duration {
+        tidying(assignment) + (STOPPING - LETTING_GO)
     }
 }
 
-/// How long a mover may take to tidy up after a cancel. It stops within two seconds; what a restore has to drop may take
-/// the server longer, and a half-restored database must not stay because of a hurry.
-const TIDYING: std::time::Duration = std::time::Duration::from_secs(20);
+/// How long a restore may take to tidy up after a cancel. The mover stops within two seconds; what it has to drop may
+/// take the server longer, and a half-restored database must not stay because of a hurry.
+const TIDYING: Duration = Duration::from_secs(20);
+/// A backup and a check leave nothing anywhere that somebody would have to remove.
+const LETTING_GO: Duration = Duration::from_millis(1_200);
+
+fn tidying(assignment: &wire::Assignment) -> Duration {
+    match assignment.work {
+        Some(wire::assignment::Work::RestorePostgres(_)) => TIDYING,
+        _ => LETTING_GO,
+    }
+}
 
 /// What one piece of work is done with.
 struct Bench<'a> {

@@ -22,7 +22,7 @@ use tonic::Status;
 use crate::attach::{Dial, DialError, Ending, Incoming, serve};
 use crate::postgres::Stopped;
 use crate::redact::Redactor;
-use crate::session::{Report, Runner, Session, Task};
+use crate::session::{Report, Runner, STOPPING, Session, Task};
 use crate::user_data::{Digest, UserData};
 use crate::watchdog::Pulse;
 
@@ -40,6 +40,8 @@ pub(super) enum Script {
     Runs,
     /// Goes on whatever happens.
     Stubborn,
+    /// Takes so long to tidy up after a cancel, and is given twenty seconds for it.
+    Tidies(Duration),
     Ends(Report),
     Fails(Stopped),
     Panics,
@@ -63,10 +65,19 @@ impl Runner for Actor {
                 Err(Stopped::Cancelled)
             }
             Script::Stubborn => std::future::pending().await,
+            Script::Tidies(time) => {
+                cancel.cancelled().await;
+                tokio::time::sleep(*time).await;
+                Err(Stopped::Cancelled)
+            }
             Script::Ends(report) => Ok(report.clone()),
             Script::Fails(stopped) => Err(stopped.clone()),
             Script::Panics => panic!("as the test says"),
         }
+    }
+
+    fn grace(&self, _: &wire::Assignment) -> Duration {
+        if matches!(self.script, Script::Tidies(_)) { Duration::from_secs(20) } else { STOPPING }
     }
 }
 
@@ -111,6 +122,20 @@ impl Stream {
         loop {
             if let Outgoing::Event(event) = self.next().await {
                 return event;
+            }
+        }
+    }
+
+    /// Hears the worker report that it was cancelled; the lines it logged before.
+    pub(super) async fn end_of_cancel(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            match self.event().await.event {
+                Some(Event::Log(line)) => lines.push(line.text),
+                Some(Event::Finished(wire::Finished { result: Some(wire::finished::Result::Cancelled(_)) })) => {
+                    return lines;
+                }
+                other => panic!("neither a line nor the end of a cancel: {other:?}"),
             }
         }
     }

@@ -181,8 +181,27 @@ async fn a_cancel_ends_the_job_within_two_seconds_whether_or_not_it_obeys() {
         board.running().await;
         let start = Instant::now();
         stream.say(Message::Cancel(wire::Cancel { reason: "asked".into() })).await;
-        assert!(matches!(finished(stream.event().await), finished::Result::Cancelled(_)));
+        stream.end_of_cancel().await;
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_has_something_to_remove_is_given_time_and_says_so() {
+    for (takes, ends) in [(5, 5), (300, 20)] {
+        let mut board = Board::start(Script::Tidies(Duration::from_secs(takes)));
+        let mut stream = board.accept().await;
+        stream.welcome(0).await;
+        stream.say(Message::Credentials(credentials("first"))).await;
+        stream.say(Message::Assignment(assignment("pnt-1"))).await;
+        board.running().await;
+        let start = Instant::now();
+        stream.say(Message::Cancel(wire::Cancel { reason: "asked".into() })).await;
+        assert!(event_text(&stream.event().await).starts_with("stopping:"));
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        let lines = stream.end_of_cancel().await;
+        assert_eq!(start.elapsed().as_secs(), ends);
+        assert_eq!(lines.iter().any(|line| line.contains("broken off")), ends < takes, "{lines:?}");
     }
 }
 

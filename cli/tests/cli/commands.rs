@@ -186,6 +186,24 @@ fn a_tail_shows_history_progress_and_the_end() {
 }
 
 #[test]
+fn on_a_terminal_a_bar_takes_the_place_of_progress_lines() {
+    let coordinator = Coordinator::start();
+    let ran = coordinator.run_on(true, &["session", "tail", "ses-warning"]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(
+        lines(&ran.out),
+        [
+            "2026-11-20 14:00:02Z info     snapshot taken",
+            "2026-11-20 14:00:02Z warning  row security is on",
+            "2026-11-20 14:00:02Z info     done",
+            "== warning",
+            "   warning: role app needs a password",
+        ]
+    );
+    assert_eq!(coordinator.run_on(true, &["policy", "run", "mixed", "--wait"]).code, 5);
+}
+
+#[test]
 fn a_tail_in_json_is_one_object_a_line() {
     let coordinator = Coordinator::start();
     let ran = coordinator.run(&["session", "tail", "ses-ok", "--after", "1", "-o", "json"]);

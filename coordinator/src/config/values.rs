@@ -42,7 +42,7 @@ impl Values {
         let worker_advertise = self.read(
             "worker_service.advertise",
             "write https://host:port; port 0 stands for the one it listens on",
-            |text| advertised(text),
+            advertised,
         );
         let control_listen = self.read("control_service.listen", ADDRESS, |text| text.parse::<SocketAddr>().ok());
         let control_names = self.read("control_service.names", "list host names and IP addresses", host_names);

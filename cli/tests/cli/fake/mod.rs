@@ -69,6 +69,11 @@ impl Coordinator {
 
     /// Runs a command against it.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_on(false, arguments)
+    }
+
+    /// Runs a command against it, on a terminal or not.
+    pub(crate) fn run_on(&self, terminal: bool, arguments: &[&str]) -> Ran {
         let connection = [
             "--coordinator",
             &self.url,
@@ -80,7 +85,7 @@ impl Coordinator {
             &self.path("config.toml"),
         ]
         .map(str::to_owned);
-        run(arguments.iter().map(|argument| (*argument).to_owned()).chain(connection))
+        run_on(terminal, arguments.iter().map(|argument| (*argument).to_owned()).chain(connection))
     }
 
     /// A file of its folder.
@@ -115,9 +120,17 @@ impl Drop for Coordinator {
 
 /// Runs a command line with its output kept.
 pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Ran {
+    run_on(false, arguments)
+}
+
+fn run_on(terminal: bool, arguments: impl IntoIterator<Item = String>) -> Ran {
     let (out, err) = (Kept::default(), Kept::default());
-    let mut io =
-        Io { out: Box::new(out.clone()), err: Box::new(err.clone()), out_is_terminal: false, err_is_terminal: false };
+    let mut io = Io {
+        out: Box::new(out.clone()),
+        err: Box::new(err.clone()),
+        out_is_terminal: terminal,
+        err_is_terminal: terminal,
+    };
     let code = haulier_cli::run(std::iter::once("haulier".to_owned()).chain(arguments), &mut io);
     Ran { code, out: out.text(), err: err.text() }
 }

@@ -50,11 +50,11 @@ impl Default for Settings {
 /// One step of progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProgressEvent {
-    /// A phase begins: `preflight`, `roles`, `schema`, `data`, `indexes`, `verify`. Counters start anew.
+    /// A phase begins: `preflight`, `roles`, `schema`, `data`, `indexes`, `analyze`, `finish`. Counters start anew.
     Phase(&'static str),
     /// Something is being moved: a database, a table, an archive.
     Current(String),
-    /// So many bytes are expected in this phase; an estimate.
+    /// So many bytes are expected in this phase, all in all; an estimate that may grow.
     Expected(u64),
     /// So many more bytes were moved.
     Moved(u64),

@@ -1,6 +1,7 @@
 //! One database: its snapshot, its archive, its large tables.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::postgres::archive::Contents;
@@ -32,7 +33,9 @@ async fn dump_within(scope: Arc<Scope>, database: String) -> Result<(Database, S
     preflight::may_read_all(&snapshot.holder, &database).await?;
     let properties = globals::properties(&snapshot.holder, scope.server_version_num).await?;
     let all = tables::list(&snapshot.holder, &database).await?;
-    scope.context.progress.report(ProgressEvent::Expected(all.iter().map(|table| table.bytes).sum()));
+    let bytes: u64 = all.iter().map(|table| table.bytes).sum();
+    let expected = scope.expected.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    scope.context.progress.report(ProgressEvent::Expected(expected));
     let apart = plan::cut(all.clone(), scope.thresholds, scope.server_version_num);
     tables::lock(&snapshot.holder, &database, &apart).await?;
     let text = format!(

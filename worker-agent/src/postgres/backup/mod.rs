@@ -14,6 +14,7 @@ mod snapshot;
 mod tables;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -44,6 +45,8 @@ struct Scope {
     user: String,
     thresholds: Thresholds,
     server_version_num: u32,
+    /// Bytes expected of the databases begun so far.
+    expected: AtomicU64,
     /// One permit for each stream that is read at once.
     streams: Arc<Semaphore>,
 }
@@ -93,6 +96,7 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
         user: server.user.clone(),
         thresholds: Thresholds::new(job.large_table_bytes, job.split_table_bytes),
         server_version_num: server.version_num,
+        expected: AtomicU64::new(0),
         streams: Arc::new(Semaphore::new(parallel)),
         connector,
     });

@@ -21,14 +21,14 @@ use super::{Scope, attempt, data, finish, skip};
 /// Restores one database.
 pub(super) async fn restore(
     scope: &Arc<Scope>,
-    front: &Session,
     wanted: &Named<'_>,
     memberships: &mut Memberships,
     outcome: &mut RestoreOutcome,
 ) -> Result<(), Stopped> {
     let working = clash::working_name(&scope.key, &wanted.database.name, &wanted.target.name);
-    drop_left(scope, front, &working).await?;
-    let restored = restore_under(scope, front, wanted, &working, memberships, outcome).await;
+    let front = target::open_front(&scope.connector).await?;
+    drop_left(scope, &front, &working).await?;
+    let restored = restore_under(scope, &front, wanted, &working, memberships, outcome).await;
     match restored {
         Ok(counted) => {
             let text = format!("database {:?} is restored as {:?}", wanted.database.name, wanted.target.name);
@@ -74,7 +74,10 @@ async fn restore_under(
     let (counted, refused) = data::restore(scope, &head, wanted, working).await?;
     note(refused, outcome);
     progress("indexes");
+    drop(inside);
     note(phases::run(scope, &head, Phase::Indexes, working, None).await?, outcome);
+    // Hours may have passed: connections that idled all that time are not relied upon.
+    let inside = scope.connector.connect(working).await?;
     finish::take_back_schemas(&inside, &lent).await?;
     note(phases::run(scope, &head, Phase::Closing, working, None).await?, outcome);
     progress("analyze");
@@ -84,8 +87,9 @@ async fn restore_under(
     }
     drop(inside);
     progress("finish");
-    finish::properties(scope, front, wanted, working, outcome).await?;
-    finish::rename(scope, front, wanted, working).await?;
+    let front = target::open_front(&scope.connector).await?;
+    finish::properties(scope, &front, wanted, working, outcome).await?;
+    finish::rename(scope, &front, wanted, working).await?;
     Ok(counted)
 }
 

@@ -107,18 +107,19 @@ async fn run_within(job: &RestoreJob, context: &Context) -> Result<RestoreOutcom
     });
     let mut memberships = Memberships::new(&scope.target);
     let mut restored = Ok(());
+    drop(front);
     for wanted in &names {
-        restored = database::restore(&scope, &front, wanted, &mut memberships, &mut outcome).await;
+        restored = database::restore(&scope, wanted, &mut memberships, &mut outcome).await;
         if restored.is_err() {
             break;
         }
     }
     let left = memberships.give_back(&scope.connector).await;
-    restored?;
-    for text in left {
-        context.log.log(Severity::Warning, &text);
-        outcome.warnings.push(text);
+    for text in &left {
+        context.log.log(Severity::Warning, text);
     }
+    restored?;
+    outcome.warnings.extend(left);
     for skipped in &outcome.skipped {
         let text = format!("{}: left out {}: {}", skipped.place, skipped.what, skipped.reason);
         context.log.log(Severity::Warning, &text);

@@ -20,7 +20,7 @@ pub struct Finding {
     pub resource_id: String,
     /// What it is.
     pub resource: Resource,
-    /// Tagged as one that outlives its session.
+    /// It outlives its session: its tag says so, or a restore point names it.
     pub kept: bool,
 }
 

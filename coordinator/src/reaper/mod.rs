@@ -19,7 +19,7 @@ use crate::failures;
 use crate::ledger::{RowState, teardown};
 use crate::services::Services;
 use crate::sessions::Place;
-use crate::state::StateError;
+use crate::state::{PointFilter, StateError};
 
 /// Goes round every so often until told to stop.
 pub async fn run(services: Arc<Services>, stop: CancellationToken) {
@@ -60,8 +60,11 @@ async fn settle(services: &Services, place: &Place, findings: Vec<Finding>) -> R
             known.insert(finding.session.clone());
         }
     }
+    let points = services.state.points(&PointFilter::default()).await?;
+    let snapshots: BTreeSet<String> = points.into_iter().map(|point| point.snapshot_id).collect();
     let mut removed = 0;
-    for finding in findings {
+    for mut finding in findings {
+        finding.kept |= snapshots.contains(&finding.resource_id);
         match judge(&finding, &live, &known) {
             Verdict::Leave => tracing::debug!(name = finding.name, "reaper leaves it"),
             Verdict::Report => {

@@ -194,12 +194,15 @@ impl Stream {
     /// Sends whatever the state now calls for.
     async fn look(&mut self) -> Result<Next, Status> {
         let worker = self.services.state.worker(&self.worker.id).await.map_err(internal)?;
+        let session = self.services.state.session(&worker.session).await.map_err(internal)?;
         if !worker.state.is_live() {
             self.send(ToWorker::Shutdown(wire::Shutdown {})).await?;
             self.services.presence.forget(&self.worker.id);
+            if session.ended_at.is_some() {
+                self.services.feeds.close(&session.id);
+            }
             return Ok(Next::Close);
         }
-        let session = self.services.state.session(&worker.session).await.map_err(internal)?;
         if session.cancel_requested && !self.cancelled {
             self.send(ToWorker::Cancel(wire::Cancel { reason: session.cancel_reason })).await?;
             self.cancelled = true;

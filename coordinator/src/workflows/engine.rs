@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use durare::{DurableContext, DurableEngine, SqliteProvider, WorkflowOptions, is_terminal};
 use haulier_domain::id::SessionId;
-use haulier_domain::session::{SessionKind, Stop};
+use haulier_domain::session::{SessionKind, SessionState, Stop};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
@@ -113,6 +113,16 @@ impl Engine {
     /// Begins the workflow of a session that is written down. Repeating it does no harm; one that was begun before goes
     /// its way.
     pub async fn begin(&self, session: &SessionId, kind: SessionKind) {
+        let known = self.services.state.session(session).await;
+        if known.as_ref().is_ok_and(|session| session.ended_at.is_some()) {
+            return;
+        }
+        // At work, and its checkpoints are gone: there is no telling how far it came. The ledger knows what it made.
+        let was_at_work = known.is_ok_and(|session| session.state != SessionState::Queued);
+        if was_at_work && !self.knows(session).await {
+            salvage::spawn(self.services.clone(), session.clone(), salvage::Reason::Parked);
+            return;
+        }
         let options = WorkflowOptions::with_id(session.as_str());
         let begun = async {
             let handle = self.durable.start::<_, ()>(kind.as_str(), session, options).await?;
@@ -131,6 +141,14 @@ impl Engine {
                 let reason = salvage::Reason::Interrupted(error.to_string());
                 salvage::spawn(self.services.clone(), session.clone(), reason);
             }
+        }
+    }
+
+    /// Whether there are checkpoints of the session's workflow.
+    async fn knows(&self, session: &SessionId) -> bool {
+        match self.durable.retrieve_workflow::<()>(session.as_str()).await {
+            Ok(handle) => handle.get_status().await.is_ok(),
+            Err(_) => false,
         }
     }
 

@@ -74,10 +74,13 @@ pub(crate) async fn session(services: &Services, session: &SessionId, reason: &R
 }
 
 async fn end(services: &Services, session: &SessionId, reason: &Reason) -> Result<()> {
-    let failure = reason.failure();
-    services.state.log(session, Severity::Error, &failure.to_string()).await?;
-    services.state.begin_teardown(session, &Err(Stop::Failed(failure))).await?;
-    services.feeds.changed(session);
+    // One that had come to its outcome keeps it: only its teardown was cut off.
+    if services.state.session(session).await?.outcome.is_none() {
+        let failure = reason.failure();
+        services.state.log(session, Severity::Error, &failure.to_string()).await?;
+        services.state.begin_teardown(session, &Err(Stop::Failed(failure))).await?;
+        services.feeds.changed(session);
+    }
     teardown::session(services, session).await?;
     services.state.end_session(session).await?;
     services.turns.send_modify(|()| {});

@@ -92,6 +92,33 @@ fn a_session_of_another_version_is_ended_from_the_ledger() {
 }
 
 #[test]
+fn a_coordinator_whose_checkpoints_are_gone_ends_every_session_all_the_same() {
+    for (step, end) in [
+        ("wait-for-turn", SessionState::Succeeded),
+        ("transfer", SessionState::Failed),
+        ("teardown", SessionState::Succeeded),
+    ] {
+        let scene = Scene::new(Script::Obedient);
+        let before = groups_of(&scene.access.memory, "orders");
+        let (observer, frozen) = Observer::freezing(step, Moment::Before);
+        let running = scene.start_with(scene.settings(), Arc::new(observer));
+        let id = running.backup("orders");
+        assert!(frozen.wait(), "{step}");
+        running.kill();
+        for suffix in ["", "-wal", "-shm"] {
+            let file = scene.settings().state_dir.join(format!("workflows.db{suffix}"));
+            std::fs::remove_file(&file).unwrap_or_else(|error| assert!(!file.exists(), "{error}"));
+        }
+        let again = scene.start();
+        again.assert_state(&id, end);
+        let kept: &[_] = if end == SessionState::Succeeded { &[&id] } else { &[] };
+        assert_eq!(scene.leftovers(kept), [""; 0], "{step}");
+        assert_eq!(groups_of(&scene.access.memory, "orders"), before, "{step}");
+        assert_eq!(scene.access.memory.compute().launches().len(), 1, "{step}");
+    }
+}
+
+#[test]
 fn a_restore_survives_a_crash_at_each_of_its_own_steps() {
     for (step, moment) in [
         ("find-point", Moment::Done),

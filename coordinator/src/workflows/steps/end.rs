@@ -11,7 +11,11 @@ use crate::workflows::trouble::Attempt;
 
 /// Writes the outcome down.
 pub(in crate::workflows) async fn begin_teardown(work: &Work, outcome: &Outcome) -> Attempt<()> {
-    work.services.state.begin_teardown(work.id(), outcome).await?;
+    let services = &work.services;
+    services.state.begin_teardown(work.id(), outcome).await?;
+    // A worker that is still there is told to power off.
+    let epoch = services.state.session(work.id()).await?.epoch;
+    services.state.close_worker(&worker_id(work.id(), epoch), WorkerState::Ended).await?;
     match outcome {
         Ok(_) => work.log(Severity::Info, "done; removing what the session made").await,
         Err(Stop::Cancelled) => work.log(Severity::Warning, "cancelled; removing what the session made").await,
@@ -39,6 +43,8 @@ pub(in crate::workflows) async fn close(work: &Work) -> Attempt<()> {
         services.state.note_progress(work.id(), &progress).await?;
     }
     services.state.end_session(work.id()).await?;
+    let epochs = services.state.session(work.id()).await?.epoch;
+    (1..=epochs.0).for_each(|epoch| services.presence.forget(&worker_id(work.id(), Epoch(epoch))));
     services.turns.send_modify(|()| {});
     services.feeds.changed(work.id());
     services.feeds.close(work.id());

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use durare::{DurableContext, DurableEngine, SqliteProvider, WorkflowOptions, is_terminal};
 use haulier_domain::id::SessionId;
-use haulier_domain::session::{SessionKind, SessionState, Stop};
+use haulier_domain::session::{SessionKind, Stop};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
@@ -117,9 +117,11 @@ impl Engine {
         if known.as_ref().is_ok_and(|session| session.ended_at.is_some()) {
             return;
         }
-        // At work, and its checkpoints are gone: there is no telling how far it came. The ledger knows what it made.
-        let was_at_work = known.is_ok_and(|session| session.state != SessionState::Queued);
-        if was_at_work && !self.knows(session).await {
+        // It has made something, and its checkpoints are gone: there is no telling how far it came, but the ledger knows
+        // what is there. One that has made nothing begins anew.
+        let open = self.services.state.open_entries(session, None).await;
+        let has_acted = open.is_ok_and(|open| !open.is_empty()) || known.is_ok_and(|session| session.outcome.is_some());
+        if has_acted && !self.knows(session).await {
             salvage::spawn(self.services.clone(), session.clone(), salvage::Reason::Parked);
             return;
         }

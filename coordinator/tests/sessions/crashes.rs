@@ -2,10 +2,13 @@
 //! worker wherever there was one, and nothing is left.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use haulier_coordinator::workflows::observer::Moment;
 use haulier_domain::session::SessionState;
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::support::observer::Observer;
 use crate::support::worker::Script;
@@ -84,11 +87,23 @@ fn a_session_of_another_version_is_ended_from_the_ledger() {
     let (sessions, of) = (running.sessions.clone(), id.clone());
     running.run(async move { sessions.state().set_workflow_version(&of, "0").await.unwrap() });
     running.kill();
+    begun_by_another_version(&scene.settings().state_dir.join("workflows.db"));
     let again = scene.start();
     let session = again.assert_state(&id, SessionState::Failed);
     assert_eq!(session.failure().unwrap().code, "coordinator-upgraded");
     assert_eq!(scene.leftovers(&[]), [""; 0]);
     assert_eq!(groups_of(&scene.access.memory, "orders"), before);
+}
+
+/// Marks every workflow as one that another version of the coordinator began.
+fn begun_by_another_version(file: &Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let pool = SqlitePool::connect_with(SqliteConnectOptions::new().filename(file)).await.unwrap();
+        let marked = sqlx::query("UPDATE workflow_status SET application_version = '0'").execute(&pool).await.unwrap();
+        assert_eq!(marked.rows_affected(), 1);
+        pool.close().await;
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod arrows;
+mod bench;
 mod build;
 mod check;
 mod cloud;
@@ -30,6 +31,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Runs every test.
     Test(test::Arguments),
+    /// Measures Haulier beside the stock tools, in the release profile.
+    Bench(bench::Arguments),
     /// Formatting, lints, documentation, dependency arrows, licences.
     Check,
 }
@@ -40,6 +43,7 @@ fn main() -> Result<()> {
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Check => check::run(),
     }
 }

@@ -21,10 +21,19 @@ const PACKAGES: [(&str, &str); 9] = [
 
 /// Installs what is missing. Does nothing where nothing is.
 pub(crate) fn run() -> Result<()> {
+    install(&PACKAGES)
+}
+
+/// Installs one package that only one command needs.
+pub(crate) fn require_package(package: &'static str, reason: &'static str) -> Result<()> {
+    install(&[(package, reason)])
+}
+
+fn install(packages: &[(&'static str, &'static str)]) -> Result<()> {
     if !Path::new("/usr/bin/dpkg-query").is_file() {
         bail!("set-up needs Debian 12 or a relative of it: there is no dpkg-query here");
     }
-    let missing: Vec<(&str, &str)> = PACKAGES.into_iter().filter(|(package, _)| !is_installed(package)).collect();
+    let missing: Vec<_> = packages.iter().filter(|(package, _)| !is_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }

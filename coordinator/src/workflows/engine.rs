@@ -3,7 +3,7 @@
 //! A workflow runs under its session's id. What one of its steps came to is committed before the next begins; after a
 //! crash the workflow runs again from the top, and committed steps answer from what was written. The engine's checkpoints
 //! lie in `workflows.db`; sessions and ledger do not depend on them, so a workflow that cannot go on (its code changed, its
-//! checkpoints are gone) is ended from the ledger: see [`super::salvage`].
+//! checkpoints are gone) is ended from the ledger: see `salvage.rs`.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use durare::{DurableContext, DurableEngine, SqliteProvider, WorkflowOptions, is_terminal};
 use haulier_domain::id::SessionId;
 use haulier_domain::session::{SessionKind, Stop};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
@@ -25,6 +26,9 @@ use crate::state::sqlite_pool;
 const EXECUTOR: &str = "coordinator";
 /// Starts after which the engine would give a workflow up. A coordinator may well be restarted often during a long one.
 const MAX_RECOVERIES: i32 = 10_000;
+
+/// How long checkpoints of workflows that have ended are kept, for whoever looks into one.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// The engine cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +101,7 @@ impl Engine {
     /// # Errors
     /// Where the sessions or workflows cannot be listed.
     pub async fn resume(&self) -> Result<(), EngineError> {
+        self.forget_old().await;
         let live = self.services.state.live_sessions().await.map_err(EngineError::Resume)?;
         let recovered = self.durable.recover().await.map_err(EngineError::Recover)?;
         tracing::info!(sessions = live.len(), recovered, "resuming");
@@ -143,6 +148,14 @@ impl Engine {
                 let reason = salvage::Reason::Interrupted(error.to_string());
                 salvage::spawn(self.services.clone(), session.clone(), reason);
             }
+        }
+    }
+
+    /// Drops checkpoints of workflows that ended long ago. What operators read of their sessions is in the state.
+    async fn forget_old(&self) {
+        let cutoff = Timestamp::now().saturating_sub(KEPT).map(Timestamp::as_millisecond).ok();
+        if let Err(error) = self.durable.garbage_collect(cutoff, None).await {
+            tracing::warn!(%error, "old checkpoints not dropped");
         }
     }
 

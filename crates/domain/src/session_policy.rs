@@ -81,7 +81,8 @@ pub fn document(scope: &Scope) -> Result<String, TooLong> {
     match &scope.database {
         Some(DatabaseAccess::Secret { arn, region }) => {
             statements.push(allow("secretsmanager:GetSecretValue", std::slice::from_ref(arn), None));
-            let through = condition("StringEquals", "kms:ViaService", &format!("secretsmanager.{region}.amazonaws.com"));
+            let through =
+                condition("StringEquals", "kms:ViaService", &format!("secretsmanager.{region}.amazonaws.com"));
             statements.push(allow("kms:Decrypt", &["*".to_owned()], Some(&through)));
         }
         Some(DatabaseAccess::Iam { region, account, resource_id, user }) => {

@@ -100,7 +100,7 @@ impl Cloud {
         .collect()
     }
 
-    /// One call to the control port; an answer without a body is `null`.
+    /// One call to the control port; an answer without a body is `null`, a console is text.
     ///
     /// # Errors
     /// Where the cloud refuses it, in the cloud's words.
@@ -118,6 +118,9 @@ impl Cloud {
         }
         if text.trim().is_empty() {
             return Ok(Value::Null);
+        }
+        if path.ends_with("/console") {
+            return Ok(Value::String(text.into_owned()));
         }
         serde_json::from_str(&text).with_context(|| format!("{method} /_cloud{path} answered {text}"))
     }

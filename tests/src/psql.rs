@@ -35,6 +35,15 @@ impl Database {
         Self { author: Some(role.to_owned()), ..self.clone() }
     }
 
+    /// The same database, connected to as somebody else.
+    #[must_use]
+    pub fn logged_in_as(&self, user: &str, password: &str) -> Self {
+        let rest =
+            self.server.split_whitespace().filter(|part| !part.starts_with("user=") && !part.starts_with("password="));
+        let server = format!("{} user={user} password={password}", rest.collect::<Vec<_>>().join(" "));
+        Self { server, name: self.name.clone(), author: None }
+    }
+
     /// The connection string with the database in it.
     pub fn dsn(&self) -> String {
         format!("{} dbname='{}'", self.server, self.name.replace('\\', "\\\\").replace('\'', "\\'"))
@@ -77,8 +86,8 @@ impl Database {
     /// What `pg_restore` says.
     pub fn load(&self, archive: &std::path::Path) -> Result<()> {
         let mut command = Command::new("pg_restore");
-        process::output(command.args(["--exit-on-error", "--no-owner", "--dbname"]).arg(self.dsn()).arg(archive))
-            .map(drop)
+        command.args(["--exit-on-error", "--no-owner", "--dbname"]).arg(self.dsn()).arg(archive);
+        process::output(&mut command).map(drop)
     }
 
     fn run(&self, sql: &str, options: &[&str]) -> Result<String> {

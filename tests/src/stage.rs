@@ -243,7 +243,7 @@ impl Stage {
         let is_kept = |line: &str| line.split_whitespace().any(|word| kept.iter().any(|id| id == word));
         let after = self.cloud.listing()?;
         let left: Vec<_> = after.iter().filter(|line| !self.before.contains(line) && !is_kept(line)).collect();
-        ensure!(left.is_empty(), "left over: {left:#?}");
+        ensure!(left.is_empty(), "left over: {left:#?}\nledger: {ledger:#}");
         let gone: Vec<_> = self.before.iter().filter(|line| !after.contains(line)).collect();
         ensure!(gone.is_empty(), "gone that was there before: {gone:#?}");
         Ok(())

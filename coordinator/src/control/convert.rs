@@ -24,7 +24,10 @@ pub(super) fn fault(fault: DocumentFault) -> wire::Fault {
 
 pub(super) fn session(session: Session) -> wire::Session {
     let completed = session.completed();
+    // A backup knows the id of its point from the start; there is such a point once it has ended well.
+    let has_point = session.kind != SessionKind::Backup || completed.is_some();
     wire::Session {
+        point_id: session.point.as_ref().filter(|_| has_point).map(ToString::to_string).unwrap_or_default(),
         warnings: completed.map(|completed| completed.warnings.clone()).unwrap_or_default(),
         report: completed.and_then(|completed| completed.report.clone()).unwrap_or_default().into_bytes(),
         failure: session.failure().cloned().map(common::Failure::from),
@@ -50,7 +53,6 @@ pub(super) fn session(session: Session) -> wire::Session {
         step: session.step,
         epoch: session.epoch.0,
         progress: session.progress.map(progress),
-        point_id: session.point.map(|point| point.to_string()).unwrap_or_default(),
         created_at: Some(to_timestamp(session.created_at)),
         started_at: session.started_at.map(to_timestamp),
         ended_at: session.ended_at.map(to_timestamp),

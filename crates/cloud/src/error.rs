@@ -42,7 +42,7 @@ pub enum ErrorKind {
 
 /// A failed call.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} of {target} failed: {message}")]
+#[error("{operation} of {target} failed: {message}{}", code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
 pub struct CloudError {
     /// The API operation, as AWS spells it: `CreateDBSnapshot`.
     pub operation: &'static str,

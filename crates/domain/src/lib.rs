@@ -2,11 +2,11 @@
 //! database; whoever needs one of those passes its answer in. Terms are those of the glossary in `docs/glossary.md`.
 
 pub mod failure;
-pub mod postgres;
-pub mod point;
 pub mod id;
 pub mod placement;
+pub mod point;
 pub mod policy;
+pub mod postgres;
 pub mod schedule;
 pub mod secret;
 pub mod security_groups;

@@ -44,10 +44,11 @@ pub(super) struct Ended {
     pub(super) words: String,
 }
 
-/// `--dbname` of a child: a database, and how to notice a dead connection.
+/// `--dbname` of a child: a database, and how to notice a dead connection: after the five minutes and a half that a
+/// network may be away, and often enough for NAT gateways, which forget after 350 s (VPC User Guide, "NAT gateways").
 pub(super) fn database_argument(database: &str) -> OsString {
     let target = quote::connection_string(database);
-    format!("--dbname={target} keepalives_idle=30 keepalives_interval=10 keepalives_count=3").into()
+    format!("--dbname={target} keepalives_idle=30 keepalives_interval=30 keepalives_count=10").into()
 }
 
 impl Child {

@@ -104,8 +104,8 @@ impl Connector {
             .ssl_mode(SslMode::Require)
             .connect_timeout(CONNECT_TIMEOUT)
             .keepalives_idle(Duration::from_secs(30))
-            .keepalives_interval(Duration::from_secs(10))
-            .keepalives_retries(3);
+            .keepalives_interval(Duration::from_secs(30))
+            .keepalives_retries(10);
         if let Some(address) = self.instance.address {
             config.hostaddr(address);
         }

@@ -42,7 +42,10 @@ where
         }
         _ => (ErrorKind::Unavailable, Outcome::Indeterminate, None, "the answer could not be read".to_owned()),
     };
-    CloudError { operation, target: target.into(), kind, outcome, code, message, source: Some(Box::new(error)) }
+    // What a service answered is told whole by code and message; only below an answer is there more to know.
+    let is_answer = matches!(error, SdkError::ServiceError(_));
+    let source = (!is_answer).then(|| Box::new(error) as Box<dyn std::error::Error + Send + Sync>);
+    CloudError { operation, target: target.into(), kind, outcome, code, message, source }
 }
 
 /// An answer that lacks what the API promises. The call may well have worked.

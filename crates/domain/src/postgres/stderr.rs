@@ -25,6 +25,12 @@ pub enum Verdict {
     Error,
 }
 
+/// How `pg_dump` hands on what the server said of a failed `COPY` (pg_dump.c, `dumpTableData_copy`).
+const SERVER_SAID: &str = "detail: Error message from server: ";
+
+/// How it names the statement; that may hold data.
+const STATEMENT_WAS: &str = "detail: Command was: ";
+
 /// Most characters of a statement that are repeated to an operator.
 const SUBJECT: usize = 160;
 
@@ -52,10 +58,10 @@ impl Event {
     /// The event in one line, for an operator: never the statement, which may hold data.
     pub fn text(&self) -> String {
         let mut text = self.message.clone();
-        let details = self.more.iter().filter(|line| line.starts_with("DETAIL:") || line.starts_with("HINT:")).take(2);
-        for line in details {
+        let told = |line: &&String| ["DETAIL:", "HINT:", SERVER_SAID].iter().any(|start| line.starts_with(start));
+        for line in self.more.iter().filter(told).take(2) {
             text.push_str("; ");
-            text.push_str(line);
+            text.push_str(line.strip_prefix(SERVER_SAID).unwrap_or(line).trim());
         }
         if let Some(entry) = &self.entry {
             text.push_str(&format!(" (entry {entry})"));
@@ -84,6 +90,8 @@ pub fn events(tool: &str, text: &str) -> Vec<Event> {
             Some(said) => {
                 if let Some(named) = said.strip_prefix("from TOC entry ") {
                     entry = Some(named.to_owned());
+                } else if let (Some(event), true) = (events.last_mut(), belongs_to_error(said)) {
+                    event.more.push(said.to_owned());
                 } else if !said.starts_with("while ") {
                     events.push(Event { entry: entry.clone(), message: said.to_owned(), more: Vec::new() });
                 }
@@ -96,6 +104,11 @@ pub fn events(tool: &str, text: &str) -> Vec<Event> {
         }
     }
     events
+}
+
+/// Whether a tool's line goes with the one before: what the server said of a failure, and the statement.
+fn belongs_to_error(said: &str) -> bool {
+    said.starts_with(SERVER_SAID) || said.starts_with(STATEMENT_WAS)
 }
 
 /// Whether a line begins a notice that libpq prints by itself.

@@ -103,3 +103,18 @@ fn a_quoted_name_cannot_make_an_error_pass() {
     let verdicts: Vec<_> = events("pg_restore", text).iter().map(judge_restore).collect();
     assert!(verdicts.contains(&Verdict::Error));
 }
+
+#[test]
+fn what_the_server_said_goes_with_the_failed_copy_and_the_statement_stays_unsaid() {
+    let text = "pg_dump: error: Dumping the contents of table \"t\" failed: PQgetResult() failed.\n\
+                pg_dump: detail: Error message from server: FATAL:  terminating connection due to administrator command\n\
+                SSL connection has been closed unexpectedly\n\
+                pg_dump: detail: Command was: COPY public.t (a) TO stdout;";
+    let events = events("pg_dump", text);
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(judge_dump(&events[0]), Verdict::Error);
+    let said = events[0].text();
+    assert!(said.contains("terminating connection") && !said.contains("COPY"), "{said}");
+    let found = crate::postgres::diagnosis::of_text(&full_text(&events[0])).map(|found| found.code);
+    assert_eq!(found, Some("db-connection-lost"));
+}

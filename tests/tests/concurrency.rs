@@ -92,6 +92,7 @@ fn fifty_sessions_queue_in_one_coordinator_and_all_succeed() -> Result<()> {
     let open: Vec<_> =
         ledger.as_array().cloned().unwrap_or_default().into_iter().filter(|row| row["state"] != "kept").collect();
     assert_eq!(open, Vec::<Value>::new());
+    let ledger = stage.haulier().json(&["ledger", "list"])?;
     let kept: Vec<_> = ledger
         .as_array()
         .cloned()

@@ -23,6 +23,7 @@ fn real_databases_come_back_equal() -> Result<()> {
         stage
             .source
             .sibling(name)
+            .logged_in_as("master", MASTER_PASSWORD)
             .load(&folder.join(format!("{name}.dump")))
             .with_context(|| format!("loading {name}"))?;
     }

@@ -107,10 +107,13 @@ async fn membership(services: &Services, entry: &Entry, instance_id: &str, group
 }
 
 async fn snapshot(services: &Services, entry: &Entry) -> Result<(), Stuck> {
-    let databases = services.cloud.databases(&place(services, entry).await?).await?;
+    let place = place(services, entry).await?;
+    let databases = services.cloud.databases(&place).await?;
     match databases.snapshot(&entry.name).await? {
         Some(snapshot) if is_ours(services, entry, &snapshot.tags) => {
-            Ok(databases.delete_snapshot(&entry.name).await?)
+            databases.delete_snapshot(&entry.name).await?;
+            services.poller.snapshot(&place, &entry.name, |snapshot| snapshot.is_none().then_some(())).await;
+            Ok(())
         }
         _ => absent(services, entry),
     }

@@ -21,8 +21,13 @@ const TABLES: &str = "
                    coalesce(sum(hashtextextended(t::text, 2)::numeric), 0)::text FROM ONLY %I.%I AS t',
                   format('%I.%I', n.nspname, c.relname), n.nspname, c.relname)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast|^pg_temp'
+    WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast|^pg_temp'
     ORDER BY 1";
+
+/// Which materialized views have rows at all: a dump says so in no other way.
+const MATERIALIZED_VIEWS: &str = "
+    SELECT format('%I.%I', n.nspname, c.relname), c.relispopulated::text
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' ORDER BY 1";
 
 const SEQUENCES: &str = "
     SELECT format('SELECT %L, last_value::text, is_called::text FROM %I.%I',
@@ -66,6 +71,9 @@ pub fn picture(database: &Database) -> Result<Picture> {
                 picture.insert(format!("{kind} {name}"), values.join(" "));
             }
         }
+    }
+    for row in database.rows(MATERIALIZED_VIEWS)? {
+        picture.insert(format!("materialized view {}", row[0]), format!("populated: {}", row[1]));
     }
     for row in database.rows(LARGE_OBJECTS)? {
         picture.insert(format!("large object {}", row[0]), row[1..].join(" "));

@@ -1,5 +1,7 @@
 //! The oracle against a server of its own: it must see what it is there to see, and nothing else.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::process::Command;
 
 use e2e::psql::Database;

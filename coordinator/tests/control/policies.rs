@@ -55,7 +55,7 @@ async fn a_run_starts_a_session_for_each_resource_and_nothing_twice() {
     let filter = wire::ListSessionsRequest { policy: "all".to_owned(), ..Default::default() };
     let listed = scene.client().list_sessions(filter).await.unwrap().into_inner();
     assert_eq!(listed.sessions.len(), 4);
-    assert!(listed.sessions.iter().all(|session| session.policy == "all" && !session.point_id.is_empty()));
+    assert!(listed.sessions.iter().all(|session| session.policy == "all" && session.point_id.is_empty()));
     let id = first.session_ids[0].parse().unwrap();
     let request = scene.sessions().get(&id).await.unwrap().request;
     assert!(matches!(request, haulier_coordinator::sessions::Request::Backup(backup) if backup.databases == ["a"]));

@@ -40,7 +40,8 @@ mod tests {
     fn filters_follow_using_filters_of_the_ec2_guide() {
         let tags = Tags::from([("session".to_owned(), "ses-1".to_owned())]);
         let values = |name: &str| (name == "vpc-id").then(|| vec!["vpc-1".to_owned()]);
-        let table: [(&[(&str, &[&str])], bool); 7] = [
+        type Row<'a> = (&'a [(&'a str, &'a [&'a str])], bool);
+        let table: [Row<'_>; 7] = [
             (&[], true),
             (&[("vpc-id", &["vpc-1"])], true),
             (&[("vpc-id", &["vpc-2", "vpc-1"])], true),

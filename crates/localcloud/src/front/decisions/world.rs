@@ -173,7 +173,7 @@ mod tests {
         let (mut world, group) = world();
         let default = world.groups.ensure_default("vpc-1").id;
         assert_eq!(world.groups_for("vpc-1", vec![]).unwrap(), [default]);
-        assert_eq!(world.groups_for("vpc-1", vec![group.clone()]).unwrap(), [group.clone()]);
+        assert_eq!(world.groups_for("vpc-1", vec![group.clone()]).unwrap(), std::slice::from_ref(&group));
         assert_eq!(world.groups_for("vpc-2", vec![group.clone()]).unwrap_err().code, "InvalidParameter");
         assert_eq!(world.groups_for("vpc-1", vec!["sg-0".into()]).unwrap_err().code, "InvalidGroup.NotFound");
         let rds =

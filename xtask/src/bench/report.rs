@@ -111,14 +111,18 @@ fn haulier(runs: &[&Run]) -> Map<String, Value> {
     let mut names: Vec<&String> = runs.iter().flat_map(|run| &run.worker.names).collect();
     names.sort();
     names.dedup();
-    let mut steps: Vec<&String> = Vec::new();
-    for (step, _) in runs.iter().flat_map(|run| &run.steps) {
-        if !steps.contains(&step) {
-            steps.push(step);
+    let course = |of: fn(&Run) -> &Vec<(String, f64)>| {
+        let mut names: Vec<&String> = Vec::new();
+        for (name, _) in runs.iter().flat_map(|run| of(run)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
-    }
-    let taken = |run: &Run, step: &str| run.steps.iter().filter(|(name, _)| name == step).map(|(_, time)| time).sum();
-    let steps: Vec<Value> = steps.into_iter().map(|step| json!([step, middle(&|run| taken(run, step))])).collect();
+        let taken = |run: &Run, wanted: &String| {
+            of(run).iter().filter(|(name, _)| name == wanted).map(|(_, time)| time).sum::<f64>()
+        };
+        names.into_iter().map(|name| json!([name, middle(&|run| taken(run, name))])).collect::<Vec<Value>>()
+    };
     let value = json!({
         "transfer": {
             "wall": middle(&Run::transfer),
@@ -128,7 +132,8 @@ fn haulier(runs: &[&Run]) -> Map<String, Value> {
         },
         "session": middle(&|run| run.wall),
         "overhead": middle(&Run::overhead),
-        "steps": steps,
+        "steps": course(|run| &run.steps),
+        "phases": course(|run| &run.phases),
         "agent_peak": highest(&|run| run.worker.agent),
         "children_peak": highest(&|run| run.worker.children),
         "children": names.into_iter().cloned().collect::<Vec<_>>().join(", "),

@@ -20,6 +20,8 @@ pub(super) struct Run {
     pub(super) wall: f64,
     /// Its steps in order, with the seconds until the next.
     pub(super) steps: Vec<(String, f64)>,
+    /// The same of its worker's phases, as exact as a worker tells them: four times a second.
+    pub(super) phases: Vec<(String, f64)>,
     /// What its worker took.
     pub(super) worker: Seen,
 }
@@ -39,17 +41,25 @@ impl Run {
 /// Follows a session that has just been started, and wants success.
 pub(super) fn follow(stage: &Stage, id: &str) -> Result<Run> {
     let watch = Watch::begin(stage.cloud.id().context("the cloud has a process")?);
-    let steps = steps(stage, id);
+    let news = listen(stage, id);
     let worker = watch.end()?;
     let session = stage.succeeded(id)?;
-    let run = Run { wall: seconds_between(&session, "started_at", "ended_at")?, session, steps: steps?, worker };
+    let News { steps, phases } = news?;
+    let wall = seconds_between(&session, "started_at", "ended_at")?;
+    let run = Run { session, wall, steps, phases, worker };
     ensure!(run.transfer() > 0.0, "session {id} was not seen to transfer anything: {:?}", run.steps);
     ensure!(run.worker.agent > 0, "the worker of session {id} was not seen");
     Ok(run)
 }
 
-/// The steps as the coordinator tells them, timed when the news comes.
-fn steps(stage: &Stage, id: &str) -> Result<Vec<(String, f64)>> {
+/// What the coordinator told of a session.
+struct News {
+    steps: Vec<(String, f64)>,
+    phases: Vec<(String, f64)>,
+}
+
+/// Steps and phases as the coordinator tells them, timed when the news comes.
+fn listen(stage: &Stage, id: &str) -> Result<News> {
     let mut tail = Command::new(bin::path("haulier")?)
         .args(["session", "tail", id, "--output", "json"])
         .envs(stage.haulier().environment().iter().cloned())
@@ -58,19 +68,54 @@ fn steps(stage: &Stage, id: &str) -> Result<Vec<(String, f64)>> {
         .spawn()
         .context("starting haulier session tail")?;
     let lines = BufReader::new(tail.stdout.take().context("its output")?).lines();
-    let mut seen: Vec<(String, Instant)> = Vec::new();
+    let (mut steps, mut phases) = (Course::default(), Course::default());
     for line in lines {
         let event: Value =
             serde_json::from_str(&line.context("reading the session's news")?).context("reading the session's news")?;
-        let Some(step) = step_of(&event["session"]) else { continue };
-        if seen.last().is_none_or(|(last, _)| *last != step) {
-            seen.push((step, Instant::now()));
+        if let Some(step) = step_of(&event["session"]) {
+            if step != "transfer" {
+                phases.end();
+            }
+            steps.at(&step);
+        }
+        // The last totals come when the worker has done its part.
+        if let Some(phase) = event["progress"]["phase"].as_str()
+            && steps.is_at("transfer")
+        {
+            phases.at(phase);
         }
     }
-    let end = Instant::now();
+    steps.end();
+    phases.end();
     tail.wait().context("waiting for haulier session tail")?;
-    let ends: Vec<Instant> = seen.iter().skip(1).map(|(_, begun)| *begun).chain([end]).collect();
-    Ok(seen.into_iter().zip(ends).map(|((step, begun), end)| (step, end.duration_since(begun).as_secs_f64())).collect())
+    Ok(News { steps: steps.done, phases: phases.done })
+}
+
+/// Parts that follow one another.
+#[derive(Default)]
+struct Course {
+    done: Vec<(String, f64)>,
+    current: Option<(String, Instant)>,
+}
+
+impl Course {
+    fn is_at(&self, part: &str) -> bool {
+        self.current.as_ref().is_some_and(|(current, _)| current == part)
+    }
+
+    /// The part it is at by now.
+    fn at(&mut self, part: &str) {
+        if !self.is_at(part) {
+            self.end();
+            self.current = Some((part.to_owned(), Instant::now()));
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some((part, begun)) = self.current.take() {
+            self.done.push((part, begun.elapsed().as_secs_f64()));
+        }
+    }
 }
 
 fn step_of(session: &Value) -> Option<String> {

@@ -60,6 +60,19 @@ impl Call<'_> {
     }
 }
 
+/// RFC 3986: everything but unreserved characters.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
 /// The hex SHA-256 of a text, which S3 wants of every body.
 pub(crate) fn sha256(text: &str) -> Result<String> {
     let output = fed(&mut Command::new("sha256sum"), text)?;

@@ -28,6 +28,14 @@ pub struct Facts {
     pub secret_access_key: String,
     /// The host's address in the cloud's network.
     pub gateway: String,
+    /// The worker image.
+    pub ami_id: String,
+    /// The VPC of everything.
+    pub vpc_id: String,
+    /// Its subnets.
+    pub subnet_ids: Vec<String>,
+    /// The KMS key behind `alias/haulier`.
+    pub kms_key_arn: String,
     /// Role that coordinators assume for workers.
     pub worker_role_arn: String,
     /// Instance profile of workers.
@@ -162,6 +170,66 @@ impl Cloud {
         let answer: Value =
             serde_json::from_str(&call.send(&self.facts)?).context("reading the answer to CreateSecret")?;
         answer["ARN"].as_str().map(str::to_owned).context("the answer has no ARN")
+    }
+
+    /// Replaces an inline policy of a role.
+    ///
+    /// # Errors
+    /// Where IAM refuses it.
+    pub fn put_role_policy(&self, role: &str, name: &str, document: &str) -> Result<()> {
+        let form = [
+            ("Action", "PutRolePolicy"),
+            ("Version", "2010-05-08"),
+            ("RoleName", role),
+            ("PolicyName", name),
+            ("PolicyDocument", document),
+        ];
+        self.query("iam", &form).map(drop)
+    }
+
+    /// Credentials of a role, as environment variables for AWS SDKs.
+    ///
+    /// # Errors
+    /// Where STS refuses it.
+    pub fn environment_as(&self, role: &str) -> Result<Vec<(String, String)>> {
+        let arn = format!("arn:aws:iam::{}:role/{role}", self.facts.account);
+        let form =
+            [("Action", "AssumeRole"), ("Version", "2011-06-15"), ("RoleArn", &arn), ("RoleSessionName", "test")];
+        let answer = self.query("sts", &form)?;
+        let text = |name: &str| -> Result<String> {
+            let value = answer.split(&format!("<{name}>")).nth(1).and_then(|rest| rest.split('<').next());
+            value.map(str::to_owned).with_context(|| format!("the answer has no {name}"))
+        };
+        let mut environment = self.environment();
+        environment.retain(|(name, _)| !name.starts_with("AWS_ACCESS") && !name.starts_with("AWS_SECRET"));
+        for (name, element) in [
+            ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
+            ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
+            ("AWS_SESSION_TOKEN", "SessionToken"),
+        ] {
+            environment.push((name.to_owned(), text(element)?));
+        }
+        Ok(environment)
+    }
+
+    /// One call of the query protocol.
+    fn query(&self, service: &str, form: &[(&str, &str)]) -> Result<String> {
+        let encoded: Vec<String> =
+            form.iter().map(|(name, value)| format!("{name}={}", aws::percent_encoded(value))).collect();
+        let headers = ["content-type: application/x-www-form-urlencoded"];
+        Call { service, method: "POST", path: "/", headers: &headers, body: &encoded.join("&") }.send(&self.facts)
+    }
+
+    /// Creates a KMS key and gives its ARN.
+    ///
+    /// # Errors
+    /// Where KMS refuses it.
+    pub fn create_key(&self) -> Result<String> {
+        let headers = ["content-type: application/x-amz-json-1.1", "x-amz-target: TrentService.CreateKey"];
+        let answer =
+            Call { service: "kms", method: "POST", path: "/", headers: &headers, body: "{}" }.send(&self.facts)?;
+        let answer: Value = serde_json::from_str(&answer).context("reading the answer to CreateKey")?;
+        answer["KeyMetadata"]["Arn"].as_str().map(str::to_owned).context("the answer has no ARN")
     }
 
     /// Everything that exists in the cloud, from the emulators' own listings: one line a resource, its kind first.

@@ -74,6 +74,15 @@ impl Coordinator {
         Ok(coordinator)
     }
 
+    /// Starts it again from its folder, with other variables in its environment.
+    ///
+    /// # Errors
+    /// Where it does not answer operators in time.
+    pub fn resume_with(&mut self, environment: Vec<(String, String)>) -> Result<()> {
+        self.environment = environment;
+        self.resume()
+    }
+
     /// Starts it again from its folder.
     ///
     /// # Errors

@@ -105,6 +105,16 @@ impl Stage {
         self.haulier().json(&["policy", "apply", &path.display().to_string()]).map(drop)
     }
 
+    /// Starts the coordinator again, as a role in place of the account's administrator.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn restart_coordinator_as(&mut self, role: &str) -> Result<()> {
+        let environment = self.cloud.environment_as(role)?;
+        self.coordinator.stop()?;
+        self.coordinator.resume_with(environment)
+    }
+
     /// The operator's command line.
     pub fn haulier(&self) -> &Haulier {
         self.coordinator.haulier()

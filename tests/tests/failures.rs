@@ -1,9 +1,13 @@
 //! Bad input and broken things: a clear error with cause and remedy, no restore point, nothing half done, nothing left.
 
+mod bucket;
+
 use anyhow::{Context, Result, ensure};
 use e2e::dataset;
 use e2e::stage::{SOURCE, Stage};
 use serde_json::{Value, json};
+
+use bucket::Bucket;
 
 /// Runs the policy, wants it to fail, and wants the failure to say all it should.
 fn fails(stage: &Stage, code: &str) -> Result<Value> {
@@ -95,7 +99,7 @@ fn broken_objects_of_every_kind_are_named_and_restore_nothing() -> Result<()> {
     dataset::fill(&stage.source.sibling("shop"), 12)?;
     let point = stage.back_up()?;
     let bucket = Bucket::open(stage.cloud.facts(), "backups")?;
-    let keys = bucket.keys()?;
+    let keys = bucket.keys("")?;
     for kind in ["packs", "index", "lists", "points"] {
         let key = keys.iter().find(|key| key.contains(&format!("/{kind}/")));
         let key = key.with_context(|| format!("no object under {kind} in {keys:?}"))?;
@@ -133,46 +137,6 @@ fn broken_objects_of_every_kind_are_named_and_restore_nothing() -> Result<()> {
     stage.restore(&point, "shop", "copy")?;
     stage.assert_equal("shop", "copy")?;
     stage.assert_nothing_left()
-}
-
-/// A bucket as the account's administrator sees it.
-struct Bucket {
-    runtime: tokio::runtime::Runtime,
-    client: aws_sdk_s3::Client,
-    name: String,
-}
-
-impl Bucket {
-    fn open(facts: &e2e::cloud::Facts, name: &str) -> Result<Self> {
-        use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let configuration = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new(facts.region.clone()))
-            .endpoint_url(&facts.endpoint)
-            .credentials_provider(Credentials::new(&facts.access_key_id, &facts.secret_access_key, None, None, "test"))
-            .build();
-        let client = aws_sdk_s3::Client::from_conf(configuration);
-        Ok(Self { runtime: tokio::runtime::Runtime::new()?, client, name: name.to_owned() })
-    }
-
-    fn keys(&self) -> Result<Vec<String>> {
-        let listed = self.runtime.block_on(self.client.list_objects_v2().bucket(&self.name).send())?;
-        Ok(listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect())
-    }
-
-    fn get(&self, key: &str) -> Result<Vec<u8>> {
-        self.runtime.block_on(async {
-            let object = self.client.get_object().bucket(&self.name).key(key).send().await?;
-            Ok(object.body.collect().await?.to_vec())
-        })
-    }
-
-    fn put(&self, key: &str, content: Vec<u8>) -> Result<()> {
-        let put = self.client.put_object().bucket(&self.name).key(key).body(content.into());
-        self.runtime.block_on(put.send()).map(drop).context("damaging an object")
-    }
 }
 
 fn flipped(bytes: &[u8]) -> Vec<u8> {

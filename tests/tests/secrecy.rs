@@ -1,6 +1,8 @@
 //! What must not be seen is nowhere: not in logs, state, argv, user-data or error texts. What a worker must not do it
 //! cannot.
 
+mod bucket;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +14,9 @@ use anyhow::{Context, Result, ensure};
 use e2e::dataset;
 use e2e::stage::{MASTER_PASSWORD, PASSPHRASE, Stage};
 use serde_json::Value;
+
+use aws_sdk_s3::config::Credentials;
+use bucket::Bucket;
 
 /// Reads the command line of every process again and again, and keeps each that was ever seen.
 struct Watch {
@@ -121,29 +126,19 @@ fn planted_secrets_are_nowhere() -> Result<()> {
     stage.assert_nothing_left()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_workers_credentials_do_nothing_but_its_work() -> Result<()> {
-    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-    use aws_sdk_s3::primitives::ByteStream;
-
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let stage = tokio::task::spawn_blocking(|| -> Result<Stage> {
-        let stage = Stage::set()?;
-        stage.source.execute("CREATE DATABASE shop")?;
-        dataset::fill(&stage.source.sibling("shop"), 12)?;
-        stage.back_up()?;
-        Ok(stage)
-    })
-    .await??;
+#[test]
+fn a_workers_credentials_do_nothing_but_its_work() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE shop")?;
+    dataset::fill(&stage.source.sibling("shop"), 12)?;
+    stage.back_up()?;
     let issued = stage.cloud.control("GET", "/credentials", None)?;
     let issued = issued.as_array().cloned().unwrap_or_default();
-    let worker = issued
-        .iter()
-        .find(|credentials| {
-            // The role of an instance profile is another one.
-            credentials["principal"].as_str().unwrap_or_default().contains("role/haulier-session/")
-        })
-        .with_context(|| format!("no credentials of a worker's session were issued: {issued:#?}"))?;
+    // The role of an instance profile is another one.
+    let of_session =
+        |credentials: &&Value| credentials["principal"].as_str().unwrap_or_default().contains("role/haulier-session/");
+    let worker =
+        issued.iter().find(of_session).with_context(|| format!("no session's credentials among {issued:#?}"))?;
     let text = |name: &str| worker[name].as_str().map(str::to_owned).with_context(|| format!("no {name}"));
     let credentials = Credentials::new(
         text("access_key_id")?,
@@ -152,88 +147,38 @@ async fn a_workers_credentials_do_nothing_but_its_work() -> Result<()> {
         None,
         "test",
     );
-    let configuration = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new(stage.cloud.facts().region.clone()))
-        .endpoint_url(&stage.cloud.facts().endpoint)
-        .credentials_provider(credentials)
-        .build();
-    let client = aws_sdk_s3::Client::from_conf(configuration);
-    let keys = objects(&stage, "backups").await?;
+    let bucket = Bucket::open_with(stage.cloud.facts(), "backups", credentials)?;
+    let keys = Bucket::open(stage.cloud.facts(), "backups")?.keys("")?;
     let key_with = |part: &str| {
         keys.iter().find(|key| key.contains(part)).cloned().with_context(|| format!("no key with {part} in {keys:?}"))
     };
     let (pack, point) = (key_with("/packs/")?, key_with("/points/")?);
-    let prefix = pack.split("/packs/").next().context("a prefix")?.to_owned();
-    let body = || ByteStream::from_static(b"intruder");
+    let domain = pack.split("/packs/").next().context("a domain")?.to_owned();
+    let body = || b"intruder".to_vec();
 
     // What it may do.
-    client.get_object().bucket("backups").key(&pack).send().await.context("a worker reads its own domain")?;
-    let fresh = format!("{prefix}/packs/00/fresh");
-    client
-        .put_object()
-        .bucket("backups")
-        .key(&fresh)
-        .if_none_match("*")
-        .body(body())
-        .send()
-        .await
-        .context("a worker adds packs")?;
+    bucket.get(&pack).context("a worker reads its own domain")?;
+    bucket.put_new(&format!("{domain}/packs/00/fresh"), body()).context("a worker adds packs")?;
 
     // What it may not.
-    let denied = |what: &str, answer: std::result::Result<(), String>| -> Result<()> {
-        let error = answer.err().with_context(|| format!("a worker's credentials allowed: {what}"))?;
-        ensure!(error.contains("AccessDenied") || error.contains("PreconditionFailed"), "{what}: {error}");
-        Ok(())
-    };
-    let delete = client.delete_object().bucket("backups").key(&pack).send().await;
-    denied("delete", delete.map(drop).map_err(|error| format!("{error:?}")))?;
-    let overwrite = client.put_object().bucket("backups").key(&pack).body(body()).send().await;
-    denied("overwrite", overwrite.map(drop).map_err(|error| format!("{error:?}")))?;
-    let overwrite = client.put_object().bucket("backups").key(&pack).if_none_match("*").body(body()).send().await;
-    denied("conditional overwrite", overwrite.map(drop).map_err(|error| format!("{error:?}")))?;
-    let publish = client
-        .put_object()
-        .bucket("backups")
-        .key(format!("{prefix}/points/pnt-forged"))
-        .if_none_match("*")
-        .body(body())
-        .send()
-        .await;
-    denied("publish a point", publish.map(drop).map_err(|error| format!("{error:?}")))?;
-    let overwrite = client.put_object().bucket("backups").key(&point).body(body()).send().await;
-    denied("overwrite a point", overwrite.map(drop).map_err(|error| format!("{error:?}")))?;
-    let other = client.get_object().bucket("backups").key("rds/domains/dom-other/packs/00/x").send().await;
-    denied("read another domain", other.map(drop).map_err(|error| format!("{error:?}")))?;
-    let other = client
-        .put_object()
-        .bucket("backups")
-        .key("rds/domains/dom-other/packs/00/x")
-        .if_none_match("*")
-        .body(body())
-        .send()
-        .await;
-    denied("write another domain", other.map(drop).map_err(|error| format!("{error:?}")))?;
-    let keys = client.get_object().bucket("backups").key("rds/format").send().await;
-    denied("read outside its domain", keys.map(drop).map_err(|error| format!("{error:?}")))?;
-    let list = client.list_objects_v2().bucket("backups").prefix("").send().await;
-    denied("list the bucket", list.map(drop).map_err(|error| format!("{error:?}")))?;
-
-    tokio::task::spawn_blocking(move || stage.assert_nothing_left()).await?
-}
-
-/// Every key of a bucket, listed as the account's administrator.
-async fn objects(stage: &Stage, bucket: &str) -> Result<Vec<String>> {
-    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-
-    let facts = stage.cloud.facts();
-    let credentials = Credentials::new(&facts.access_key_id, &facts.secret_access_key, None, None, "test");
-    let configuration = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new(facts.region.clone()))
-        .endpoint_url(&facts.endpoint)
-        .credentials_provider(credentials)
-        .build();
-    let listed = aws_sdk_s3::Client::from_conf(configuration).list_objects_v2().bucket(bucket).send().await?;
-    Ok(listed.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect())
+    let elsewhere = "rds/domains/dom-other/packs/00/x";
+    let attempts = [
+        ("delete", bucket.delete(&pack)),
+        ("overwrite", bucket.put(&pack, body())),
+        ("overwrite by a conditional write", bucket.put_new(&pack, body())),
+        ("publish a point", bucket.put_new(&format!("{domain}/points/pnt-forged"), body())),
+        ("overwrite a point", bucket.put(&point, body())),
+        ("delete a point", bucket.delete(&point)),
+        ("read another domain", bucket.get(elsewhere).map(drop)),
+        ("write to another domain", bucket.put_new(elsewhere, body())),
+        ("read outside of its domain", bucket.get("rds/format").map(drop)),
+        ("list the whole bucket", bucket.keys("").map(drop)),
+        ("list another domain", bucket.keys("rds/domains/dom-other/").map(drop)),
+    ];
+    for (what, outcome) in attempts {
+        let error = outcome.err().with_context(|| format!("a worker's credentials allowed: {what}"))?;
+        let said = format!("{error:#}");
+        ensure!(said.contains("AccessDenied") || said.contains("PreconditionFailed"), "{what}: {said}");
+    }
+    stage.assert_nothing_left()
 }

@@ -121,6 +121,13 @@ impl AwsCloud {
     }
 }
 
+impl From<SdkConfig> for AwsCloud {
+    /// Settings that somebody else has made, retries and time limits included.
+    fn from(config: SdkConfig) -> Self {
+        Self { config }
+    }
+}
+
 /// Retries and time limits of every client. Stalled-stream protection is off: it takes our own back-pressure for a dead
 /// peer; the limit on a whole attempt stands in for it.
 fn settings(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {

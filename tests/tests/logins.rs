@@ -1,0 +1,51 @@
+//! Every way to log in to a database that a policy can name.
+
+use anyhow::{Context, Result};
+use e2e::dataset;
+use e2e::oracle::quote;
+use e2e::psql::Database;
+use e2e::stage::{MASTER_PASSWORD, POLICY, Stage};
+use serde_json::json;
+
+/// Backs up an instance that was made for the test, and gives the state its session ended in.
+fn backs_up(stage: &Stage, instance: &str, credentials: &str) -> Result<()> {
+    stage.apply_policy(&format!("resources: {{ include: [{{ ids: [{instance}] }}] }}\ncredentials: {credentials}"))?;
+    let started = stage.haulier().json(&["policy", "run", POLICY])?;
+    let session = started["session_ids"][0].as_str().with_context(|| format!("nothing was started: {started:#}"))?;
+    let session = stage.succeeded(session)?;
+    let point = session["point_id"].as_str().context("no point")?;
+    let shown = stage.haulier().json(&["point", "show", point])?;
+    anyhow::ensure!(shown["databases"].to_string().contains("shop"), "the database is not in the point: {shown:#}");
+    Ok(())
+}
+
+fn with_shop(stage: &Stage, request: serde_json::Value) -> Result<Database> {
+    let answer = stage.cloud.control("POST", "/instances", Some(&request))?;
+    let dsn = answer["administrator_dsn"].as_str().context("no administrator_dsn")?;
+    let server: Vec<_> = dsn.split_whitespace().filter(|part| !part.starts_with("dbname=")).collect();
+    let postgres = Database::new(&server.join(" "), "postgres").authored_by("master");
+    postgres.execute(&format!("CREATE DATABASE {}", quote("shop")))?;
+    dataset::fill(&postgres.sibling("shop"), 6)?;
+    Ok(Database { author: None, ..postgres })
+}
+
+#[test]
+fn a_secret_that_rds_manages_and_an_iam_token_both_open_the_door() -> Result<()> {
+    let stage = Stage::set()?;
+    with_shop(&stage, json!({ "id": "managed", "master_user": "master", "manage_master_user_password": true }))?;
+    backs_up(&stage, "managed", "rds_managed")?;
+
+    let request = json!({
+        "id": "by-token", "master_user": "master", "master_password": MASTER_PASSWORD, "iam_authentication": true,
+    });
+    let administrator = with_shop(&stage, request)?;
+    administrator.execute("CREATE ROLE haulier LOGIN; GRANT rds_iam, pg_read_all_data TO haulier")?;
+    administrator.sibling("shop").execute("GRANT shop_owner, master TO haulier")?;
+    backs_up(&stage, "by-token", "{ iam: { user: haulier } }")?;
+
+    // A user that may not use tokens is told so.
+    administrator.execute("REVOKE rds_iam FROM haulier")?;
+    let refused = backs_up(&stage, "by-token", "{ iam: { user: haulier } }").unwrap_err().to_string();
+    assert!(refused.contains("db-auth-failed"), "{refused}");
+    Ok(())
+}

@@ -157,7 +157,8 @@ fn against(part: &mut Map<String, Value>, tool: &str, taken: Vec<(f64, f64)>) {
 
 /// To hundredths: more would only pretend.
 fn round(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
+    // Adding zero turns the negative one into the other.
+    (value * 100.0).round() / 100.0 + 0.0
 }
 
 fn megabytes(bytes: u64) -> String {

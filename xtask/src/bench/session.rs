@@ -27,9 +27,10 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Seconds in which data moved.
+    /// Seconds in which data moved: the worker's phases, from its first word of progress to its result. The session's step
+    /// of that name begins earlier, while the worker still boots.
     pub(super) fn transfer(&self) -> f64 {
-        self.steps.iter().filter(|(step, _)| step == "transfer").map(|(_, seconds)| seconds).sum()
+        self.phases.iter().map(|(_, seconds)| seconds).sum()
     }
 
     /// Seconds of everything else.
@@ -47,7 +48,7 @@ pub(super) fn follow(stage: &Stage, id: &str) -> Result<Run> {
     let News { steps, phases } = news?;
     let wall = seconds_between(&session, "started_at", "ended_at")?;
     let run = Run { session, wall, steps, phases, worker };
-    ensure!(run.transfer() > 0.0, "session {id} was not seen to transfer anything: {:?}", run.steps);
+    ensure!(run.transfer() > 0.0, "the worker of session {id} was not heard of: {:?}", run.steps);
     ensure!(run.worker.agent > 0, "the worker of session {id} was not seen");
     Ok(run)
 }

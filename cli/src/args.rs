@@ -233,7 +233,7 @@ pub(crate) struct RepositoryArguments {
     /// Prefix within the bucket
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) prefix: String,
-    /// KMS key that wraps the master key
+    /// KMS key that wraps the master key; either this or --passphrase-secret-arn
     #[arg(
         long,
         value_name = "ARN",
@@ -241,7 +241,7 @@ pub(crate) struct RepositoryArguments {
         required_unless_present = "passphrase_secret_arn"
     )]
     pub(crate) kms_key_arn: Option<String>,
-    /// Secrets Manager secret with the passphrase that wraps the master key
+    /// Secrets Manager secret with the passphrase that wraps the master key; either this or --kms-key-arn
     #[arg(long, value_name = "ARN")]
     pub(crate) passphrase_secret_arn: Option<String>,
 }

@@ -31,7 +31,7 @@ pub(crate) struct RestoreArguments {
     /// Leave roles and grants as they are on the target
     #[arg(long)]
     pub(crate) without_roles: bool,
-    /// Log in on the target with this Secrets Manager secret's username and password [default: as the point's session did]
+    /// Log in on the target with a Secrets Manager secret's username and password [default: as the point's session did]
     #[arg(long, value_name = "ARN", conflicts_with = "iam_user")]
     pub(crate) secret_arn: Option<String>,
     /// Log in on the target as this user with an IAM token

@@ -82,7 +82,7 @@ variable "postgresql_source" {
 locals {
   built = formatdate("YYYYMMDDhhmmss", timestamp())
   tags = {
-    "haulier:component" = "worker-image"
+    "haulier:component" = "worker"
     "haulier:version"   = var.version
     "haulier:built"     = local.built
   }

@@ -157,7 +157,11 @@ async fn services(settings: Settings, cloud: Arc<dyn CloudAccess>, parts: Parts)
     })
 }
 
-fn make_directory(directory: &Path) -> Result<(), StartError> {
+/// Makes the state directory, for its owner alone. Does nothing where it exists.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn make_directory(directory: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new()
         .recursive(true)

@@ -22,7 +22,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let nextest = process::output(Command::new("cargo").args(["nextest", "--version"])).is_ok();
     let mut command = build::cargo();
     if nextest {
-        command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+        let profile = if std::env::var_os("CI").is_some() { "ci" } else { "default" };
+        command.args(["nextest", "run", "--workspace", "--no-fail-fast", "--profile", profile]);
     } else {
         command.args(["test", "--workspace", "--no-fail-fast"]);
     }

@@ -13,7 +13,7 @@ pub(crate) struct RestoreArguments {
     #[arg(long, value_name = "ID")]
     pub(crate) point: String,
     /// Database to restore, and its name on the target; may be repeated; a '=' within a name is written '=='
-    /// [default: every database under its own name]
+    /// [default: every database but postgres, under its own name]
     #[arg(long = "database", value_name = "SOURCE[=TARGET]")]
     pub(crate) databases: Vec<Renamed>,
     /// DB instance to restore into [default: the one the point came from]

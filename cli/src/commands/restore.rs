@@ -48,7 +48,9 @@ async fn wanted(
         let view = point::get(context, &arguments.point).await?;
         if databases.is_empty() {
             let own_name = |name: &str| Renamed { source: name.to_owned(), target: None };
-            databases = view.databases.iter().map(|database| own_name(&database.name)).collect();
+            // As the coordinator reads an empty list: every instance has `postgres`.
+            let all = view.databases.iter().filter(|database| database.name != "postgres");
+            databases = all.map(|database| own_name(&database.name)).collect();
         }
         if arguments.on_clash == OnClash::Replace && !arguments.yes {
             return Err(unconfirmed(arguments, &databases, &view, doing));

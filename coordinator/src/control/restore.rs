@@ -4,6 +4,7 @@ use haulier_domain::failure::Failure;
 use haulier_domain::id::PointId;
 use haulier_domain::policy::Arn;
 use haulier_proto::control::v1 as wire;
+use haulier_proto::worker::v1::DatabaseRestore;
 use haulier_proto::worker::v1::database_login::Method;
 use tonic::Status;
 
@@ -11,6 +12,9 @@ use super::{convert, status};
 use crate::policies::{Policies, worker_for};
 use crate::sessions::{Account, InstanceRef, Login, Place, RestoreRequest, VerifyRequest, WorkerConfiguration};
 use crate::state::{Point, StateError};
+
+/// The database that every instance has from the start; it is restored where it is named, under another name.
+const MAINTENANCE: &str = "postgres";
 
 /// Reads a restore request against the point it names.
 pub(super) async fn restore(
@@ -20,6 +24,13 @@ pub(super) async fn restore(
     let what = format!("restoring from {}", request.point_id);
     let point = point(policies, &request.point_id, &what).await?;
     let known = convert::point(point.clone()).databases;
+    let mut request = request;
+    if request.databases.is_empty() {
+        request.databases = every_database(&known);
+    }
+    if request.databases.is_empty() {
+        return Err(status::invalid(&what, "the point has no database besides postgres", "name it to restore it"));
+    }
     for wanted in &request.databases {
         if !known.iter().any(|database| database.name == wanted.database) {
             let names: Vec<String> = known.iter().map(|database| format!("{:?}", database.name)).collect();
@@ -53,6 +64,12 @@ pub(super) async fn restore(
         roles: !request.without_roles,
         parallel_streams: 0,
     })
+}
+
+/// Every database of a point under its own name, but the one that every instance has from the start.
+fn every_database(known: &[wire::PointDatabase]) -> Vec<DatabaseRestore> {
+    let restored = known.iter().filter(|database| database.name != MAINTENANCE);
+    restored.map(|database| DatabaseRestore { database: database.name.clone(), ..Default::default() }).collect()
 }
 
 /// Reads a request to check a point. Its worker runs where the point's instance is.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{PointId, SessionId};
-use haulier_domain::session::{Progress, SessionKind};
+use haulier_domain::session::{Progress, SessionKind, Severity};
 use uuid::Uuid;
 
 pub use feed::{Feeds, Signal};
@@ -91,8 +91,12 @@ impl Sessions {
     /// # Errors
     /// Where there is no such session, or the request cannot be written down.
     pub async fn cancel(&self, id: &SessionId, reason: &str) -> Result<Session> {
-        self.state().session(id).await?;
+        let session = self.state().session(id).await?;
         self.state().request_cancel(id, reason).await?;
+        if session.ended_at.is_none() && !session.cancel_requested {
+            let reason = if reason.is_empty() { "no reason given" } else { reason };
+            self.state().log(id, Severity::Info, &format!("asked to stop: {reason}")).await?;
+        }
         self.services.feeds.changed(id);
         self.state().session(id).await
     }

@@ -181,6 +181,6 @@ pub trait Compute: Send + Sync + std::fmt::Debug {
 
     /// `DescribeSubnets` by ids.
     async fn subnets(&self, ids: &[String]) -> Result<Vec<Subnet>>;
-    /// `DescribeImages` owned by the account or shared with it, by tags.
+    /// `DescribeImages` that are `available`, owned by the account or shared with it, by tags.
     async fn images(&self, tags: &TagFilter) -> Result<Vec<Image>>;
 }

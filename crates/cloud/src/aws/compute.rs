@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
-    BlockDeviceMapping, EbsBlockDevice, Filter, HttpTokensState, IamInstanceProfileSpecification,
+    BlockDeviceMapping, EbsBlockDevice, Filter, HttpTokensState, IamInstanceProfileSpecification, ImageState,
     InstanceMetadataOptionsRequest, InstanceType, IpPermission, IpRange, ResourceType, ShutdownBehavior, Tag,
     TagSpecification, UserIdGroupPair, VolumeType,
 };
@@ -212,6 +212,9 @@ impl Compute for Ec2 {
         let mut images = Vec::new();
         while let Some(image) = pages.next().await {
             let image = image.map_err(|error| failed("DescribeImages", "images by tag", error))?;
+            if image.state() != Some(&ImageState::Available) {
+                continue;
+            }
             images.push(Image {
                 id: image.image_id().unwrap_or_default().to_owned(),
                 name: image.name().unwrap_or_default().to_owned(),

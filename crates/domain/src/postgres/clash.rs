@@ -45,6 +45,9 @@ const LONGEST: usize = 63;
 
 const RESERVED: [&str; 3] = ["template0", "template1", "rdsadmin"];
 
+/// The database that connections about other databases go to: it cannot be replaced while one is there.
+const MAINTENANCE: &str = "postgres";
+
 /// Chooses the final name. `taken` holds every database of the target and the names other databases of the same
 /// restore have got.
 ///
@@ -62,6 +65,7 @@ pub fn choose(wanted: &str, on_clash: OnClash, taken: &BTreeSet<String>) -> Resu
     }
     match on_clash {
         OnClash::Refuse => Err(NameRefused::Taken(wanted.to_owned())),
+        OnClash::Replace if wanted == MAINTENANCE => Err(NameRefused::Reserved(wanted.to_owned())),
         OnClash::Replace => Ok(TargetName { name: wanted.to_owned(), replaces: true }),
         OnClash::Suffix => {
             let name = (1_u64..).map(|number| suffixed(wanted, number)).find(|name| !taken.contains(name));

@@ -134,6 +134,14 @@ async fn run_within(job: &RestoreJob, context: &Context) -> Result<RestoreOutcom
 
 /// The databases of the point that the job names.
 fn choose<'a>(manifest: &'a Manifest, job: &'a RestoreJob) -> Result<Vec<Wanted<'a>>, Failure> {
+    if job.databases.is_empty() {
+        return Err(Failure::new(
+            "restore-database-unknown",
+            "restore",
+            "the assignment names no database",
+            "Name at least one of the point's databases.",
+        ));
+    }
     job.databases
         .iter()
         .map(|wanted| {

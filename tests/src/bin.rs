@@ -28,8 +28,10 @@ pub fn path(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The root of the source tree.
+/// The root of the source tree that cargo runs this program for. Asked when it runs, not when it was compiled: clones that
+/// share a target folder share its binaries too.
 pub fn source() -> PathBuf {
-    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().map(PathBuf::from).unwrap_or(tests)
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().map(PathBuf::from).unwrap_or(package)
 }

@@ -30,7 +30,7 @@ struct Serve {
     #[arg(long)]
     worker_binary: Option<PathBuf>,
     /// Folder with the image's boot script.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ami"))]
+    #[arg(long)]
     ami: PathBuf,
     /// The Region that the cloud is.
     #[arg(long, default_value = "eu-central-1")]

@@ -37,7 +37,7 @@ fn long_token() -> String {
 async fn room(dir: &Path) -> MachineRoom {
     let config = RoomConfig {
         dir: dir.to_owned(),
-        ami: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ami"),
+        ami: Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../../ami"),
         packages: std::env::var_os("HAULIER_POSTGRESQL_PACKAGES").map(Into::into),
         cache: std::env::temp_dir().join("haulier-cloud-tests"),
     };

@@ -29,7 +29,7 @@ fn streams() -> Vec<(&'static str, StreamKind, Chunking, Vec<u8>)> {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1")
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/fixtures/format-1")
 }
 
 fn domain_id() -> DomainId {

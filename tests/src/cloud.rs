@@ -26,6 +26,8 @@ pub struct Facts {
     pub access_key_id: String,
     /// Secret of that key.
     pub secret_access_key: String,
+    /// What is kept between clouds.
+    pub cache: PathBuf,
     /// The host's address in the cloud's network.
     pub gateway: String,
     /// The worker image.
@@ -133,16 +135,33 @@ impl Cloud {
         serde_json::from_str(&text).with_context(|| format!("{method} /_cloud{path} answered {text}"))
     }
 
-    /// Creates a DB instance and gives its administrator's door: database `postgres` as `rdsadmin`.
+    /// Creates a DB instance of PostgreSQL 15 and gives its administrator's door: database `postgres` as `rdsadmin`.
     ///
     /// # Errors
     /// Where it cannot be created.
     pub fn create_instance(&self, id: &str, master_password: &str) -> Result<Database> {
+        self.create_instance_of("15", id, master_password)
+    }
+
+    /// Creates a DB instance of a version of PostgreSQL and gives its administrator's door.
+    ///
+    /// # Errors
+    /// Where it cannot be created; versions other than Debian's own are installed by `cargo xtask test`.
+    pub fn create_instance_of(&self, version: &str, id: &str, master_password: &str) -> Result<Database> {
         let request =
-            json!({ "id": id, "engine_version": "15", "master_user": "master", "master_password": master_password });
-        let answer = self.control("POST", "/instances", Some(&request))?;
-        let dsn = answer["administrator_dsn"].as_str().context("the answer has no administrator_dsn")?;
-        Ok(Database::new(&server_of(dsn), "postgres"))
+            json!({ "id": id, "engine_version": version, "master_user": "master", "master_password": master_password });
+        self.create_instance_with(&request)
+    }
+
+    /// Creates a DB instance as the control port's request says and gives its administrator's door.
+    ///
+    /// # Errors
+    /// Where it cannot be created.
+    pub fn create_instance_with(&self, request: &Value) -> Result<Database> {
+        let answer = self.control("POST", "/instances", Some(request))?;
+        let text = |name: &str| answer[name].as_str().with_context(|| format!("the answer has no {name}"));
+        let database = Database::new(&server_of(text("administrator_dsn")?), "postgres");
+        Ok(database.spoken_to_with(Path::new(text("programs")?)))
     }
 
     /// Creates a bucket.

@@ -9,6 +9,7 @@ pub mod cloud;
 pub mod coordinator;
 pub mod dataset;
 pub mod haulier;
+pub mod ledger;
 pub mod oracle;
 pub mod process;
 pub mod psql;

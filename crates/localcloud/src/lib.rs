@@ -9,6 +9,8 @@ pub mod cloud;
 pub mod credentials;
 pub mod front;
 pub mod iam;
+pub mod installer;
 pub mod machines;
 pub mod moto;
+pub mod packages;
 pub mod s3;

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use haulier_localcloud::cloud::{CloudConfig, LocalCloud};
 use haulier_localcloud::front::Delays;
+use haulier_localcloud::packages::Packages;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A laptop-sized AWS for the demo, tests and benchmarks.
@@ -19,6 +20,30 @@ enum Command {
     /// When the cloud is ready, its description is printed on standard output as one line of JSON and kept in
     /// DIR/cloud.json.
     Serve(Serve),
+    /// Installs servers and clients of PostgreSQL versions that the host does not have, out of npm and PyPI.
+    ///
+    /// A cloud that runs with the same cache can have instances of them at once.
+    InstallPostgresql(InstallPostgresql),
+}
+
+#[derive(Debug, clap::Args)]
+struct InstallPostgresql {
+    /// Major versions. Nothing is done for those that are there.
+    #[arg(required = true, value_name = "MAJOR")]
+    majors: Vec<u32>,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Where programs lie.
+#[derive(Debug, clap::Args)]
+struct Places {
+    /// PostgreSQL programs besides those in /usr/lib/postgresql, in folders named by major version.
+    #[arg(long, env = "HAULIER_POSTGRESQL_PACKAGES")]
+    postgresql_packages: Option<PathBuf>,
+    /// What is kept between clouds: the emulator's virtual environment, prepared database clusters, PostgreSQL versions.
+    #[arg(long, env = "HAULIER_CLOUD_CACHE", default_value = "/var/cache/haulier-cloud")]
+    cache: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -35,12 +60,8 @@ struct Serve {
     /// The Region that the cloud is.
     #[arg(long, default_value = "eu-central-1")]
     region: String,
-    /// PostgreSQL programs besides those in /usr/lib/postgresql, in folders named by major version.
-    #[arg(long)]
-    postgresql_packages: Option<PathBuf>,
-    /// What is kept between clouds: the emulator's virtual environment, prepared database clusters.
-    #[arg(long, env = "HAULIER_CLOUD_CACHE", default_value = "/var/cache/haulier-cloud")]
-    cache: PathBuf,
+    #[command(flatten)]
+    places: Places,
     /// How long, in milliseconds, AWS takes for each change of a state (pending, creating, deleting).
     #[arg(long, value_name = "MS", default_value_t = 200)]
     delay: u64,
@@ -55,7 +76,16 @@ async fn main() -> anyhow::Result<()> {
     // S3's protocol crate calls every refusal an error, and shows whole requests, tokens included, to whoever debugs.
     let filter = filter.add_directive("s3s=off".parse().context("the log filter")?);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-    let Command::Serve(arguments) = Command::parse();
+    match Command::parse() {
+        Command::Serve(arguments) => serve(arguments).await,
+        Command::InstallPostgresql(InstallPostgresql { majors, places }) => {
+            let packages = Packages::new(places.postgresql_packages, &places.cache);
+            packages.ensure(&majors).await.context("installing PostgreSQL")
+        }
+    }
+}
+
+async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let config = CloudConfig {
@@ -63,8 +93,8 @@ async fn main() -> anyhow::Result<()> {
         worker_binary: arguments.worker_binary,
         ami: arguments.ami,
         region: arguments.region,
-        packages: arguments.postgresql_packages,
-        cache: arguments.cache,
+        packages: arguments.places.postgresql_packages,
+        cache: arguments.places.cache,
         delays: Delays::all(Duration::from_millis(arguments.delay)),
         session_lifetime: arguments.session_lifetime.map(Duration::from_secs),
     };

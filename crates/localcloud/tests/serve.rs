@@ -128,9 +128,6 @@ fn a_cloud_says_when_it_is_ready_and_leaves_nothing_however_it_ends() {
     let dsn = dsn["administrator_dsn"].as_str().unwrap();
     let psql = Command::new("psql").args(["-X", "-At", "-d", dsn, "-c", "SELECT 40 + 2"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&psql.stdout).trim(), "42");
-    assert_eq!(cloud.control("POST", "/buckets", &json!({ "name": "attic" })).0, "200");
-    let (status, body) = cloud.control("POST", "/secrets", &json!({ "name": "master", "value": "x" }));
-    assert!(status == "200" && body.contains("arn:aws:secretsmanager:"), "{status} {body}");
     assert_eq!(cloud.control("PUT", "/machines/orders/cut", &json!({ "cut": true })).0, "200");
     let (status, body) = cloud.control("PUT", "/machines/nobody/cut", &json!({ "cut": true }));
     assert!(status == "400" && body.contains("nobody"), "{status} {body}");

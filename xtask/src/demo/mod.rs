@@ -8,13 +8,12 @@ use e2e::cloud::Cloud;
 use e2e::coordinator::Coordinator;
 use e2e::haulier::Haulier;
 use e2e::psql::Database;
-use e2e::{dataset, oracle};
+use e2e::{dataset, ledger, oracle};
 use serde_json::{Value, json};
 
 use crate::{build, say, setup};
 
 mod report;
-mod resources;
 
 use report::{Backup, Report, Restore};
 
@@ -144,8 +143,8 @@ fn show(cloud: &Cloud, haulier: &Haulier, folder: &Path, scene: &Scene) -> Resul
     differences.extend(oracle::differences(&oracle::roles(&administrator)?, &oracle::roles(&copy)?));
 
     say("\n# Every cloud resource that was made, and its end");
-    let resources = resources::of(haulier)?;
-    let leftovers = resources::leftovers(&before, &cloud.listing()?, &resources);
+    let resources = ledger::of(haulier)?;
+    let leftovers = ledger::leftovers(&before, &cloud.listing()?, &resources);
     Ok(Report { backup, second_backup, restore, differences, resources, leftovers })
 }
 

@@ -1,8 +1,7 @@
 //! The demo's result, for people and for machines.
 
+use e2e::ledger::Resource;
 use serde_json::{Value, json};
-
-use super::resources::Resource;
 
 /// Figures of one backup.
 #[derive(Debug)]

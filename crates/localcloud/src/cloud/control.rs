@@ -1,5 +1,4 @@
-//! Routes below `/_cloud` that the front has no part in: the machines themselves, their image, and short cuts for set-up
-//! that go through the cloud's own AWS calls.
+//! Routes below `/_cloud` that the front has no part in: the machines themselves and their image.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,26 +11,22 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::api::Api;
 use crate::machines::{Computers as _, MachineRoom, Network as _};
 
 /// What the routes work with.
 #[derive(Clone)]
 struct Shared {
     room: Arc<MachineRoom>,
-    api: Arc<Api>,
 }
 
 /// The routes, to be joined with the front's own.
-pub(crate) fn routes(room: Arc<MachineRoom>, api: Arc<Api>) -> Router {
+pub(crate) fn routes(room: Arc<MachineRoom>) -> Router {
     Router::new()
         .route("/_cloud/machines/{id}/cut", put(cut))
         .route("/_cloud/computers/image", put(image))
         .route("/_cloud/computers/{id}/console", get(console))
         .route("/_cloud/computers/{id}/kill", post(kill))
-        .route("/_cloud/buckets", post(bucket))
-        .route("/_cloud/secrets", post(secret))
-        .with_state(Shared { room, api })
+        .with_state(Shared { room })
 }
 
 #[derive(Deserialize)]
@@ -74,29 +69,6 @@ struct Kill {
 /// Kills the processes of an instance that run a program: `kill -9`, as an operator on the machine would.
 async fn kill(State(shared): State<Shared>, Path(id): Path<String>, Json(wish): Json<Kill>) -> Response {
     answer(shared.room.computers().kill_program(&id, &wish.program).map(|killed| json!({ "killed": killed })))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewBucket {
-    name: String,
-}
-
-/// Creates a bucket.
-async fn bucket(State(shared): State<Shared>, Json(new): Json<NewBucket>) -> Response {
-    answer(shared.api.create_bucket(&new.name).await.map(|()| json!({ "name": new.name })))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewSecret {
-    name: String,
-    value: String,
-}
-
-/// Creates a secret and gives its ARN.
-async fn secret(State(shared): State<Shared>, Json(new): Json<NewSecret>) -> Response {
-    answer(shared.api.create_secret(&new.name, &new.value).await.map(|arn| json!({ "arn": arn })))
 }
 
 fn answer(outcome: anyhow::Result<serde_json::Value>) -> Response {

@@ -1,6 +1,7 @@
 //! Control of the cloud itself, under `/_cloud/`: what no AWS API has.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -112,6 +113,8 @@ struct InstanceView {
     master_secret_arn: Option<String>,
     security_group_ids: Vec<String>,
     administrator_dsn: String,
+    /// Folder of the stock clients of the instance's major version, on the host.
+    programs: PathBuf,
 }
 
 async fn create_instance(State(context): Shared, Json(new): Json<NewInstance>) -> Result<Json<InstanceView>, Refused> {
@@ -175,6 +178,7 @@ async fn view(context: &Context, id: &str) -> Result<InstanceView, Refused> {
         database: database.settings.database.clone(),
         master_secret_arn: database.master_secret.as_ref().map(|secret| secret.arn.clone()),
         security_group_ids: database.group_ids.clone(),
+        programs: context.databases.programs(rds::major(&database.settings.engine_version)?)?.join("bin"),
         administrator_dsn: context.databases.administrator_dsn(&database.id).await?,
         id: database.id,
     })

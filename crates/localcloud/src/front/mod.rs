@@ -13,6 +13,7 @@ mod context;
 mod control;
 mod decisions;
 mod dispatch;
+mod flushed;
 mod listing;
 mod objects;
 mod refusal;

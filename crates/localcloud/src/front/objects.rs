@@ -8,12 +8,14 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri};
+use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::context::{Context, locked};
 use super::decisions::faults::{Effect, Subject};
 use super::dispatch::{injected, throttled};
-use super::wire::{Answer, Params, Protocol};
+use super::flushed::Flushes;
+use super::wire::{Answer, AwsError, Params, Protocol};
 
 /// Answers an S3 request; `None` ends the connection without an answer.
 pub(crate) async fn serve(context: Arc<Context>, request: Request<Body>) -> Option<Response<Body>> {
@@ -26,7 +28,7 @@ pub(crate) async fn serve(context: Arc<Context>, request: Request<Body>) -> Opti
     }
     match effect {
         None | Some(Effect::StaleRead) => Some(context.s3.call(request).await),
-        Some(Effect::ErrorBefore(error)) => Some(Answer::error("s3", &injected(&error)).into()),
+        Some(Effect::ErrorBefore(error)) => Some(refuse(request, &injected(&error)).await),
         Some(Effect::ErrorAfter(error)) => {
             context.s3.call(request).await;
             Some(Answer::error("s3", &injected(&error)).into())
@@ -39,16 +41,24 @@ pub(crate) async fn serve(context: Arc<Context>, request: Request<Body>) -> Opti
             context.s3.call(request).await;
             None
         }
-        Some(Effect::Throttle) => Some(Answer::error("s3", &throttled(Protocol::S3)).into()),
+        Some(Effect::Throttle) => Some(refuse(request, &throttled(Protocol::S3)).await),
         Some(Effect::CutAfterBytes(bytes)) if matches!(*request.method(), Method::PUT | Method::POST) => {
             let (parts, body) = request.into_parts();
-            context.s3.call(Request::from_parts(parts, Body::new(Cut::new(body, bytes)))).await;
+            context.s3.call(Request::from_parts(parts, Body::new(Cut::new(body, bytes, None)))).await;
             None
         }
         Some(Effect::CutAfterBytes(bytes)) => {
-            Some(context.s3.call(request).await.map(|body| Body::new(Cut::new(body, bytes))))
+            let flushes = request.extensions().get::<Flushes>().cloned();
+            Some(context.s3.call(request).await.map(|body| Body::new(Cut::new(body, bytes, flushes))))
         }
     }
+}
+
+/// Takes the whole request, then answers: a connection that ends while the caller still sends loses the answer on the way.
+async fn refuse(request: Request<Body>, error: &AwsError) -> Response<Body> {
+    let mut body = request.into_body();
+    while let Some(Ok(_)) = body.frame().await {}
+    Answer::error("s3", error).into()
 }
 
 /// The name of an S3 operation, from the request's shape alone.
@@ -94,11 +104,15 @@ fn operation(method: &Method, uri: &Uri, copies: bool) -> &'static str {
 struct Cut {
     body: Body,
     left: u64,
+    /// Those of the connection that a response goes out on: its bytes must have left before it breaks.
+    flushes: Option<Flushes>,
+    /// The connection's flushes when the last byte was given.
+    seen: Option<u64>,
 }
 
 impl Cut {
-    fn new(body: Body, left: u64) -> Self {
-        Self { body, left }
+    fn new(body: Body, left: u64, flushes: Option<Flushes>) -> Self {
+        Self { body, left, flushes, seen: None }
     }
 }
 
@@ -111,6 +125,10 @@ impl HttpBody for Cut {
         poller: &mut Poller<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.left == 0 {
+            if let Some(flushes) = self.flushes.clone() {
+                let seen = *self.seen.get_or_insert_with(|| flushes.count());
+                std::task::ready!(flushes.poll_another(seen, poller));
+            }
             return Poll::Ready(Some(Err(axum::Error::new("the connection is cut by the local cloud's switchboard"))));
         }
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(poller));
@@ -134,8 +152,6 @@ impl HttpBody for Cut {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
-
     use super::*;
 
     #[test]
@@ -162,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cut_body_gives_so_many_bytes_and_breaks() {
-        let mut body = Cut::new(Body::from("0123456789"), 4);
+        let mut body = Cut::new(Body::from("0123456789"), 4, None);
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(first, "0123");
         assert!(body.frame().await.unwrap().is_err());

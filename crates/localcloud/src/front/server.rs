@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::context::Context;
 use super::dispatch::{self, Outcome};
+use super::flushed::{Counted, Flushes};
 use super::objects;
 use super::services::passthrough::Original;
 use super::signature::Signature;
@@ -67,7 +68,12 @@ fn connection(context: &Arc<Context>, control: &Router, stream: TcpStream, peer:
     }
     let (context, control) = (Arc::clone(context), control.clone());
     context.clone().tasks.spawn(async move {
-        let service = service_fn(|request| answer(Arc::clone(&context), control.clone(), request, peer));
+        let flushes = Flushes::default();
+        let stream = Counted::new(stream, flushes.clone());
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(flushes.clone());
+            answer(Arc::clone(&context), control.clone(), request, peer)
+        });
         // Connections may idle in a caller's pool for as long as it likes.
         let served = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
         tokio::select! {

@@ -24,6 +24,7 @@ use super::network::{Fabric, Port};
 use super::nursery::Nursery;
 use super::ruleset::Kind;
 use super::{Computers, InstanceSpec, checked_name, command, process};
+use crate::packages::{CLIENTS, DEBIAN, Packages};
 
 const LAUNCH: &str = include_str!("computers/launch.sh");
 const START: Duration = Duration::from_secs(20);
@@ -47,8 +48,8 @@ pub(crate) struct Parts {
     pub(crate) ami: PathBuf,
     /// CA that stands for Amazon's.
     pub(crate) authority: PathBuf,
-    /// PostgreSQL programs outside of Debian's place, in folders named by major version.
-    pub(crate) packages: Option<PathBuf>,
+    /// PostgreSQL clients; instances see them where Debian has its own.
+    pub(crate) packages: Packages,
 }
 
 #[derive(Debug)]
@@ -154,8 +155,10 @@ impl Namespaces {
             .arg(&shared.parts.folder)
             .arg(&spec.id)
             .arg(format!("ip-{}", port.address.to_string().replace('.', "-")));
-        for (major, folder) in clients(shared.parts.packages.as_deref())? {
-            command.arg(major).arg(folder);
+        for (major, folder) in shared.parts.packages.with(CLIENTS) {
+            if !folder.starts_with(DEBIAN) {
+                command.arg(major.to_string()).arg(folder);
+            }
         }
         command.stdin(Stdio::null()).stdout(console.try_clone().context("opening a console")?).stderr(console);
         let mut keeper = shared.parts.nursery.spawn(command).await?;
@@ -332,21 +335,6 @@ async fn first_process(keeper: &mut Child) -> anyhow::Result<Pid> {
         ensure!(Instant::now() < deadline, "the instance does not start");
         sleep(Duration::from_millis(2)).await;
     }
-}
-
-/// Client programs that the host does not have in Debian's place.
-fn clients(packages: Option<&Path>) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let Some(Ok(entries)) = packages.map(std::fs::read_dir) else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for entry in entries {
-        let folder = entry.context("listing PostgreSQL packages")?.path();
-        let Some(major) = folder.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
-        let own = Path::new("/usr/lib/postgresql").join(&major);
-        if major.parse::<u32>().is_ok() && folder.join("bin/pg_dump").is_file() && !own.exists() {
-            found.push((major, folder));
-        }
-    }
-    Ok(found)
 }
 
 fn set_mode(path: &Path, mode: u32) -> anyhow::Result<()> {

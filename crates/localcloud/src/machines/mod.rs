@@ -21,6 +21,7 @@ mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use anyhow::ensure;
 use async_trait::async_trait;
@@ -107,6 +108,8 @@ pub trait Databases: Send + Sync {
     async fn set_master_password(&self, instance_id: &str, password: &str) -> anyhow::Result<()>;
     /// Stops the server and removes its data.
     async fn delete(&self, instance_id: &str) -> anyhow::Result<()>;
+    /// The folder of a major version's programs; fails where there is no server of it here.
+    fn programs(&self, major: u32) -> anyhow::Result<PathBuf>;
     /// libpq connection string of the `rdsadmin` superuser, reachable from the host.
     async fn administrator_dsn(&self, instance_id: &str) -> anyhow::Result<String>;
 }

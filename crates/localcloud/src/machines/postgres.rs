@@ -276,6 +276,10 @@ impl Databases for Postgres {
         Ok(())
     }
 
+    fn programs(&self, major: u32) -> anyhow::Result<PathBuf> {
+        self.parts.programs.folder(major)
+    }
+
     async fn administrator_dsn(&self, instance_id: &str) -> anyhow::Result<String> {
         let place = self.place(instance_id).await?;
         let place = place.lock().await;

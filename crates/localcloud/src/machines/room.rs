@@ -17,6 +17,7 @@ use super::nursery::Nursery;
 use super::postgres::{self, Postgres, Programs, Templates};
 use super::ruleset::Services;
 use super::{TokenJudge, command, directory};
+use crate::packages::Packages;
 
 /// What a machine room needs to know.
 #[derive(Debug, Clone)]
@@ -27,7 +28,7 @@ pub struct RoomConfig {
     pub ami: PathBuf,
     /// PostgreSQL packages besides Debian's, in folders named by major version.
     pub packages: Option<PathBuf>,
-    /// Where prepared database clusters are kept between clouds.
+    /// Where prepared database clusters and installed PostgreSQL versions are kept between clouds.
     pub cache: PathBuf,
 }
 
@@ -49,7 +50,8 @@ impl MachineRoom {
         command::check_host()?;
         let folder = Folder::claim(&config.dir)?;
         let dir = folder.path().to_owned();
-        let programs = Programs::find(config.packages.as_deref())?;
+        let packages = Packages::new(config.packages.clone(), &config.cache);
+        let programs = Programs::find(packages.clone())?;
         let nursery = Nursery::start()?;
         let authority = Arc::new(Authority::establish(&dir.join("ca.pem"))?);
         let hosts = Arc::new(Hosts::create(&dir.join("hosts"))?);
@@ -78,7 +80,7 @@ impl MachineRoom {
             folder: dir,
             metadata,
             nursery,
-            packages: config.packages.clone(),
+            packages,
         }));
         stop_services.disarm();
         Ok(Self { fabric, authority, databases, computers, services, folder })

@@ -7,5 +7,5 @@ mod install;
 mod process;
 
 pub(crate) use client::{MotoClient, MotoRequest};
-pub use install::{InstallError, ensure_installed};
+pub use install::ensure_installed;
 pub use process::{MotoServer, StartError};

@@ -15,6 +15,7 @@ use haulier_localcloud::moto;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
@@ -157,6 +158,18 @@ impl Cloud {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Option<Reply> {
+        receive(self.signed(keys, service, method, target, headers, body)).await
+    }
+
+    fn signed(
+        &self,
+        keys: &Keys,
+        service: &str,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Request<Full<Bytes>> {
         let uri = format!("{}{target}", self.front.endpoint());
         let mut request = Request::builder().method(method.clone()).uri(&uri);
         request = request.header("host", self.front.address().to_string());
@@ -178,7 +191,19 @@ impl Cloud {
         let signable = SignableRequest::new(method.as_str(), &uri, signed, SignableBody::Bytes(&body)).unwrap();
         let (instructions, _) = sign(signable, &params).unwrap().into_parts();
         instructions.apply_to_request_http1x(&mut request);
-        receive(request).await
+        request
+    }
+
+    /// What arrives of an S3 answer's body before its connection ends, and whether it ended well.
+    pub(crate) async fn download(&self, target: &str, body: Bytes) -> (usize, bool) {
+        let request = self.signed(&self.root, "s3", Method::GET, target, &[], body);
+        let mut body = client().request(request).await.expect("an answer's head").into_body();
+        let mut length = 0;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return (length, false) };
+            length += frame.data_ref().map_or(0, Bytes::len);
+        }
+        (length, true)
     }
 
     /// A request to the cloud's control.
@@ -231,10 +256,13 @@ impl Cloud {
     }
 }
 
+/// One connection each: a connection that was cut is no other request's matter.
+fn client() -> Client<HttpConnector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http()
+}
+
 async fn receive(request: Request<Full<Bytes>>) -> Option<Reply> {
-    // One connection each: a connection that was cut is no other request's matter.
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-    let response = client.request(request).await.ok()?;
+    let response = client().request(request).await.ok()?;
     let status = response.status();
     let body = response.into_body().collect().await.ok()?.to_bytes();
     Some(Reply { status, body: String::from_utf8_lossy(&body).into_owned() })

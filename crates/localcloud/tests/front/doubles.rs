@@ -114,6 +114,13 @@ impl Databases for Room {
         Ok(())
     }
 
+    fn programs(&self, major: u32) -> anyhow::Result<std::path::PathBuf> {
+        if major == 17 {
+            bail!("no PostgreSQL 17 server on this host");
+        }
+        Ok(format!("/programs/{major}").into())
+    }
+
     async fn administrator_dsn(&self, instance_id: &str) -> anyhow::Result<String> {
         Ok(format!("postgresql://rdsadmin@{instance_id}"))
     }

@@ -76,3 +76,32 @@ async fn s3_goes_by_unverified_and_can_be_cut() {
     rule(&cloud, json!({"service": "s3", "operation": "PutObject", "effect": "throttle"})).await;
     assert_eq!(put().await.unwrap().code(), "SlowDown");
 }
+
+/// More than the buffers of both ends hold.
+const LARGE: usize = 32 << 20;
+
+#[tokio::test]
+async fn a_refusal_of_a_large_upload_arrives() {
+    let cloud = Cloud::start().await;
+    for (effect, code) in [
+        (json!("throttle"), "SlowDown"),
+        (json!({"error_before": {"code": "AccessDenied", "status": 403}}), "AccessDenied"),
+    ] {
+        rule(&cloud, json!({"service": "s3", "operation": "PutObject", "effect": effect})).await;
+        let put = cloud.send(&cloud.root, "s3", Method::PUT, "/bucket/key", &[], vec![b'x'; LARGE].into()).await;
+        assert_eq!(put.expect("an answer, not a lost connection").code(), code);
+        assert_eq!(fired(&cloud).await, 1);
+    }
+    assert!(cloud.s3.received.lock().unwrap().is_empty(), "nothing may take effect");
+}
+
+#[tokio::test]
+async fn a_download_is_cut_after_so_many_bytes_and_no_fewer() {
+    let cloud = Cloud::start().await;
+    for bytes in [0, 100, 1_000_003, LARGE - 1] {
+        let cut = json!({"service": "s3", "operation": "GetObject", "effect": {"cut_after_bytes": bytes}});
+        rule(&cloud, cut).await;
+        assert_eq!(cloud.download("/bucket/key", vec![b'x'; LARGE].into()).await, (bytes, false));
+    }
+    assert_eq!(cloud.download("/bucket/key", vec![b'x'; LARGE].into()).await, (LARGE, true));
+}

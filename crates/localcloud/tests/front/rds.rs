@@ -51,6 +51,17 @@ async fn an_instance_is_made_described_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_version_without_a_server_here_is_refused_with_the_reason() {
+    let cloud = Cloud::start().await;
+    let create = "Action=CreateDBInstance&DBInstanceIdentifier=orders&Engine=postgres&EngineVersion=17\
+                  &DBInstanceClass=db.t3.micro&MasterUsername=master&MasterUserPassword=correct-horse";
+    let refused = cloud.call("rds", create).await;
+    assert_eq!(refused.code(), "InvalidParameterCombination");
+    assert!(refused.text("Message").contains("no PostgreSQL 17 server on this host"), "{}", refused.text("Message"));
+    assert_eq!(cloud.call("rds", ORDERS).await.code(), "DBInstanceNotFound");
+}
+
+#[tokio::test]
 async fn a_snapshot_is_taken_restored_and_deleted() {
     let cloud = Cloud::start_with(slow).await;
     cloud.database("orders", &[]).await;

@@ -1,53 +1,39 @@
 //! Where PostgreSQL servers of each major version lie, and how they are run: as the `postgres` user, in namespaces of
 //! their own, dying with the cloud.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use nix::unistd::User;
 use tokio::process::Command;
 
+use crate::packages::{MAJORS, Packages, SERVER};
+
 const ENTER: &str = include_str!("enter.sh");
-/// Where Debian's packages lie.
-const DEBIAN: &str = "/usr/lib/postgresql";
 /// How `enter.sh` shows an instance's folder to the server.
 pub(super) const HOME: &str = "/mnt/home";
 
-/// The servers found on this host.
+/// The servers of this host.
 #[derive(Debug)]
 pub(crate) struct Programs {
-    /// Major version to the folder that holds `bin`.
-    majors: BTreeMap<u32, PathBuf>,
+    packages: Packages,
     user: User,
 }
 
 impl Programs {
-    /// Looks for servers in Debian's place and in `packages`, a folder of folders named by major version.
-    pub(crate) fn find(packages: Option<&Path>) -> anyhow::Result<Self> {
-        let mut majors = BTreeMap::new();
-        for root in [Some(Path::new(DEBIAN)), packages].into_iter().flatten() {
-            let Ok(entries) = std::fs::read_dir(root) else { continue };
-            for entry in entries {
-                let folder = entry.with_context(|| format!("listing {}", root.display()))?.path();
-                let major = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-                let complete = ["postgres", "initdb"].iter().all(|program| folder.join("bin").join(program).is_file());
-                if let (Some(major), true) = (major, complete) {
-                    majors.entry(major).or_insert(folder);
-                }
-            }
-        }
-        if majors.is_empty() {
+    /// Looks for servers, of which there must be one.
+    pub(crate) fn find(packages: Packages) -> anyhow::Result<Self> {
+        if packages.with(SERVER).is_empty() {
             bail!("no PostgreSQL server found; install one (package postgresql-15)");
         }
         let user = User::from_name("postgres").context("looking for the user postgres")?;
         let user = user.context("the host has no user postgres (package postgresql-common makes it)")?;
-        Ok(Self { majors, user })
+        Ok(Self { packages, user })
     }
 
     /// Major versions at hand.
     pub(super) fn majors(&self) -> Vec<u32> {
-        self.majors.keys().copied().collect()
+        self.packages.with(SERVER).into_keys().collect()
     }
 
     /// The account that servers run under.
@@ -55,10 +41,19 @@ impl Programs {
         &self.user
     }
 
-    pub(super) fn folder(&self, major: u32) -> anyhow::Result<&Path> {
-        let known = || self.majors.keys().map(u32::to_string).collect::<Vec<_>>().join(", ");
-        let folder = self.majors.get(&major).map(PathBuf::as_path);
-        folder.with_context(|| format!("no PostgreSQL {major} server on this host (found: {})", known()))
+    /// The folder of a major version's programs.
+    pub(super) fn folder(&self, major: u32) -> anyhow::Result<PathBuf> {
+        let mut known = self.packages.with(SERVER);
+        if let Some(folder) = known.remove(&major) {
+            return Ok(folder);
+        }
+        let known: Vec<_> = known.into_keys().collect();
+        let remedy = if MAJORS.contains(&major) {
+            format!("; `haulier-localcloud install-postgresql {major}` installs it")
+        } else {
+            String::new()
+        };
+        bail!("no PostgreSQL {major} server on this host (found: {known:?}){remedy}")
     }
 
     /// Refuses a server that cannot ask a directory, which IAM tokens need here.
@@ -95,7 +90,7 @@ impl Programs {
             .args(["unshare", "--mount", "--propagation=slave", "--pid", "--ipc", "--kill-child=KILL", "--"])
             .args(["sh", "-c", ENTER, "enter.sh"])
             .arg(home)
-            .arg(folder)
+            .arg(&folder)
             .arg(format!("/mnt/server/bin/{program}"));
         Ok(command)
     }

@@ -80,6 +80,7 @@ pub(crate) async fn create(context: &Arc<Context>, params: &Params) -> Result<An
     let resource_id = databases::resource_id();
     let managed = params.get("ManageMasterUserPassword") == Some("true");
     let settings = settings(params, managed)?;
+    check_at_hand(context, &settings)?;
     // Checked before a secret is made for it; the insert below decides.
     context.read(|world| if world.databases.get(&id).is_ok() { Err(taken()) } else { Ok(()) })?;
     let master_secret = if managed {
@@ -213,7 +214,7 @@ async fn start(context: &Context, instance: &DbInstance, origin: &Origin) -> any
     let spec = DbSpec {
         id: instance.id.clone(),
         resource_id: instance.resource_id.clone(),
-        major: settings.engine_version.split('.').next().unwrap_or_default().parse()?,
+        major: versions::major(&settings.engine_version)?,
         master_user: settings.master_user.clone(),
         master_password: settings.master_password.reveal().to_owned(),
         database: settings.database.clone(),
@@ -225,6 +226,15 @@ async fn start(context: &Context, instance: &DbInstance, origin: &Origin) -> any
         Origin::Empty => context.databases.create(&spec).await,
         Origin::Snapshot(snapshot_id) => context.databases.restore(snapshot_id, &spec).await,
     }
+}
+
+/// A version that AWS has and this host has not is refused as one that AWS has not, with the reason.
+fn check_at_hand(context: &Context, settings: &Settings) -> Result<(), AwsError> {
+    let version = &settings.engine_version;
+    versions::major(version).and_then(|major| context.databases.programs(major)).map(drop).map_err(|error| {
+        let text = format!("Cannot find version {version} for postgres: {error:#}");
+        AwsError::new("InvalidParameterCombination", text)
+    })
 }
 
 fn settings(params: &Params, managed: bool) -> Result<Settings, AwsError> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 pub(crate) use create::create as create_database;
 pub(crate) use subnet_groups::create_from;
+pub(crate) use versions::major;
 
 use super::passthrough::{self, Original};
 use crate::front::context::Context;

@@ -2,8 +2,10 @@
 
 use crate::front::wire::{Answer, AwsError, Params};
 
+use anyhow::Context as _;
+
 const VERSIONS: &[(u32, &str)] =
-    &[(13, "13.22"), (14, "14.19"), (15, "15.14"), (16, "16.10"), (17, "17.6"), (18, "18.1")];
+    &[(13, "13.22"), (14, "14.19"), (15, "15.14"), (16, "16.14"), (17, "17.6"), (18, "18.4")];
 
 /// The whole version behind what a request asks for: `15` is the newest 15, `15.4` is itself.
 pub(super) fn whole(asked: &str) -> Result<String, AwsError> {
@@ -14,6 +16,12 @@ pub(super) fn whole(asked: &str) -> Result<String, AwsError> {
         Some(_) => Ok(asked.to_owned()),
         None => Err(AwsError::new("InvalidParameterCombination", format!("Cannot find version {asked} for postgres"))),
     }
+}
+
+/// The major version of a whole one.
+pub(crate) fn major(version: &str) -> anyhow::Result<u32> {
+    let major = version.split('.').next().unwrap_or_default();
+    major.parse().with_context(|| format!("{version:?} is no version"))
 }
 
 /// DescribeDBEngineVersions.

@@ -1,21 +1,28 @@
-//! What the demo's sessions made in the cloud, and what became of it.
+//! What sessions made in the cloud, and what became of it: the coordinator's ledger held against the cloud's own listing.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use e2e::haulier::Haulier;
 use serde_json::Value;
+
+use crate::haulier::Haulier;
 
 /// One row of the coordinator's ledger.
 #[derive(Debug, Clone)]
-pub(crate) struct Resource {
-    pub(crate) kind: String,
-    pub(crate) id: String,
-    pub(crate) state: String,
+pub struct Resource {
+    /// What it is.
+    pub kind: String,
+    /// AWS's id of it, or its name before it has one.
+    pub id: String,
+    /// What became of it.
+    pub state: String,
 }
 
 /// Every row of the ledger.
-pub(crate) fn of(haulier: &Haulier) -> Result<Vec<Resource>> {
+///
+/// # Errors
+/// Where the coordinator does not answer with a list.
+pub fn of(haulier: &Haulier) -> Result<Vec<Resource>> {
     let answer = haulier.json(&["ledger", "list"])?;
     let rows = answer.as_array().or_else(|| answer["entries"].as_array()).context("the ledger is no list")?;
     Ok(rows.iter().map(resource).collect())
@@ -29,7 +36,7 @@ fn resource(row: &Value) -> Resource {
 
 /// What the cloud lists after and did not list before, except what the ledger says is kept on purpose: the snapshots that
 /// belong to restore points, and the group that every worker of a VPC shares.
-pub(crate) fn leftovers(before: &[String], after: &[String], resources: &[Resource]) -> Vec<String> {
+pub fn leftovers(before: &[String], after: &[String], resources: &[Resource]) -> Vec<String> {
     let before: BTreeSet<&String> = before.iter().collect();
     let kept: Vec<&Resource> = resources.iter().filter(|resource| resource.state == "kept").collect();
     let is_kept = |line: &str| kept.iter().any(|resource| line.split_whitespace().any(|word| word == resource.id));

@@ -197,8 +197,14 @@ fn memberships(role: &Role, target: &Target, known: &BTreeSet<&str>, plan: &mut 
             plan.left_out.push(LeftOut { what, reason });
             continue;
         }
+        // From 16 on a role that is created makes its creator a member that may administer it and no more, and nobody can
+        // give himself that: who may grant has it.
+        let is_own = role.name == target.login && !target.superuser && target.server_version_num >= 160_000;
+        if is_own && membership.inherit == Some(false) && membership.set == Some(false) {
+            continue;
+        }
         let mut options = Vec::new();
-        if membership.admin {
+        if membership.admin && !is_own {
             options.push("ADMIN OPTION".to_owned());
         }
         if target.server_version_num >= 160_000 {

@@ -90,6 +90,21 @@ fn options_of_memberships_are_named_only_where_the_server_knows_them() {
 }
 
 #[test]
+fn the_restoring_login_does_not_give_itself_what_it_has_as_a_roles_creator() {
+    let bare = Membership { inherit: Some(false), set: Some(false), ..member("made", true) };
+    let roles = [Role { member_of: vec![bare, member("owner", true)], ..role("master") }, role("made"), role("owner")];
+    let grants = |target: &Target| {
+        let plan = plan(&roles, target);
+        statements(&plan).into_iter().filter(|sql| sql.starts_with("GRANT")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let existing = ["master", "made", "owner"];
+    let own = grants(&target(&existing, false, 160_000));
+    assert_eq!(own, ["GRANT \"owner\" TO \"master\" WITH INHERIT TRUE, SET FALSE"]);
+    assert_eq!(grants(&target(&existing, false, 150_000)).len(), 2, "before 16 the option is all there is");
+    assert_eq!(grants(&target(&existing, true, 160_000)).len(), 2, "a superuser gives what it likes");
+}
+
+#[test]
 fn reserved_roles_are_never_made_and_missing_ones_are_reported() {
     let roles = [
         role("rdsadmin"),

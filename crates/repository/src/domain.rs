@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::id::{DomainId, RepositoryId};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::crypto::DomainKey;
 use crate::crypto::domain_keys::DomainKeys;
@@ -55,8 +55,8 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     pub(crate) plan: Plan,
     pub(crate) level: i32,
-    folder: PathBuf,
-    index: OnceCell<LoadedIndex>,
+    pub(crate) folder: PathBuf,
+    index: Mutex<Option<Arc<LoadedIndex>>>,
 }
 
 impl Domain {
@@ -84,7 +84,7 @@ impl Domain {
                 plan: Plan::new(config.memory),
                 level: config.level,
                 folder: config.cache_dir,
-                index: OnceCell::new(),
+                index: Mutex::default(),
                 repository,
                 domain,
             }),
@@ -137,7 +137,7 @@ impl Core {
             plan: self.plan,
             level: self.level,
             folder: self.folder.clone(),
-            index: OnceCell::new_with(Some(index)),
+            index: Mutex::new(Some(Arc::new(index))),
         }
     }
 
@@ -153,17 +153,31 @@ impl Core {
     }
 
     /// The index as loaded once; what others add later may be missing from it.
-    pub(crate) async fn index(&self) -> Result<&LoadedIndex> {
-        self.index.get_or_try_init(|| async { self.loader().load().await }).await
+    pub(crate) async fn index(&self) -> Result<Arc<LoadedIndex>> {
+        let mut index = self.index.lock().await;
+        if let Some(loaded) = &*index {
+            return Ok(Arc::clone(loaded));
+        }
+        let loaded = Arc::new(self.loader().load().await?);
+        Ok(Arc::clone(index.insert(loaded)))
     }
 
-    /// The index with everything the store has by now.
-    pub(crate) async fn fresh_index(&self) -> Result<&LoadedIndex> {
-        if let Some(loaded) = self.index.get() {
-            loaded.refresh(&self.loader()).await?;
-            return Ok(loaded);
+    /// Has the index loaded anew by whatever next needs it.
+    pub(crate) async fn forget_index(&self) {
+        *self.index.lock().await = None;
+    }
+
+    /// The index with everything the store has by now. Loaded anew where something has been marked or deleted since.
+    pub(crate) async fn fresh_index(&self) -> Result<Arc<LoadedIndex>> {
+        let mut index = self.index.lock().await;
+        let loader = self.loader();
+        if let Some(loaded) = &*index
+            && loaded.refresh(&loader).await?
+        {
+            return Ok(Arc::clone(loaded));
         }
-        self.index().await
+        let loaded = Arc::new(loader.load().await?);
+        Ok(Arc::clone(index.insert(loaded)))
     }
 }
 

@@ -32,6 +32,8 @@ pub enum ObjectKind {
     List,
     /// `points/<id>`: the root of a restore point.
     Point,
+    /// `prune/<number>`: what is marked and what is to be deleted.
+    Prune,
 }
 
 impl fmt::Display for ObjectKind {
@@ -44,6 +46,7 @@ impl fmt::Display for ObjectKind {
             Self::Index => "index object",
             Self::List => "list page",
             Self::Point => "restore point",
+            Self::Prune => "prune record",
         })
     }
 }
@@ -131,6 +134,12 @@ pub enum Error {
     /// The domain has no key object, and none was to be made.
     #[error("the repository has no domain {domain}")]
     NoDomain {
+        /// The domain.
+        domain: DomainId,
+    },
+    /// Another prune of the domain came between: this one has stopped, and deleted nothing more.
+    #[error("another prune works in domain {domain}")]
+    PruneOverlap {
         /// The domain.
         domain: DomainId,
     },

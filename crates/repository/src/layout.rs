@@ -100,6 +100,16 @@ impl DomainLayout {
     pub fn point(&self, id: &PointId) -> String {
         format!("{}{id}", self.points())
     }
+
+    /// What the keys of all prune records start with.
+    pub fn prunes(&self) -> String {
+        format!("{}prune/", self.root)
+    }
+
+    /// The key of the prune record of that number.
+    pub fn prune(&self, number: u64) -> String {
+        format!("{}{number:016}", self.prunes())
+    }
 }
 
 #[cfg(test)]

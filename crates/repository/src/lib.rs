@@ -25,6 +25,7 @@ mod memory;
 mod pack;
 mod point;
 mod pool;
+pub mod prune;
 mod reader;
 mod repository;
 mod store;

@@ -11,6 +11,7 @@ use crate::crypto::seal::{SealedKind, open_object, seal_object};
 use crate::domain::Domain;
 use crate::error::{Error, ObjectKind, Result};
 use crate::json;
+use crate::prune::log;
 use crate::stream::StreamRoot;
 use crate::writer::WriteStats;
 
@@ -101,6 +102,9 @@ impl Domain {
     /// Publishes a point: checks that everything it names is stored, then creates its root. Only the coordinator may,
     /// once it has checked the session's epoch. Repeating it with the same root is harmless.
     ///
+    /// Where a prune has come between the check and the creation, it is checked again, and taken back if something has gone:
+    /// see `crate::prune` for why that is enough. The store must be one that may delete points.
+    ///
     /// # Errors
     /// [`Error::NotReachable`] where something is missing, [`Error::PointTaken`] where a point of that id is published
     /// with another content.
@@ -108,17 +112,64 @@ impl Domain {
         if root.version != VERSION {
             return Err(Error::Invalid(format!("restore points have version {VERSION}, not {}", root.version)));
         }
-        self.verify_reachable(root).await?;
+        let seen = match self.verify_twice(root).await {
+            // An earlier call may have been stopped between the creation and the second check.
+            Err(error @ Error::NotReachable { .. }) => return self.take_back(root, error).await,
+            seen => seen?,
+        };
         let plain = serde_json::to_vec(root)
             .map_err(|error| Error::Invalid(format!("point {} has no description: {error}", root.point)))?;
         let sealer = self.core.keys.new_sealer(SealedKind::Point)?;
         let body = seal_object(&sealer, &plain, root.point.as_str())?;
         let written = self.core.store.put_new(&self.core.layout.point(&root.point), Bytes::from(body)).await?;
-        if written || self.read_point(&root.point).await? == *root {
-            Ok(())
-        } else {
-            Err(Error::PointTaken { point: root.point.clone() })
+        if !written && self.read_point(&root.point).await? != *root {
+            return Err(Error::PointTaken { point: root.point.clone() });
         }
+        if log::newest_number(&self.core.store, &self.core.layout).await? == seen {
+            return Ok(());
+        }
+        match self.verify_twice(root).await {
+            Err(error @ Error::NotReachable { .. }) => self.take_back(root, error).await,
+            verified => verified.map(|_| ()),
+        }
+    }
+
+    /// Verifies, and if something is missing once more with everything read anew: a prune may have replaced index objects
+    /// while they were listed.
+    async fn verify_twice(&self, root: &PointRoot) -> Result<Option<u64>> {
+        match self.verify(root).await {
+            Err(Error::NotReachable { .. }) if self.core.index().await?.marks.number().is_some() => {
+                self.core.forget_index().await;
+                self.verify(root).await
+            }
+            verified => verified,
+        }
+    }
+
+    /// Removes the point, if it is this one, and passes on why.
+    async fn take_back(&self, root: &PointRoot, why: Error) -> Result<()> {
+        match self.read_point(&root.point).await {
+            Ok(published) if published == *root => {
+                self.remove_point(&root.point).await?;
+                Err(why)
+            }
+            Ok(_) | Err(Error::Missing { .. }) => Err(why),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a point, and says whether there was one. What it alone needed is deleted by later prunes. The store must be
+    /// one that may delete points.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn remove_point(&self, id: &PointId) -> Result<bool> {
+        let object = self.core.layout.point(id);
+        let there = self.core.store.exists(&object).await?;
+        if there {
+            self.core.store.delete(&object).await?;
+        }
+        Ok(there)
     }
 }
 

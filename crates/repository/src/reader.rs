@@ -106,7 +106,7 @@ impl Planner {
             self.ready = match self.plan(&planning, &index, &run).await {
                 Err(Error::ChunkMissing { .. }) => {
                     // Another writer may have stored it since the index was loaded.
-                    self.core.fresh_index().await?;
+                    let index = Arc::clone(&self.core.fresh_index().await?.index);
                     self.plan(&planning, &index, &run).await?
                 }
                 other => other?,

@@ -12,6 +12,7 @@ use crate::ids::IndexId;
 use crate::index::listing::PackListing;
 use crate::index::local::LocalIndex;
 use crate::index::object::IndexTable;
+use crate::prune::marks::Marks;
 
 /// Index objects fetched at once.
 const AT_ONCE: usize = 4;
@@ -22,7 +23,8 @@ const CONSEQUENCE: &str = "the chunks it names are not found, and streams that n
 pub(super) async fn load(core: &Core, reporter: &Reporter) -> Result<(Checked, Vec<u32>)> {
     let prefix = core.layout.indexes();
     let objects = core.store.list_all(&prefix).await?;
-    let loaded = core.loader().empty(objects.iter().map(|object| object.size).sum()).await?;
+    let mut loaded = core.loader().empty(objects.iter().map(|object| object.size).sum()).await?;
+    loaded.marks = Arc::new(Marks::read(&core.store, &core.layout, &core.keys).await?);
     let packs = Arc::new(PackListing::read(&core.store, &core.layout).await?);
     let mut rows: Vec<u32> = Vec::new();
     let mut opened = stream::iter(objects.into_iter().map(|object| object.key))

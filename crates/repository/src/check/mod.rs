@@ -37,12 +37,12 @@ impl Domain {
         let packs = match scope {
             CheckScope::Domain => {
                 let points = points::published(&core, &reporter).await?;
-                points::walk(&core, &reporter, &points).await?;
+                points::walk(&core, &reporter, &points, None).await?;
                 None
             }
             CheckScope::Points(ids) => {
                 let points = points::read(&core, &reporter, &ids).await?;
-                Some(points::walk(&core, &reporter, &points).await?)
+                Some(points::walk(&core, &reporter, &points, None).await?)
             }
         };
         packs::check(&core, &reporter, &rows, packs, depth).await?;
@@ -54,6 +54,12 @@ impl Domain {
     /// # Errors
     /// [`Error::NotReachable`] with what is missing; those of the store and of the local disk.
     pub async fn verify_reachable(&self, root: &PointRoot) -> Result<()> {
+        self.verify(root).await.map(|_| ())
+    }
+
+    /// Checks that everything a point names is stored and not about to be deleted. Gives the number of the prune record that
+    /// says so.
+    pub(crate) async fn verify(&self, root: &PointRoot) -> Result<Option<u64>> {
         let reporter = Arc::new(Reporter::new(Box::new(|_| {})));
         let (core, rows) = match self.core.fresh_index().await {
             Ok(_) => (Arc::clone(&self.core), Vec::new()),
@@ -65,10 +71,22 @@ impl Domain {
             }
             Err(error) => return Err(error),
         };
-        let packs = points::walk(&core, &reporter, std::slice::from_ref(root)).await?;
+        let loaded = core.index().await?;
+        let packs = points::walk(&core, &reporter, std::slice::from_ref(root), Some(&loaded.marks)).await?;
+        for number in packs.iter() {
+            let id = loaded.index.pack(number)?.id;
+            if loaded.marks.condemns_pack(&id) {
+                let missing = Error::Missing { kind: ObjectKind::Pack, object: core.layout.pack(&id) };
+                reporter.add(&missing, "it is being deleted, because no point needed it");
+            }
+        }
         packs::check(&core, &reporter, &rows, Some(packs), CheckDepth::Reachable).await?;
         let findings = reporter.finish().findings;
-        if findings.is_empty() { Ok(()) } else { Err(Error::NotReachable { point: root.point.clone(), findings }) }
+        if findings.is_empty() {
+            Ok(loaded.marks.number())
+        } else {
+            Err(Error::NotReachable { point: root.point.clone(), findings })
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::Domain;
 use crate::error::{Error, ObjectKind, Result};
 use crate::list::walk::Walker;
 use crate::point::PointRoot;
+use crate::prune::marks::Marks;
 use crate::stream::StreamRoot;
 
 /// The longest line a catalogue may have.
@@ -21,6 +22,12 @@ const LONGEST_LINE: usize = 1 << 20;
 pub(super) struct PackSet(Vec<u64>);
 
 impl PackSet {
+    /// The packs' numbers, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+        let words = (0..).zip(&self.0);
+        words.flat_map(|(at, word)| (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| at * 64 + bit))
+    }
+
     fn insert(&mut self, number: u32) {
         let word = number as usize / 64;
         if self.0.len() <= word {
@@ -56,11 +63,16 @@ pub(super) async fn read(core: &Checked, reporter: &Reporter, ids: &[PointId]) -
     Ok(points)
 }
 
-/// Walks everything the points name, and tells which packs they need.
-pub(super) async fn walk(core: &Checked, reporter: &Reporter, points: &[PointRoot]) -> Result<PackSet> {
+/// Walks everything the points name, and tells which packs they need. What `refusing` condemns counts as missing.
+pub(super) async fn walk(
+    core: &Checked,
+    reporter: &Reporter,
+    points: &[PointRoot],
+    refusing: Option<&Arc<Marks>>,
+) -> Result<PackSet> {
     let mut packs = PackSet::default();
     for point in points {
-        let walk = Walk { core, reporter, point: &point.point };
+        let walk = Walk { core, reporter, point: &point.point, refusing };
         walk.stream(&point.manifest, &mut packs).await?;
         walk.stream(&point.catalogue, &mut packs).await?;
         walk.catalogue(&point.catalogue, &mut packs).await?;
@@ -72,6 +84,7 @@ struct Walk<'a> {
     core: &'a Checked,
     reporter: &'a Reporter,
     point: &'a PointId,
+    refusing: Option<&'a Arc<Marks>>,
 }
 
 impl Walk<'_> {
@@ -109,7 +122,7 @@ impl Walk<'_> {
     async fn stream(&self, root: &StreamRoot, packs: &mut PackSet) -> Result<()> {
         let index = Arc::clone(&self.core.index().await?.index);
         let consequence = |what: &str| format!("stream {:?} of point {} {what}", root.name, self.point);
-        let walker = Walker::new(root, 0..root.bytes.max(1));
+        let walker = Walker::new(root, 0..root.bytes.max(1)).map(|walker| walker.refusing(self.refusing));
         let Some(mut walker) = self.reporter.take(walker, consequence("cannot be read"))? else { return Ok(()) };
         let mut missing = Vec::new();
         loop {

@@ -21,6 +21,7 @@ struct Keys {
     index: [u8; 32],
     list: [u8; 32],
     point: [u8; 32],
+    prune: [u8; 32],
 }
 
 /// The derived keys of a domain.
@@ -41,6 +42,7 @@ impl DomainKeys {
             index: derive(SealedKind::Index.context()),
             list: derive(SealedKind::List.context()),
             point: derive(SealedKind::Point.context()),
+            prune: derive(SealedKind::Prune.context()),
         };
         seed.zeroize();
         Self { domain: domain.clone(), keys }
@@ -63,8 +65,16 @@ impl DomainKeys {
 
     /// A sealer whose salt comes from the content: equal pages of lists become equal objects, and are stored once. The
     /// subkey then seals only this one content.
-    pub(crate) fn content_sealer(&self, kind: SealedKind, plain: &[u8]) -> Result<Sealer> {
-        self.sealer(kind, *blake3::keyed_hash(&self.keys.list_salt, plain).as_bytes())
+    ///
+    /// `variant` 0 is the usual salt. Where a page of that name is about to be deleted, the next variant gives the same
+    /// content another name.
+    pub(crate) fn content_sealer(&self, kind: SealedKind, plain: &[u8], variant: u32) -> Result<Sealer> {
+        let mut hasher = blake3::Hasher::new_keyed(&self.keys.list_salt);
+        hasher.update(plain);
+        if variant > 0 {
+            hasher.update(&variant.to_le_bytes());
+        }
+        self.sealer(kind, *hasher.finalize().as_bytes())
     }
 
     /// The sealer for an object with this salt.
@@ -74,6 +84,7 @@ impl DomainKeys {
             SealedKind::Index => &self.keys.index,
             SealedKind::List => &self.keys.list,
             SealedKind::Point => &self.keys.point,
+            SealedKind::Prune => &self.keys.prune,
         };
         Sealer::new(kind, key, &self.domain, salt)
     }

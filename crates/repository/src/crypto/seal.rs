@@ -27,6 +27,7 @@ pub(crate) enum SealedKind {
     Index = 2,
     List = 3,
     Point = 4,
+    Prune = 5,
 }
 
 impl SealedKind {
@@ -36,6 +37,7 @@ impl SealedKind {
             Self::Index => "haulier repository v1: index",
             Self::List => "haulier repository v1: list",
             Self::Point => "haulier repository v1: point",
+            Self::Prune => "haulier repository v1: prune",
         }
     }
 
@@ -45,6 +47,7 @@ impl SealedKind {
             Self::Index => ObjectKind::Index,
             Self::List => ObjectKind::List,
             Self::Point => ObjectKind::Point,
+            Self::Prune => ObjectKind::Prune,
         }
     }
 }

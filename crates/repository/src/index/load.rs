@@ -9,15 +9,18 @@ use super::listing::PackListing;
 use super::local::LocalIndex;
 use super::object::IndexTable;
 use crate::crypto::domain_keys::DomainKeys;
-use crate::error::{ObjectKind, Result};
+use crate::error::{Error, ObjectKind, Result};
 use crate::layout::DomainLayout;
 use crate::memory::Plan;
 use crate::pack::record::FIXED_LENGTH;
 use crate::pool::Pool;
+use crate::prune::marks::Marks;
 use crate::store::Store;
 
 /// Index objects fetched at once.
 const AT_ONCE: usize = 4;
+/// How often loading begins anew because index objects were replaced meanwhile.
+const TRIES: usize = 5;
 
 /// What loading needs to know of a domain.
 #[derive(Clone)]
@@ -33,15 +36,29 @@ pub(crate) struct Loader {
 /// The local index and the index objects it holds.
 pub(crate) struct LoadedIndex {
     pub(crate) index: Arc<LocalIndex>,
+    /// What was marked when loading began: not to be relied on by anything new.
+    pub(crate) marks: Arc<Marks>,
     seen: tokio::sync::Mutex<HashSet<String>>,
 }
 
 impl Loader {
-    /// Loads every index object of the domain.
+    /// Loads every index object of the domain. What is marked for deletion counts as lost: see `crate::prune`.
     pub(crate) async fn load(&self) -> Result<LoadedIndex> {
+        let mut tries = 1;
+        loop {
+            match self.load_once().await {
+                // A prune has replaced it since it was listed.
+                Err(Error::Missing { kind: ObjectKind::Index, .. }) if tries < TRIES => tries += 1,
+                loaded => return loaded,
+            }
+        }
+    }
+
+    async fn load_once(&self) -> Result<LoadedIndex> {
+        let marks = Marks::read(&self.store, &self.layout, &self.keys).await?;
         let objects = self.store.list_all(&self.layout.indexes()).await?;
         let bytes: u64 = objects.iter().map(|object| object.size).sum();
-        let loaded = self.empty(bytes).await?;
+        let loaded = LoadedIndex { marks: Arc::new(marks), ..self.empty(bytes).await? };
         let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
         let count = keys.len();
         let packs = PackListing::read(&self.store, &self.layout).await?;
@@ -59,15 +76,23 @@ impl Loader {
         let expected = rows + rows / 2 + (1 << 20);
         let (folder, plan) = (self.folder.clone(), self.plan);
         let index = self.pool.run(move || LocalIndex::new(&folder, expected, plan.index_rows, plan.filter)).await?;
-        Ok(LoadedIndex { index: Arc::new(index), seen: tokio::sync::Mutex::default() })
+        Ok(LoadedIndex { index: Arc::new(index), marks: Arc::default(), seen: tokio::sync::Mutex::default() })
     }
 }
 
 impl LoadedIndex {
-    /// Loads the index objects that have appeared since.
-    pub(crate) async fn refresh(&self, loader: &Loader) -> Result<()> {
+    /// Loads the index objects that have appeared since. `false`: a prune has come between, so that what is loaded here may
+    /// name what is gone.
+    pub(crate) async fn refresh(&self, loader: &Loader) -> Result<bool> {
+        let marks = Marks::read(&loader.store, &loader.layout, &loader.keys).await?;
+        if marks.number() != self.marks.number() {
+            return Ok(false);
+        }
         let objects = loader.store.list_all(&loader.layout.indexes()).await?;
-        self.add(loader, objects.into_iter().map(|object| object.key).collect(), None).await
+        match self.add(loader, objects.into_iter().map(|object| object.key).collect(), None).await {
+            Err(Error::Missing { kind: ObjectKind::Index, .. }) => Ok(false),
+            added => added.map(|()| true),
+        }
     }
 
     /// Takes note of an index object that this process wrote and added itself.
@@ -84,9 +109,12 @@ impl LoadedIndex {
                 async move {
                     let body = loader.store.get(ObjectKind::Index, &key).await?;
                     let (keys, index) = (Arc::clone(&loader.keys), Arc::clone(&self.index));
+                    let marks = Arc::clone(&self.marks);
                     let job = move || {
                         let table = IndexTable::open(&keys, &key, &body)?;
-                        index.add(&table, |pack| packs.as_ref().is_some_and(|packs| !packs.has(pack)))?;
+                        index.add(&table, |pack| {
+                            marks.has_pack(&pack.id) || packs.as_ref().is_some_and(|packs| !packs.has(pack))
+                        })?;
                         Ok(key)
                     };
                     loader.pool.run(job).await

@@ -78,6 +78,11 @@ impl LocalIndex {
         move |source| Error::Local { doing, path, source }
     }
 
+    /// A failure of a file beside the index.
+    pub(crate) fn failed(&self, source: io::Error) -> Error {
+        self.local("reading")(source)
+    }
+
     // A poisoned lock means that a thread panicked while it held it; every change below is complete or not begun.
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)

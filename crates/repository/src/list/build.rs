@@ -87,7 +87,9 @@ impl ListBuilder {
 async fn put(shared: &Arc<Shared>, page: Page) -> Result<Child> {
     let (bytes, chunks) = page.totals();
     let keys = Arc::clone(&shared.core.keys);
-    let (id, body): (ListId, Vec<u8>) = shared.core.pool.run(move || page.seal(&keys)).await?;
+    let marks = Arc::clone(&shared.loaded.marks);
+    let seal = move || page.seal(&keys, |id| marks.has_list(id));
+    let (id, body): (ListId, Vec<u8>) = shared.core.pool.run(seal).await?;
     let length = body.len() as u64;
     let new = shared.core.store.put_new(&shared.core.layout.list(&id), Bytes::from(body)).await?;
     if new {

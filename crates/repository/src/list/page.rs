@@ -89,10 +89,19 @@ impl Page {
     }
 
     /// Seals and names the page. Equal pages become equal objects.
-    pub(crate) fn seal(&self, keys: &DomainKeys) -> Result<(ListId, Vec<u8>)> {
+    ///
+    /// A name that `marked` knows is not used: whatever bears it may be deleted before anything names it.
+    pub(crate) fn seal(&self, keys: &DomainKeys, marked: impl Fn(&ListId) -> bool) -> Result<(ListId, Vec<u8>)> {
         let plain = self.encode();
-        let body = seal_object(&keys.content_sealer(SealedKind::List, &plain)?, &plain, "")?;
-        Ok((ListId(*blake3::hash(&body).as_bytes()), body))
+        let mut variant = 0;
+        loop {
+            let body = seal_object(&keys.content_sealer(SealedKind::List, &plain, variant)?, &plain, "")?;
+            let id = ListId(*blake3::hash(&body).as_bytes());
+            if !marked(&id) {
+                return Ok((id, body));
+            }
+            variant += 1;
+        }
     }
 
     /// Opens a page. Its name is verified too: another page of the domain must not stand in for it.

@@ -7,6 +7,7 @@ use super::page::{Child, Page};
 use crate::domain::Core;
 use crate::error::{Error, ObjectKind, Result};
 use crate::ids::ListId;
+use crate::prune::marks::Marks;
 use crate::stream::{ChunkRef, StreamContent, StreamRoot};
 
 /// Chunks that follow one another in a stream.
@@ -32,11 +33,13 @@ pub(crate) struct Walker {
     inline: Option<Vec<ChunkRef>>,
     /// Last one first.
     pending: Vec<Pending>,
+    /// Pages that it condemns count as missing.
+    refusing: Option<Arc<Marks>>,
 }
 
 impl Walker {
     pub(crate) fn new(root: &StreamRoot, wanted: Range<u64>) -> Result<Self> {
-        let mut walker = Self { wanted, inline: None, pending: Vec::new() };
+        let mut walker = Self { wanted, inline: None, pending: Vec::new(), refusing: None };
         match &root.content {
             StreamContent::Inline(chunks) => {
                 let bytes: u64 = chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
@@ -52,6 +55,12 @@ impl Walker {
         Ok(walker)
     }
 
+    /// Refuses pages that are about to be deleted.
+    pub(crate) fn refusing(mut self, marks: Option<&Arc<Marks>>) -> Self {
+        self.refusing = marks.map(Arc::clone);
+        self
+    }
+
     /// The next run of chunks, or the failure of one page. After a failure the walk goes on behind that page.
     pub(crate) async fn next(&mut self, core: &Arc<Core>) -> Result<Option<Run>> {
         if let Some(chunks) = self.inline.take() {
@@ -60,6 +69,9 @@ impl Walker {
         while let Some(next) = self.pending.pop() {
             if next.start >= self.wanted.end || next.start.saturating_add(next.bytes) <= self.wanted.start {
                 continue;
+            }
+            if self.refusing.as_ref().is_some_and(|marks| marks.condemns_list(&next.id)) {
+                return Err(Error::Missing { kind: ObjectKind::List, object: core.layout.list(&next.id) });
             }
             match read(core, &next).await? {
                 Page::Leaf(chunks) => return Ok(Some(Run { start: next.start, chunks })),

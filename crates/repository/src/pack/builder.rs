@@ -62,6 +62,17 @@ impl PackBuilder {
         Ok(())
     }
 
+    /// Seals a chunk that comes out of another pack, as it was encoded there.
+    pub(crate) fn add_again(&mut self, record: ChunkRecord, encoded: &[u8]) -> Result<()> {
+        let start = self.buffer.len();
+        let position = self.records.len() as u32;
+        self.buffer.extend_from_slice(encoded);
+        self.sealer.seal_tail(&mut self.buffer, start, u64::from(position), "")?;
+        let stored = (encoded.len() + TAG_LENGTH) as u32;
+        self.records.push(ChunkRecord { position, offset: start as u32, stored, ..record });
+        Ok(())
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.buffer.len() >= self.target
     }

@@ -38,11 +38,7 @@ impl PackOpener {
                 needs: format!("deltas (chunk {})", record.id),
             });
         }
-        let length = sealed.len().saturating_sub(TAG_LENGTH);
-        let mut encoded = vec![0; length];
-        if !self.sealer.open(sealed, u64::from(record.position), "", &mut encoded) {
-            return Err(self.damaged(format!("the seal of chunk {} at {} is broken", record.id, record.offset)));
-        }
+        let encoded = self.encoded(record, sealed)?;
         let start = out.len();
         out.resize(start + record.plain as usize, 0);
         if !decode(record.codec, &encoded, &mut out[start..]) {
@@ -54,6 +50,16 @@ impl PackOpener {
             return Err(self.damaged(format!("chunk {} at {} has another content", record.id, record.offset)));
         }
         Ok(())
+    }
+
+    /// Opens the seal of a chunk, and no more: what was sealed with the domain's key is what a writer put there.
+    pub(crate) fn encoded(&self, record: &ChunkRecord, sealed: &[u8]) -> Result<Vec<u8>> {
+        let mut encoded = vec![0; sealed.len().saturating_sub(TAG_LENGTH)];
+        if self.sealer.open(sealed, u64::from(record.position), "", &mut encoded) {
+            Ok(encoded)
+        } else {
+            Err(self.damaged(format!("the seal of chunk {} at {} is broken", record.id, record.offset)))
+        }
     }
 
     /// Where the sealed table lies, from the object's size and its last 16 bytes.

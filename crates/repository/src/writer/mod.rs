@@ -55,8 +55,8 @@ pub struct Writer {
 
 impl Writer {
     pub(crate) async fn start(core: Arc<Core>) -> Result<Self> {
-        let index = Arc::clone(&core.index().await?.index);
-        let (shared, finished) = Shared::new(core, index);
+        let loaded = core.index().await?;
+        let (shared, finished) = Shared::new(core, loaded);
         let shared = Arc::new(shared);
         let uploader = AbortOnDropHandle::new(tokio::spawn(uploader::run(Arc::clone(&shared), finished)));
         let catalogue = StreamWriter::new(Arc::clone(&shared), CATALOGUE, StreamKind::Document, None, None)?;

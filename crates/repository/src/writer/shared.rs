@@ -15,6 +15,7 @@ use crate::codec::Codec;
 use crate::domain::Core;
 use crate::error::{Error, Result};
 use crate::ids::ChunkId;
+use crate::index::load::LoadedIndex;
 use crate::index::local::LocalIndex;
 use crate::pack::builder::{BuiltPack, PackBuilder};
 
@@ -39,6 +40,8 @@ pub(super) struct Encoded {
 pub(crate) struct Shared {
     pub(crate) core: Arc<Core>,
     pub(crate) index: Arc<LocalIndex>,
+    /// What `index` was loaded from.
+    pub(crate) loaded: Arc<LoadedIndex>,
     pub(crate) stats: Arc<Counters>,
     pub(crate) jobs: TaskTracker,
     /// Chunks that this writer has taken on and that are in no index object yet.
@@ -52,11 +55,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(core: Arc<Core>, index: Arc<LocalIndex>) -> (Self, UnboundedReceiver<Finished>) {
+    pub(super) fn new(core: Arc<Core>, loaded: Arc<LoadedIndex>) -> (Self, UnboundedReceiver<Finished>) {
         let (finished, receiver) = unbounded_channel();
         let buffers = Arc::new(Semaphore::new(core.plan.pack_buffers));
         let shared = Self {
-            index,
+            index: Arc::clone(&loaded.index),
+            loaded,
             core,
             stats: Arc::default(),
             jobs: TaskTracker::new(),

@@ -81,7 +81,7 @@ async fn put_index(shared: &Arc<Shared>, mut table: IndexTable) -> Result<()> {
     let size = body.len() as u64;
     shared.core.store.put_content(&key, Bytes::from(body)).await?;
     shared.stats.bytes_stored.fetch_add(size, Ordering::Relaxed);
-    shared.core.index().await?.note(key).await;
+    shared.loaded.note(key).await;
     let adding = Arc::clone(shared);
     shared
         .core

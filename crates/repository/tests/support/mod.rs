@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
 pub(crate) mod folder;
+pub(crate) mod killing;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -50,6 +51,12 @@ impl Bucket {
 
     pub(crate) fn remove(&self, key: &str) {
         assert!(self.objects.lock().unwrap().remove(key).is_some(), "{key}");
+    }
+
+    /// Another bucket with the same objects.
+    pub(crate) fn copy(&self) -> Arc<Self> {
+        let objects = self.objects.lock().unwrap().clone();
+        Arc::new(Self { objects: Mutex::new(objects), ..Self::default() })
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -190,6 +197,13 @@ impl Fixture {
     /// A handle as another process would have it.
     pub(crate) async fn domain(&self) -> Domain {
         self.repository.domain(&self.id, self.config()).await.unwrap()
+    }
+
+    /// A handle as another process would have it, on another store with the same objects.
+    pub(crate) async fn domain_on(&self, store: Arc<dyn ObjectStore>) -> Domain {
+        let repository = Repository::open(store, PREFIX).await.unwrap();
+        let repository = repository.unlock(&Unlock::Passphrase(passphrase())).await.unwrap();
+        repository.domain(&self.id, self.config()).await.unwrap()
     }
 
     pub(crate) async fn reopen(&self) -> UnlockedRepository {

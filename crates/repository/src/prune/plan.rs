@@ -1,0 +1,275 @@
+//! What a prune is to do. A plain function over plain data: what lies in the domain, what of it is needed, what was marked
+//! when, and the time.
+//!
+//! An object that nothing needs is *marked*: from then on nothing new relies on it. It is *condemned*, that is deleted,
+//! by a later run, once it has been marked for the grace period and every session that may not know of the mark is over.
+//! A marked object that turns out to be needed after all (a session that began before the mark has used it) is *rescued*:
+//! its mark goes. A pack that is needed for less than half of its bytes is *repacked*: what is needed is copied, and it is
+//! marked at once.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::usage::Standing;
+use crate::ids::{ListId, PackId};
+
+/// Most entries of a kind that a record holds. What goes beyond waits for the next run.
+pub(super) const MOST: usize = 1 << 18;
+/// How far the clocks of coordinator and workers may lie apart.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// A pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PackFacts {
+    pub(super) id: PackId,
+    pub(super) size: u64,
+    /// When the store took it.
+    pub(super) modified: Timestamp,
+    /// Bytes of it that are needed: sealed chunks that have their home here.
+    pub(super) used: u64,
+    pub(super) fate: Fate,
+}
+
+/// A list page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ListFacts {
+    pub(super) id: ListId,
+    pub(super) size: u64,
+    /// When the store took it.
+    pub(super) modified: Timestamp,
+    /// Whether a point needs it.
+    pub(super) live: bool,
+    pub(super) fate: Fate,
+}
+
+/// What earlier runs have decided of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Nothing.
+    Open,
+    /// It is marked since then.
+    Marked(Timestamp),
+    /// It is being deleted.
+    Condemned,
+}
+
+impl Fate {
+    pub(super) fn standing(self) -> Standing {
+        match self {
+            Self::Open => Standing::Kept,
+            Self::Marked(_) => Standing::Marked,
+            Self::Condemned => Standing::Condemned,
+        }
+    }
+}
+
+/// What decides beside the objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Terms {
+    pub(super) now: Timestamp,
+    pub(super) grace: SignedDuration,
+    /// When the oldest session began that works in the domain and still runs.
+    pub(super) oldest_session: Option<Timestamp>,
+}
+
+impl Terms {
+    /// Whether what was marked then may be deleted now.
+    fn due(&self, since: Timestamp) -> bool {
+        let graced = since.saturating_add(self.grace).is_ok_and(|until| until <= self.now);
+        let known = |session| since.saturating_add(SKEW).is_ok_and(|known| known < session);
+        graced && self.oldest_session.is_none_or(known)
+    }
+
+    /// Whether an object may be one that a running session has stored and not yet named.
+    fn young(&self, modified: Timestamp) -> bool {
+        modified >= self.oldest_session.unwrap_or(self.now).min(self.now)
+    }
+
+    fn verdict(&self, needed: bool, fate: Fate, modified: Timestamp) -> Verdict {
+        match fate {
+            Fate::Open if needed || self.young(modified) => Verdict::Keep,
+            Fate::Open => Verdict::Mark,
+            Fate::Marked(_) | Fate::Condemned if needed => Verdict::Rescue,
+            Fate::Marked(since) if !self.due(since) => Verdict::Wait(since),
+            Fate::Marked(_) | Fate::Condemned => Verdict::Condemn,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Keep,
+    Mark,
+    Wait(Timestamp),
+    Rescue,
+    Condemn,
+}
+
+/// How many objects, and how many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Amount {
+    /// Objects.
+    pub objects: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Amount {
+    fn add(&mut self, bytes: u64) {
+        self.objects += 1;
+        self.bytes += bytes;
+    }
+}
+
+/// What a prune finds and does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct PruneFigures {
+    /// Packs and list pages there were.
+    pub stored: Amount,
+    /// Bytes of packs and list pages that points need.
+    pub live_bytes: u64,
+    /// Deleted by this run: marked long enough ago.
+    pub freed_now: Amount,
+    /// To be deleted by later runs: marked now or not long ago.
+    pub freed_later: Amount,
+    /// Of them, those that this run marks.
+    pub marked: Amount,
+    /// Packs needed for less than half: what is needed of them is copied.
+    pub repacked: Amount,
+    /// Bytes that are copied for that.
+    pub repacked_bytes: u64,
+    /// Needed again after they had been marked.
+    pub rescued: Amount,
+    /// When the earliest of what is marked can be deleted, unless a session older than its mark still runs then.
+    pub next_due: Option<Timestamp>,
+}
+
+/// What is to be done. Numbers are places in the tables that were given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Plan {
+    /// Marked by an earlier run, and still so.
+    pub(super) waiting: Vec<(Timestamp, Object)>,
+    /// To be marked now, those to be repacked included.
+    pub(super) mark: Vec<Object>,
+    /// To be deleted.
+    pub(super) condemn: Vec<Object>,
+    /// Packs to be repacked.
+    pub(super) repack: Vec<u32>,
+    pub(super) figures: PruneFigures,
+}
+
+/// A pack or a list page by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Object {
+    Pack(u32),
+    List(u32),
+}
+
+impl Object {
+    /// The number of the pack, if it is one.
+    pub(super) fn pack(self) -> Option<u32> {
+        match self {
+            Self::Pack(number) => Some(number),
+            Self::List(_) => None,
+        }
+    }
+}
+
+impl Plan {
+    /// Leaves packs alone that should have been repacked and could not be read.
+    pub(super) fn leave(&mut self, unreadable: &[u32], packs: &[PackFacts]) {
+        for number in unreadable {
+            let pack = &packs[*number as usize];
+            self.mark.retain(|object| *object != Object::Pack(*number));
+            self.repack.retain(|other| other != number);
+            for amount in [&mut self.figures.marked, &mut self.figures.freed_later, &mut self.figures.repacked] {
+                amount.objects -= 1;
+                amount.bytes -= pack.size;
+            }
+            self.figures.repacked_bytes -= pack.used;
+            self.figures.live_bytes += pack.size - pack.used;
+        }
+    }
+
+    /// Whether there is nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mark.is_empty() && self.condemn.is_empty() && self.figures.rescued.objects == 0
+    }
+
+    fn decide(&mut self, verdict: Verdict, object: Object, bytes: u64, terms: &Terms) {
+        let figures = &mut self.figures;
+        match verdict {
+            Verdict::Keep => {}
+            // There is no room to write it down: left for the next run.
+            Verdict::Mark if self.mark.len() + self.waiting.len() >= MOST => {}
+            Verdict::Mark => {
+                figures.marked.add(bytes);
+                figures.freed_later.add(bytes);
+                note_due(&mut figures.next_due, terms.now, terms);
+                self.mark.push(object);
+            }
+            Verdict::Condemn if self.condemn.len() < MOST => {
+                figures.freed_now.add(bytes);
+                self.condemn.push(object);
+            }
+            Verdict::Condemn => {
+                figures.freed_later.add(bytes);
+                self.waiting.push((terms.now, object));
+            }
+            Verdict::Wait(since) => {
+                figures.freed_later.add(bytes);
+                note_due(&mut figures.next_due, since, terms);
+                self.waiting.push((since, object));
+            }
+            Verdict::Rescue => figures.rescued.add(bytes),
+        }
+    }
+}
+
+fn note_due(next: &mut Option<Timestamp>, since: Timestamp, terms: &Terms) {
+    let due = since.saturating_add(terms.grace).ok();
+    *next = (*next).into_iter().chain(due).min();
+}
+
+/// Whether so little of a pack is needed that copying it pays.
+fn mostly_dead(pack: &PackFacts) -> bool {
+    pack.used > 0 && pack.used < pack.size / 2
+}
+
+/// Decides.
+pub(super) fn plan(packs: &[PackFacts], lists: &[ListFacts], terms: &Terms) -> Plan {
+    let mut plan = Plan::default();
+    for (number, pack) in (0..).zip(packs) {
+        plan.figures.stored.add(pack.size);
+        let object = Object::Pack(number);
+        let verdict = terms.verdict(pack.used > 0, pack.fate, pack.modified);
+        let repack = mostly_dead(pack)
+            && matches!(verdict, Verdict::Keep | Verdict::Rescue)
+            && !terms.young(pack.modified)
+            && plan.mark.len() + plan.waiting.len() < MOST;
+        if repack {
+            plan.figures.repacked.add(pack.size);
+            plan.figures.repacked_bytes += pack.used;
+            plan.figures.live_bytes += pack.used;
+            plan.repack.push(number);
+            plan.decide(Verdict::Mark, object, pack.size, terms);
+            continue;
+        }
+        if pack.used > 0 {
+            plan.figures.live_bytes += pack.size;
+        }
+        plan.decide(verdict, object, pack.size, terms);
+    }
+    for (number, list) in (0..).zip(lists) {
+        plan.figures.stored.add(list.size);
+        if list.live {
+            plan.figures.live_bytes += list.size;
+        }
+        let verdict = terms.verdict(list.live, list.fate, list.modified);
+        plan.decide(verdict, Object::List(number), list.size, terms);
+    }
+    plan
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(hours: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + hours * 3600).unwrap()
+}
+
+fn terms(oldest_session: Option<i64>) -> Terms {
+    Terms { now: at(100), grace: SignedDuration::from_hours(24), oldest_session: oldest_session.map(at) }
+}
+
+fn pack(used: u64, fate: Fate, modified: i64) -> PackFacts {
+    PackFacts { id: PackId([1; 32]), size: 100, modified: at(modified), used, fate }
+}
+
+fn list(live: bool, fate: Fate, modified: i64) -> ListFacts {
+    ListFacts { id: ListId([1; 32]), size: 10, modified: at(modified), live, fate }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Done {
+    Kept,
+    Marked,
+    Waits,
+    Rescued,
+    Repacked,
+    Condemned,
+}
+
+fn done(plan: &Plan) -> Done {
+    match (plan.repack.len(), plan.mark.len(), plan.waiting.len(), plan.condemn.len()) {
+        (1, 1, 0, 0) => Done::Repacked,
+        (0, 1, 0, 0) => Done::Marked,
+        (0, 0, 1, 0) => Done::Waits,
+        (0, 0, 0, 1) => Done::Condemned,
+        (0, 0, 0, 0) if plan.figures.rescued.objects == 1 => Done::Rescued,
+        (0, 0, 0, 0) => Done::Kept,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_pack_gets_what_its_state_asks_for() {
+    let (open, old, new) = (Fate::Open, Fate::Marked(at(70)), Fate::Marked(at(90)));
+    let cases = [
+        ("needed", pack(80, open, 0), None, Done::Kept),
+        ("not needed", pack(0, open, 0), None, Done::Marked),
+        ("stored by a session that runs", pack(0, open, 60), Some(50), Done::Kept),
+        ("stored before any session that runs", pack(0, open, 40), Some(50), Done::Marked),
+        ("stored since this run began", pack(0, open, 100), None, Done::Kept),
+        ("needed for little", pack(20, open, 0), None, Done::Repacked),
+        ("needed for little, by a session that runs", pack(20, open, 60), Some(50), Done::Kept),
+        ("needed for half", pack(50, open, 0), None, Done::Kept),
+        ("marked a while ago", pack(0, new, 0), None, Done::Waits),
+        ("marked long ago", pack(0, old, 0), None, Done::Condemned),
+        ("marked exactly the grace period ago", pack(0, Fate::Marked(at(76)), 0), None, Done::Condemned),
+        ("marked long ago, a session is older", pack(0, old, 0), Some(60), Done::Waits),
+        ("marked long ago, a session is as old", pack(0, old, 0), Some(70), Done::Waits),
+        ("marked long ago, all sessions are younger", pack(0, old, 0), Some(71), Done::Condemned),
+        ("marked long ago and needed", pack(80, old, 0), None, Done::Rescued),
+        ("marked a while ago and needed", pack(80, new, 0), None, Done::Rescued),
+        ("marked and needed for little", pack(20, old, 0), None, Done::Repacked),
+        ("being deleted", pack(0, Fate::Condemned, 0), Some(0), Done::Condemned),
+        ("being deleted and needed", pack(80, Fate::Condemned, 0), None, Done::Rescued),
+        ("marked in the future", pack(0, Fate::Marked(at(200)), 0), None, Done::Waits),
+    ];
+    for (what, pack, oldest_session, expected) in cases {
+        assert_eq!(done(&plan(&[pack], &[], &terms(oldest_session))), expected, "{what}");
+    }
+}
+
+#[test]
+fn list_pages_are_treated_as_packs_are() {
+    let cases = [
+        (list(true, Fate::Open, 0), Done::Kept),
+        (list(false, Fate::Open, 0), Done::Marked),
+        (list(false, Fate::Open, 100), Done::Kept),
+        (list(false, Fate::Marked(at(70)), 0), Done::Condemned),
+        (list(false, Fate::Marked(at(90)), 0), Done::Waits),
+        (list(true, Fate::Marked(at(70)), 0), Done::Rescued),
+        (list(false, Fate::Condemned, 0), Done::Condemned),
+    ];
+    for (list, expected) in cases {
+        let plan = plan(&[], std::slice::from_ref(&list), &terms(None));
+        assert_eq!(done(&plan), expected, "{list:?}");
+    }
+}
+
+#[test]
+fn without_a_grace_period_what_was_marked_before_goes_and_what_is_marked_now_stays() {
+    let terms = Terms { grace: SignedDuration::ZERO, ..terms(None) };
+    let packs = [pack(0, Fate::Open, 0), pack(0, Fate::Marked(at(100)), 0)];
+    let plan = plan(&packs, &[], &terms);
+    assert_eq!(plan.mark, [Object::Pack(0)]);
+    assert_eq!(plan.condemn, [Object::Pack(1)]);
+    assert_eq!(plan.figures.next_due, Some(at(100)));
+}
+
+fn fates() -> impl Strategy<Value = Fate> {
+    prop_oneof![Just(Fate::Open), (0_i64..110).prop_map(|hours| Fate::Marked(at(hours))), Just(Fate::Condemned)]
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_needed_is_condemned_and_the_figures_add_up(
+        packs in prop::collection::vec((0_u64..=100, fates(), 0_i64..=101), 0..40),
+        lists in prop::collection::vec((any::<bool>(), fates(), 0_i64..=101), 0..40),
+        oldest_session in prop::option::of(0_i64..=100),
+    ) {
+        let packs: Vec<PackFacts> = packs.into_iter().map(|(used, fate, modified)| pack(used, fate, modified)).collect();
+        let lists: Vec<ListFacts> = lists.into_iter().map(|(live, fate, modified)| list(live, fate, modified)).collect();
+        let terms = terms(oldest_session);
+        let plan = plan(&packs, &lists, &terms);
+        for object in &plan.condemn {
+            let (needed, fate) = match object {
+                Object::Pack(number) => (packs[*number as usize].used > 0, packs[*number as usize].fate),
+                Object::List(number) => (lists[*number as usize].live, lists[*number as usize].fate),
+            };
+            prop_assert!(!needed && fate != Fate::Open, "{object:?}");
+        }
+        for number in &plan.repack {
+            prop_assert!(plan.mark.contains(&Object::Pack(*number)));
+        }
+        for object in &plan.mark {
+            let Object::Pack(number) = object else { continue };
+            prop_assert!(packs[*number as usize].used == 0 || plan.repack.contains(number));
+        }
+        let size = |object: &Object| match object {
+            Object::Pack(number) => packs[*number as usize].size,
+            Object::List(number) => lists[*number as usize].size,
+        };
+        let figures = plan.figures;
+        prop_assert_eq!(figures.freed_now.bytes, plan.condemn.iter().map(size).sum::<u64>());
+        let later = plan.mark.iter().chain(plan.waiting.iter().map(|(_, object)| object));
+        prop_assert_eq!(figures.freed_later.bytes, later.map(size).sum::<u64>());
+        let bytes: u64 = packs.iter().map(|pack| pack.size).sum::<u64>() + lists.iter().map(|list| list.size).sum::<u64>();
+        prop_assert_eq!(figures.stored.bytes, bytes);
+        prop_assert!(figures.live_bytes + figures.freed_now.bytes <= bytes);
+    }
+}

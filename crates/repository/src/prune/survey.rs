@@ -1,0 +1,291 @@
+//! What there is, and what of it is needed.
+//!
+//! Points are listed first, then index objects, then packs and list pages: whatever a listed point needs is in the
+//! listings that follow. What is published meanwhile is looked at again before anything is deleted.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use haulier_domain::id::PointId;
+
+use super::fates::Fates;
+use super::log::Stored;
+use super::plan::{ListFacts, PackFacts};
+use super::sorter::{Sorted, Sorter};
+use super::usage::{Place, Standing, by_pack, homes, pack_and_id};
+use super::walk::{Needs, Walk};
+use super::{PrunePhase, Teller};
+use crate::domain::{Core, Domain};
+use crate::error::{Error, ObjectKind, Result};
+use crate::ids::PackId;
+use crate::index::object::IndexTable;
+
+/// Index objects fetched at once.
+const AT_ONCE: usize = 4;
+/// After so many rounds the bases of all deltas count as needed, in whichever pack they lie.
+const ROUNDS: usize = 8;
+/// Stands for a pack that the store does not have.
+const NO_PACK: u32 = u32::MAX;
+
+/// An index object.
+pub(super) struct IndexFacts {
+    pub(super) key: String,
+    pub(super) rows: usize,
+    /// Numbers of those of its packs that the store has.
+    pub(super) packs: Vec<u32>,
+}
+
+/// What there is.
+pub(super) struct Survey {
+    pub(super) points: Vec<PointId>,
+    /// In order of their names, so that the place of one is its number.
+    pub(super) packs: Vec<PackFacts>,
+    pub(super) lists: Vec<ListFacts>,
+    pub(super) indexes: Vec<IndexFacts>,
+    /// Chunks that points need and that no index object knows.
+    pub(super) homeless: u64,
+    /// Every chunk that is needed, bases included.
+    live: Sorted<32>,
+    places: Sorted<40>,
+}
+
+/// Looks at everything.
+pub(super) async fn survey(core: &Arc<Core>, stored: Option<&Stored>, tell: &Teller<'_>) -> Result<Survey> {
+    let memory = core.plan.filter / 4;
+    let domain = Domain { core: Arc::clone(core) };
+    let points: Vec<PointId> = domain.list_points().await?.into_iter().map(|(id, _)| id).collect();
+    let keys = core.store.list_all(&core.layout.indexes()).await?;
+    let keys: Vec<String> = keys.into_iter().map(|object| object.key).collect();
+    let fates = Fates::of(stored);
+    let mut packs = list_packs(core, &fates).await?;
+    let mut lists = list_pages(core, &fates).await?;
+
+    let Indexes { facts: indexes, places, deltas } = read_indexes(core, &packs, keys, memory, tell).await?;
+    let mut walk = Walk::new(core, memory);
+    for (done, id) in (0..).zip(&points) {
+        tell(PrunePhase::Points, done, points.len() as u64);
+        walk.point(id).await?;
+    }
+    let needs = walk.finish().await?;
+    for list in &mut lists {
+        list.live = needs.page(&list.id);
+    }
+    let Needs { ids, .. } = needs;
+    let standings: Vec<Standing> = packs.iter().map(|pack| pack.fate.standing()).collect();
+    let sorted = places.clone();
+    let measured = on_disk(core, move |folder| measure(folder, memory, &standings, ids, &sorted, &deltas)).await?;
+    for (pack, used) in packs.iter_mut().zip(measured.used) {
+        pack.used = used;
+    }
+    Ok(Survey { points, packs, lists, indexes, homeless: measured.homeless, live: measured.live, places })
+}
+
+impl Survey {
+    /// The chunks that have their home in one of these packs (numbers, in order), by pack.
+    pub(super) async fn residents(&self, core: &Core, of: &[u32]) -> Result<Sorted<36>> {
+        let memory = core.plan.filter / 4;
+        let standings: Vec<Standing> = self.packs.iter().map(|pack| pack.fate.standing()).collect();
+        let (live, places, of) = (self.live.clone(), self.places.clone(), of.to_vec());
+        on_disk(core, move |folder| {
+            let mut found = Sorter::new(folder, memory);
+            homes(
+                live.iter(),
+                places.iter(),
+                |pack| standings[pack as usize],
+                |place| {
+                    if of.binary_search(&place.pack).is_ok() {
+                        found.push(by_pack(place.pack, &place.id))
+                    } else {
+                        Ok(())
+                    }
+                },
+            )?;
+            found.finish()
+        })
+        .await
+    }
+}
+
+async fn on_disk<T: Send + 'static>(
+    core: &Core,
+    job: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let folder = core.folder.clone();
+    core.pool.run(move || job(&folder).map_err(|source| Error::Local { doing: "sorting", path: folder, source })).await
+}
+
+async fn list_packs(core: &Core, fates: &Fates) -> Result<Vec<PackFacts>> {
+    let prefix = core.layout.packs();
+    let mut packs = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let (objects, next) = core.store.page(&prefix, after.as_deref()).await?;
+        for object in objects {
+            let name = object.key[prefix.len()..].split_once('/').and_then(|(_, name)| name.parse::<PackId>().ok());
+            packs.extend(name.map(|id| PackFacts {
+                id,
+                size: object.size,
+                modified: object.modified,
+                used: 0,
+                fate: fates.pack(&id),
+            }));
+        }
+        match next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    packs.sort_unstable_by_key(|pack| pack.id);
+    Ok(packs)
+}
+
+async fn list_pages(core: &Core, fates: &Fates) -> Result<Vec<ListFacts>> {
+    let prefix = core.layout.lists();
+    let mut lists = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let (objects, next) = core.store.page(&prefix, after.as_deref()).await?;
+        for object in objects {
+            let Ok(id) = object.key[prefix.len()..].parse() else { continue };
+            let fate = fates.list(&id);
+            lists.push(ListFacts { id, size: object.size, modified: object.modified, live: false, fate });
+        }
+        match next {
+            Some(next) => after = Some(next),
+            None => return Ok(lists),
+        }
+    }
+}
+
+/// What the index objects say.
+struct Indexes {
+    facts: Vec<IndexFacts>,
+    places: Sorted<40>,
+    deltas: Sorted<36>,
+}
+
+async fn read_indexes(
+    core: &Arc<Core>,
+    packs: &[PackFacts],
+    keys: Vec<String>,
+    memory: usize,
+    tell: &Teller<'_>,
+) -> Result<Indexes> {
+    // A name and a length: what has another length than the index says is lost.
+    let known: Arc<Vec<(PackId, u64)>> = Arc::new(packs.iter().map(|pack| (pack.id, pack.size)).collect());
+    let sorters = Arc::new(Mutex::new((Sorter::new(&core.folder, memory), Sorter::new(&core.folder, memory))));
+    let total = keys.len() as u64;
+    let mut facts = Vec::new();
+    let mut read = stream::iter(keys)
+        .map(|key| {
+            let (known, sorters) = (Arc::clone(&known), Arc::clone(&sorters));
+            async move {
+                let body = core.store.get(ObjectKind::Index, &key).await?;
+                let keys = Arc::clone(&core.keys);
+                let folder = core.folder.clone();
+                let job = move || {
+                    let table = IndexTable::open(&keys, &key, &body)?;
+                    let mut sorters = sorters.lock().unwrap_or_else(PoisonError::into_inner);
+                    let (places, deltas) = &mut *sorters;
+                    take(&table, key, &known, places, deltas).map_err(|source| Error::Local {
+                        doing: "sorting",
+                        path: folder,
+                        source,
+                    })
+                };
+                core.pool.run(job).await
+            }
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some(fact) = read.try_next().await? {
+        facts.push(fact);
+        tell(PrunePhase::Index, facts.len() as u64, total);
+    }
+    drop(read);
+    facts.sort_by(|a: &IndexFacts, b| a.key.cmp(&b.key));
+    let finish = move |folder: &Path| {
+        let empty = (Sorter::new(folder, 1), Sorter::new(folder, 1));
+        let mut sorters = sorters.lock().unwrap_or_else(PoisonError::into_inner);
+        let (places, deltas) = std::mem::replace(&mut *sorters, empty);
+        Ok((places.finish()?, deltas.finish()?))
+    };
+    let (places, deltas) = on_disk(core, finish).await?;
+    Ok(Indexes { facts, places, deltas })
+}
+
+/// Takes note of one index object.
+fn take(
+    table: &IndexTable,
+    key: String,
+    known: &[(PackId, u64)],
+    places: &mut Sorter<40>,
+    deltas: &mut Sorter<36>,
+) -> io::Result<IndexFacts> {
+    let number = |id: &PackId, size| known.binary_search(&(*id, size)).map_or(NO_PACK, |number| number as u32);
+    let numbers: Vec<u32> = table.packs.iter().map(|pack| number(&pack.id, pack.size)).collect();
+    for (pack, record) in &table.rows {
+        let pack = numbers[*pack as usize];
+        if pack == NO_PACK {
+            continue;
+        }
+        places.push(Place { id: record.id, pack, stored: record.stored }.to_record())?;
+        if let Some(base) = &record.base {
+            deltas.push(by_pack(pack, base))?;
+        }
+    }
+    let packs = numbers.into_iter().filter(|number| *number != NO_PACK).collect();
+    Ok(IndexFacts { key, rows: table.rows.len(), packs })
+}
+
+struct Measured {
+    used: Vec<u64>,
+    live: Sorted<32>,
+    homeless: u64,
+}
+
+/// What is needed of each pack. A delta that stays in the index keeps its base, whether or not a point needs the delta: a
+/// writer may rely on anything in a pack that is not marked. So the bases of all deltas in packs that are needed are
+/// needed too, which may make further packs needed.
+fn measure(
+    folder: &Path,
+    memory: usize,
+    standings: &[Standing],
+    live: Sorted<32>,
+    places: &Sorted<40>,
+    deltas: &Sorted<36>,
+) -> io::Result<Measured> {
+    let mut live = live;
+    let mut missing = None;
+    let mut counted = vec![false; standings.len()];
+    for round in 0.. {
+        let mut used = vec![0; standings.len()];
+        let homeless = homes(
+            live.iter(),
+            places.iter(),
+            |pack| standings[pack as usize],
+            |place| {
+                used[place.pack as usize] += u64::from(place.stored);
+                Ok(())
+            },
+        )?;
+        let homeless = *missing.get_or_insert(homeless);
+        let mut bases = Sorter::new(folder, memory);
+        for delta in deltas.iter() {
+            let (pack, base) = pack_and_id(&delta?);
+            if !counted[pack as usize] && (used[pack as usize] > 0 || round >= ROUNDS) {
+                bases.push(base.0)?;
+            }
+        }
+        for (counted, used) in counted.iter_mut().zip(&used) {
+            *counted |= *used > 0 || round >= ROUNDS;
+        }
+        let grown = live.with(folder, &bases.finish()?)?;
+        if grown.len() == live.len() {
+            return Ok(Measured { used, live, homeless });
+        }
+        live = grown;
+    }
+    Err(io::Error::other("the rounds are over"))
+}

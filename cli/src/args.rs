@@ -25,17 +25,17 @@ pub(crate) struct Arguments {
 /// How to reach the coordinator. Flags win over variables, those over the configuration file.
 #[derive(Debug, Args)]
 pub(crate) struct Connection {
-    /// The coordinator's control service: https://host:port
-    #[arg(long, global = true, env = "HAULIER_COORDINATOR", value_name = "URL", help_heading = "Connection")]
+    /// The coordinator's control service: https://host:port [env: HAULIER_COORDINATOR]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
     pub(crate) coordinator: Option<String>,
-    /// PEM file of the authority that signed the coordinator's certificate
-    #[arg(long, global = true, env = "HAULIER_CA_FILE", value_name = "FILE", help_heading = "Connection")]
+    /// PEM file of the authority that signed the coordinator's certificate [env: HAULIER_CA_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// File that holds the operator's token
-    #[arg(long, global = true, env = "HAULIER_TOKEN_FILE", value_name = "FILE", help_heading = "Connection")]
+    /// File that holds the operator's token [env: HAULIER_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Configuration file [default: ~/.config/haulier/config.toml]
-    #[arg(long, global = true, env = "HAULIER_CLI_CONFIG", value_name = "FILE", help_heading = "Connection")]
+    /// Configuration file [env: HAULIER_CLI_CONFIG] [default: ~/.config/haulier/config.toml]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct Start {
     /// Wait for the end; the exit code tells the result
     #[arg(long)]
     pub(crate) wait: bool,
-    /// A repeated call with the same key starts nothing new
+    /// A repeated call with the same key starts nothing new; with another request, the key is refused
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
 }

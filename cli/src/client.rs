@@ -1,5 +1,7 @@
 //! The connection to the coordinator.
 
+mod authority;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use haulier_proto::control::v1::control_service_client::ControlServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
 use crate::exit::{CliError, Exit, chain};
@@ -37,7 +39,11 @@ pub(crate) async fn connect(settings: &Settings) -> Result<Client, CliError> {
     let token = token(settings, &doing)?;
     let mut tls = ClientTlsConfig::new();
     tls = match &settings.ca_file {
-        Some(path) => tls.ca_certificate(Certificate::from_pem(read(path, "--ca-file", &doing)?)),
+        Some(path) => {
+            let bytes = read(path, "--ca-file", &doing)?;
+            let remedy = "name the coordinator's ca/ca.pem in --ca-file, HAULIER_CA_FILE or ca_file: a file in PEM";
+            tls.ca_certificate(authority::read(path, &bytes).map_err(|cause| usage(cause, remedy))?)
+        }
         None => tls.with_native_roots(),
     };
     let endpoint = Endpoint::from_shared(settings.coordinator.clone())
@@ -69,17 +75,21 @@ fn token(settings: &Settings, doing: &str) -> Result<Token, CliError> {
             "set --token-file, HAULIER_TOKEN_FILE or token_file in ~/.config/haulier/config.toml",
         ));
     };
-    let text = read(path, "--token-file", doing)?;
-    let mut value = MetadataValue::try_from(format!("Bearer {}", text.trim())).map_err(|_| {
+    let text = String::from_utf8(read(path, "--token-file", doing)?).unwrap_or_default();
+    let none = || {
         let cause = format!("{} does not hold a token", path.display());
         CliError::new(Exit::Usage, "token-missing", doing, cause, "name the coordinator's operator.token")
-    })?;
+    };
+    if text.trim().is_empty() {
+        return Err(none());
+    }
+    let mut value = MetadataValue::try_from(format!("Bearer {}", text.trim())).map_err(|_| none())?;
     value.set_sensitive(true);
     Ok(Token(value))
 }
 
-fn read(path: &Path, flag: &str, doing: &str) -> Result<String, CliError> {
-    std::fs::read_to_string(path).map_err(|error| {
+fn read(path: &Path, flag: &str, doing: &str) -> Result<Vec<u8>, CliError> {
+    std::fs::read(path).map_err(|error| {
         let cause = format!("{}: {error}", path.display());
         CliError::new(Exit::Usage, "file-unreadable", doing, cause, format!("check {flag} and the file's permissions"))
     })

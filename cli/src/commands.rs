@@ -7,8 +7,6 @@ mod repository;
 mod restore;
 mod session;
 
-use std::path::PathBuf;
-
 use clap::CommandFactory;
 
 use crate::Io;
@@ -33,8 +31,7 @@ pub(crate) async fn run(arguments: Arguments, io: &mut Io) -> Result<Exit, CliEr
         io.out.write_all(&script)?;
         return Ok(Exit::Success);
     }
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let settings = Settings::read(&connection, home.as_deref())?;
+    let settings = Settings::read(&connection, |name| std::env::var_os(name))?;
     let client = client::connect(&settings).await?;
     let context = Context { client, format, io };
     match command {

@@ -31,6 +31,10 @@ pub enum Exit {
     Unreachable,
     /// The coordinator does not accept the token.
     Denied,
+    /// The answer was printed, and is not the whole of it.
+    Incomplete,
+    /// Nobody reads the answer any more: `haulier … | head`.
+    Unread,
 }
 
 impl Exit {
@@ -46,6 +50,9 @@ impl Exit {
             Self::SessionCancelled => 6,
             Self::Unreachable => 7,
             Self::Denied => 8,
+            Self::Incomplete => 9,
+            // As the shell says it of a program that the broken pipe has ended.
+            Self::Unread => 141,
         }
     }
 
@@ -158,7 +165,7 @@ fn below(mut text: String, mut source: Option<&(dyn std::error::Error + 'static)
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         Self::new(
-            Exit::Failure,
+            if error.kind() == io::ErrorKind::BrokenPipe { Exit::Unread } else { Exit::Failure },
             "output-failed",
             "writing the answer",
             error.to_string(),

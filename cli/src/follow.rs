@@ -13,15 +13,24 @@ use serde::Serialize;
 use crate::commands::Context;
 use crate::exit::{CliError, Exit};
 use crate::output::{self, Format};
-use crate::view::{LogView, ProgressView, SessionView};
+use crate::view::{LogView, ProgressView, SessionView, TargetView};
 use screen::{Screen, Side};
 use stream::{Happening, happenings};
 
-#[derive(Serialize)]
-struct Started {
-    session_id: String,
+/// A session that a command has started.
+#[derive(Debug, Serialize)]
+pub(crate) struct Started {
+    pub(crate) session_id: String,
+    /// Whether it is that of an earlier call with the same key.
+    pub(crate) repeated_call: bool,
+    /// Instance that a restore goes to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<SessionView>,
+    pub(crate) target_instance: Option<String>,
+    /// Databases of a restore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) databases: Option<Vec<TargetView>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<SessionView>,
 }
 
 /// One line of `session tail --output json`.
@@ -38,18 +47,40 @@ struct TailLine<'a> {
 }
 
 /// Prints the id of a session that was started, or waits for its end and prints the session.
-pub(crate) async fn started(context: &mut Context<'_>, session_id: String, wait_for: bool) -> Result<Exit, CliError> {
-    let session = match wait_for {
-        true => wait(context, std::slice::from_ref(&session_id)).await?.pop(),
-        false => None,
-    };
-    let exit = session.as_ref().and_then(SessionView::exit).unwrap_or(Exit::Success);
-    match (context.format, &session) {
-        (Format::Json, _) => output::json(&mut context.io.out, &Started { session_id, session })?,
+pub(crate) async fn started(context: &mut Context<'_>, mut started: Started, wait_for: bool) -> Result<Exit, CliError> {
+    let ids = [started.session_id.clone()];
+    if started.repeated_call {
+        tell_repeated(context, &ids)?;
+    }
+    if wait_for {
+        tell_waiting(context, &ids)?;
+        started.session = wait(context, &ids).await?.pop();
+    }
+    let exit = started.session.as_ref().and_then(SessionView::exit).unwrap_or(Exit::Success);
+    match (context.format, &started.session) {
+        (Format::Json, _) => output::json(&mut context.io.out, &started)?,
         (Format::Table, Some(session)) => output::record(&mut context.io.out, &session.record())?,
-        (Format::Table, None) => writeln!(context.io.out, "{session_id}")?,
+        (Format::Table, None) => writeln!(context.io.out, "{}", started.session_id)?,
     }
     Ok(exit)
+}
+
+/// Says that nothing new was started.
+pub(crate) fn tell_repeated(context: &mut Context<'_>, ids: &[String]) -> Result<(), CliError> {
+    let ids = ids.join(", ");
+    writeln!(
+        context.io.err,
+        "the idempotency key was used before with this request: nothing new was started, see {ids}"
+    )?;
+    Ok(())
+}
+
+/// Says what is waited for, before anything else: whoever loses his terminal goes on with `session tail`.
+pub(crate) fn tell_waiting(context: &mut Context<'_>, ids: &[String]) -> Result<(), CliError> {
+    for id in ids {
+        writeln!(context.io.err, "waiting for session {id}")?;
+    }
+    Ok(context.io.err.flush()?)
 }
 
 /// Waits for the end of the sessions and returns them as they ended, in the given order. What happens meanwhile goes to

@@ -10,6 +10,7 @@ mod exit;
 mod follow;
 mod output;
 mod settings;
+mod usage;
 mod view;
 
 use std::ffi::OsString;
@@ -46,9 +47,11 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let arguments = match args::Arguments::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let arguments = match args::Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(error) => {
+            let error = usage::plain(error, &words);
             let stream = if error.use_stderr() { &mut io.err } else { &mut io.out };
             // Help and usage that nobody can read any more are no reason to fail otherwise.
             let _ = write!(stream, "{error}");
@@ -62,6 +65,8 @@ where
     });
     let exit = match outcome {
         Ok(exit) => exit,
+        // Whoever read the answer has seen enough; there is nobody to tell.
+        Err(error) if error.exit == Exit::Unread => error.exit,
         Err(error) => {
             let _ = error.write(&mut io.err, format);
             error.exit

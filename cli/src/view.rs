@@ -4,6 +4,7 @@ mod lists;
 mod point;
 mod policy;
 mod session;
+mod target;
 
 use haulier_proto::from_timestamp;
 use jiff::Timestamp;
@@ -11,7 +12,8 @@ use jiff::Timestamp;
 pub(crate) use lists::{LedgerView, RepositoryView, ResourceView, WorkerView};
 pub(crate) use point::PointView;
 pub(crate) use policy::{FaultView, PolicyView};
-pub(crate) use session::{LogView, ProgressView, SessionView};
+pub(crate) use session::{EndView, LogView, ProgressView, SessionView};
+pub(crate) use target::TargetView;
 
 fn time(at: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     at.and_then(from_timestamp)

@@ -4,10 +4,13 @@
 //! in wire messages. A refusal carries the whole failure, so that the command line shows code, cause and remedy.
 
 mod convert;
+mod filters;
 mod listener;
+mod repeat;
 mod repository;
 mod restore;
 mod service;
+mod start;
 mod status;
 mod tail;
 mod token;

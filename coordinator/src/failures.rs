@@ -75,7 +75,7 @@ pub fn repository(what: &str, error: &haulier_repository::Error) -> Failure {
         Error::PointTaken { .. } => {
             Failure::new("point-taken", what, cause, "run the backup again: it makes a point of its own")
         }
-        Error::Unsupported { .. } => Failure::new("repository-newer", what, cause, "use a later version of Haulier"),
+        Error::Unsupported { .. } => Failure::new("repository-too-new", what, cause, "use a later version of Haulier"),
         _ => Failure::new("repository-failed", what, cause, "see the cause; running it again may help").retryable(),
     }
 }

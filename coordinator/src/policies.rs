@@ -10,7 +10,7 @@ mod request;
 mod resolve;
 pub mod scheduler;
 
-pub use catalogue::{Applied, ApplyError, Policies, Run};
+pub use catalogue::{Applied, ApplyError, Listing, Policies, Run};
 pub use places::{Found, Missed};
 pub use request::{login_of, worker_for};
 pub use resolve::{Resolution, resolve};

@@ -62,9 +62,19 @@ impl Desk {
         lock(&self.0.meter).phase(phase);
     }
 
-    /// Something is being moved.
+    /// What the phase is about.
     pub fn current(&self, what: String) {
         lock(&self.0.meter).current(what);
+    }
+
+    /// Something begins to be moved.
+    pub fn begun(&self, what: String) {
+        lock(&self.0.meter).begun(what);
+    }
+
+    /// It is moved, or given up.
+    pub fn ended(&self, what: &str) {
+        lock(&self.0.meter).ended(what);
     }
 
     /// So many bytes are expected in this phase.
@@ -90,6 +100,7 @@ impl Desk {
     /// The work is done, perhaps with remarks.
     pub(crate) fn done(&self, warnings: Vec<String>, report: Vec<u8>) {
         let warnings = warnings.iter().map(|text| self.0.redactor.clean(text).into_owned()).collect();
+        lock(&self.0.meter).phase("done");
         let totals = Some(lock(&self.0.meter).totals(Timestamp::now()));
         self.finish(finished::Result::Done(wire::Done { warnings, report, totals }));
     }
@@ -107,6 +118,7 @@ impl Desk {
     }
 
     fn finish(&self, result: finished::Result) {
+        lock(&self.0.meter).end();
         self.push(Event::Finished(wire::Finished { result: Some(result) }));
     }
 

@@ -7,7 +7,7 @@ use haulier_proto::control::v1 as control;
 use super::Context;
 use crate::args::{PointCommand, Start};
 use crate::exit::{CliError, Exit};
-use crate::follow;
+use crate::follow::{self, Started};
 use crate::output::{self, Format};
 use crate::view::PointView;
 
@@ -35,7 +35,7 @@ async fn list(
     Ok(Exit::Success)
 }
 
-pub(super) async fn get(context: &mut Context<'_>, id: &str) -> Result<PointView, CliError> {
+async fn get(context: &mut Context<'_>, id: &str) -> Result<PointView, CliError> {
     let answer = context.client.get_point(control::GetPointRequest { id: id.to_owned() }).await;
     let answer = answer.map_err(|status| CliError::from_status(&format!("showing restore point {id}"), &status))?;
     Ok(PointView::from(answer.into_inner().point.unwrap_or_default()))
@@ -58,6 +58,8 @@ async fn check(mut context: Context<'_>, id: String, full: bool, start: Start) -
     let doing = format!("checking restore point {id}");
     let request = control::CheckPointRequest { id, full, idempotency_key: start.key() };
     let answer = context.client.check_point(request).await;
-    let session_id = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner().session_id;
-    follow::started(&mut context, session_id, start.wait).await
+    let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
+    let control::CheckPointResponse { session_id, repeated_call } = answer;
+    let started = Started { session_id, repeated_call, target_instance: None, databases: None, session: None };
+    follow::started(&mut context, started, start.wait).await
 }

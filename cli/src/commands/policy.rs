@@ -11,7 +11,7 @@ use crate::args::{PolicyCommand, Start};
 use crate::exit::{CliError, Exit};
 use crate::follow;
 use crate::output::{self, Format};
-use crate::view::{FaultView, PolicyView, SessionView};
+use crate::view::{EndView, FaultView, PolicyView, SessionView};
 
 #[derive(Serialize)]
 struct Validated {
@@ -30,6 +30,7 @@ struct Applied {
 struct Ran {
     session_ids: Vec<String>,
     skipped: Vec<String>,
+    repeated_call: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<Vec<SessionView>>,
 }
@@ -119,19 +120,28 @@ async fn start_now(mut context: Context<'_>, name: String, start: Start) -> Resu
     let request = control::RunPolicyRequest { name, idempotency_key: start.key() };
     let answer = context.client.run_policy(request).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
-    let control::RunPolicyResponse { session_ids, skipped } = answer;
+    let control::RunPolicyResponse { session_ids, skipped, repeated_call } = answer;
     for reason in &skipped {
         writeln!(context.io.err, "skipped {}", output::printable(reason))?;
     }
+    if repeated_call {
+        follow::tell_repeated(&mut context, &session_ids)?;
+    }
     let sessions = match start.wait && !session_ids.is_empty() {
-        true => Some(follow::wait(&mut context, &session_ids).await?),
+        true => {
+            follow::tell_waiting(&mut context, &session_ids)?;
+            Some(follow::wait(&mut context, &session_ids).await?)
+        }
         false => None,
     };
     let nothing = session_ids.is_empty();
     let exit = sessions.as_deref().map_or(Exit::Success, follow::worst);
     match (context.format, &sessions) {
-        (Format::Json, _) => output::json(&mut context.io.out, &Ran { session_ids, skipped, sessions })?,
-        (Format::Table, Some(sessions)) => output::table(&mut context.io.out, sessions)?,
+        (Format::Json, _) => output::json(&mut context.io.out, &Ran { session_ids, skipped, repeated_call, sessions })?,
+        (Format::Table, Some(sessions)) => {
+            let ends: Vec<EndView<'_>> = sessions.iter().map(EndView).collect();
+            output::table(&mut context.io.out, &ends)?;
+        }
         (Format::Table, None) => {
             for id in &session_ids {
                 writeln!(context.io.out, "{id}")?;

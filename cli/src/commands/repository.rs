@@ -1,13 +1,24 @@
 //! `repository`.
 
+use std::io::Write;
+
 use haulier_proto::control::v1 as control;
+use haulier_proto::control::v1::RepositoryOutcome;
 use haulier_proto::control::v1::create_repository_request::Key;
+use serde::Serialize;
 
 use super::Context;
 use crate::args::RepositoryArguments;
 use crate::exit::{CliError, Exit};
 use crate::output::{self, Format};
 use crate::view::RepositoryView;
+
+#[derive(Serialize)]
+struct Created<'v> {
+    #[serde(flatten)]
+    repository: &'v RepositoryView,
+    outcome: Option<&'static str>,
+}
 
 pub(super) async fn create(mut context: Context<'_>, arguments: RepositoryArguments) -> Result<Exit, CliError> {
     let doing = format!("creating the repository {}", arguments.name);
@@ -22,9 +33,27 @@ pub(super) async fn create(mut context: Context<'_>, arguments: RepositoryArgume
     };
     let answer = context.client.create_repository(request).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
+    let outcome = answer.outcome();
     let view = RepositoryView::from(answer.repository.unwrap_or_default());
+    let (outcome, remark) = match outcome {
+        RepositoryOutcome::Unspecified => (None, None),
+        RepositoryOutcome::Created => (Some("created"), None),
+        RepositoryOutcome::Adopted => (
+            Some("adopted"),
+            Some(
+                "adopted: a repository lay there already that this key opens, and was added as it is; restore points \
+                 that another installation made in it are not listed here",
+            ),
+        ),
+        RepositoryOutcome::Unchanged => {
+            (Some("unchanged"), Some("unchanged: this installation has the repository already, under this name"))
+        }
+    };
+    if let Some(remark) = remark {
+        writeln!(context.io.err, "{remark}")?;
+    }
     match context.format {
-        Format::Json => output::json(&mut context.io.out, &view)?,
+        Format::Json => output::json(&mut context.io.out, &Created { repository: &view, outcome })?,
         Format::Table => output::record(&mut context.io.out, &view.record())?,
     }
     Ok(Exit::Success)

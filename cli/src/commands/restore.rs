@@ -1,38 +1,20 @@
 //! `restore database`.
 
+use std::io::Write;
+
 use haulier_proto::control::v1 as control;
 use haulier_proto::worker::v1 as worker;
 use haulier_proto::worker::v1::database_login::Method;
 
-use super::{Context, point};
+use super::Context;
 use crate::args::restore::{OnClash, Renamed, RestoreArguments};
 use crate::exit::{CliError, Exit};
-use crate::follow;
-use crate::view::PointView;
+use crate::follow::{self, Started};
+use crate::output::printable;
+use crate::view::TargetView;
 
 pub(super) async fn run(mut context: Context<'_>, arguments: RestoreArguments) -> Result<Exit, CliError> {
     let doing = format!("restoring from {}", arguments.point);
-    let wanted = wanted(&mut context, &arguments, &doing).await?;
-    let method = arguments.secret_arn.map(Method::SecretArn).or(arguments.iam_user.map(Method::IamUser));
-    let request = control::RestoreDatabaseRequest {
-        point_id: arguments.point,
-        target_instance: arguments.target_instance.unwrap_or_default(),
-        databases: wanted,
-        without_roles: arguments.without_roles,
-        login: method.map(|method| worker::DatabaseLogin { method: Some(method) }),
-        idempotency_key: arguments.start.key(),
-    };
-    let answer = context.client.restore_database(request).await;
-    let session_id = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner().session_id;
-    follow::started(&mut context, session_id, arguments.start.wait).await
-}
-
-/// What to restore. Nothing is spelled out where everything is wanted in the usual way.
-async fn wanted(
-    context: &mut Context<'_>,
-    arguments: &RestoreArguments,
-    doing: &str,
-) -> Result<Vec<worker::DatabaseRestore>, CliError> {
     let partial = !arguments.schemas.is_empty() || !arguments.tables.is_empty();
     if partial && arguments.databases.len() != 1 {
         return Err(CliError::new(
@@ -43,39 +25,64 @@ async fn wanted(
             "name exactly one --database",
         ));
     }
-    let mut databases = arguments.databases.clone();
-    if arguments.on_clash != OnClash::Refuse {
-        let view = point::get(context, &arguments.point).await?;
-        if databases.is_empty() {
-            let own_name = |name: &str| Renamed { source: name.to_owned(), target: None };
-            // As the coordinator reads an empty list: every instance has `postgres`.
-            let all = view.databases.iter().filter(|database| database.name != "postgres");
-            databases = all.map(|database| own_name(&database.name)).collect();
-        }
-        if arguments.on_clash == OnClash::Replace && !arguments.yes {
-            return Err(unconfirmed(arguments, &databases, &view, doing));
-        }
+    let request = request(&arguments);
+    if arguments.on_clash == OnClash::Replace && !arguments.yes {
+        return Err(unconfirmed(&mut context, request, &doing).await);
     }
-    let restore = |renamed: Renamed| worker::DatabaseRestore {
-        database: renamed.source,
-        target_name: renamed.target.unwrap_or_default(),
-        on_clash: arguments.on_clash.wire(),
+    let answer = context.client.restore_database(request).await;
+    let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
+    let databases: Vec<TargetView> = answer.databases.into_iter().map(TargetView::from).collect();
+    for database in &databases {
+        let line = printable(&database.line());
+        writeln!(context.io.err, "restoring to instance {}: {line}", answer.target_instance)?;
+    }
+    let started = Started {
+        session_id: answer.session_id,
+        repeated_call: answer.repeated_call,
+        target_instance: Some(answer.target_instance),
+        databases: Some(databases),
+        session: None,
+    };
+    follow::started(&mut context, started, arguments.start.wait).await
+}
+
+/// What was named, as it was named: what an empty list stands for, the coordinator decides.
+fn request(arguments: &RestoreArguments) -> control::RestoreDatabaseRequest {
+    let on_clash = arguments.on_clash.wire();
+    let restore = |renamed: &Renamed| worker::DatabaseRestore {
+        database: renamed.source.clone(),
+        target_name: renamed.target.clone().unwrap_or_default(),
+        on_clash,
         schemas: arguments.schemas.clone(),
         tables: arguments.tables.clone(),
     };
-    Ok(databases.into_iter().map(restore).collect())
+    let secret = arguments.secret_arn.clone().map(Method::SecretArn);
+    let method = secret.or(arguments.iam_user.clone().map(Method::IamUser));
+    control::RestoreDatabaseRequest {
+        point_id: arguments.point.clone(),
+        target_instance: arguments.target_instance.clone().unwrap_or_default(),
+        databases: arguments.databases.iter().map(restore).collect(),
+        without_roles: arguments.without_roles,
+        login: method.map(|method| worker::DatabaseLogin { method: Some(method) }),
+        idempotency_key: arguments.start.key(),
+        on_clash,
+    }
 }
 
-/// Names what would be dropped.
-fn unconfirmed(arguments: &RestoreArguments, databases: &[Renamed], view: &PointView, doing: &str) -> CliError {
-    let instance = arguments.target_instance.as_deref().unwrap_or(&view.resource);
-    let names: Vec<String> =
-        databases.iter().map(|renamed| format!("{:?}", renamed.target.as_ref().unwrap_or(&renamed.source))).collect();
+/// Names what would be dropped, or says why nothing would come of it in any case.
+async fn unconfirmed(context: &mut Context<'_>, restore: control::RestoreDatabaseRequest, doing: &str) -> CliError {
+    let answer = context.client.plan_restore(control::PlanRestoreRequest { restore: Some(restore) }).await;
+    let plan = match answer {
+        Ok(plan) => plan.into_inner(),
+        Err(status) => return CliError::from_status(doing, &status),
+    };
+    let names: Vec<String> = plan.databases.iter().map(|database| format!("{:?}", database.target)).collect();
+    let (instance, names) = (plan.target_instance, names.join(", "));
     CliError::new(
         Exit::Refused,
         "confirmation-missing",
         doing,
-        format!("it would drop on instance {instance}, with everything in them: {}", names.join(", ")),
+        format!("it would drop on instance {instance}, with everything in them: {names}"),
         "add --yes if these databases are to go, or take --on-clash suffix",
     )
 }

@@ -6,7 +6,7 @@ use haulier_proto::control::v1::{Session, SessionKind, SessionState};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{filled, time};
+use super::{TargetView, filled, time};
 use crate::exit::Exit;
 use crate::output::{Row, bytes, clock, moment};
 
@@ -28,6 +28,7 @@ pub(crate) struct SessionView {
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) cancel_requested: bool,
     pub(crate) report: Option<serde_json::Value>,
+    pub(crate) databases: Vec<TargetView>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -69,6 +70,7 @@ impl From<Session> for SessionView {
             point_id: filled(session.point_id),
             cancel_requested: session.cancel_requested,
             report: serde_json::from_slice(&session.report).ok(),
+            databases: session.databases.into_iter().map(TargetView::from).collect(),
         }
     }
 }
@@ -165,6 +167,7 @@ impl SessionView {
             ("took", self.duration()),
             ("epoch", self.epoch.to_string()),
         ];
+        fields.extend(self.databases.iter().map(|database| ("database", database.line())));
         if let Some(progress) = &self.progress {
             fields.push(("progress", progress.line()));
         }
@@ -192,12 +195,11 @@ impl ProgressView {
         if let Some(percent) = self.percent() {
             line += &format!(" {percent}%");
         }
-        line += &format!(
-            " {} read, {} new, {} stored",
-            bytes(self.bytes_read),
-            bytes(self.bytes_new),
-            bytes(self.bytes_stored)
-        );
+        line += &format!(" {} read", bytes(self.bytes_read));
+        // A restore and a check store nothing.
+        if self.bytes_new > 0 || self.bytes_stored > 0 {
+            line += &format!(", {} new, {} stored", bytes(self.bytes_new), bytes(self.bytes_stored));
+        }
         if self.rate > 0 {
             line += &format!(", {}/s", bytes(self.rate));
         }
@@ -208,6 +210,24 @@ impl ProgressView {
             line += &format!(" ({current})");
         }
         line
+    }
+}
+
+/// A session that was waited for: what came of it.
+#[derive(Debug)]
+pub(crate) struct EndView<'s>(pub(crate) &'s SessionView);
+
+impl Row for EndView<'_> {
+    const HEAD: &'static [&'static str] = &["SESSION", "RESOURCE", "STATE", "RESTORE POINT", ">TOOK"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.0.id.clone(),
+            self.0.resource.clone(),
+            self.0.standing(),
+            self.0.point_id.clone().unwrap_or_default(),
+            self.0.duration(),
+        ]
     }
 }
 

@@ -6,9 +6,11 @@ use haulier_proto::common::v1 as common;
 use haulier_proto::control::v1 as wire;
 use haulier_proto::to_timestamp;
 use haulier_proto::worker::v1 as worker;
+use serde_json::Value;
 
 use crate::ledger::Entry;
-use crate::sessions::{DatabaseSelection, OnClash};
+use crate::policies::Missed;
+use crate::sessions::{DatabaseSelection, OnClash, Request, RestoreRequest};
 use crate::state::{LogLine, Point, Repository, Session, Worker};
 use crate::yaml::DocumentFault;
 
@@ -23,6 +25,7 @@ pub(super) fn fault(fault: DocumentFault) -> wire::Fault {
 }
 
 pub(super) fn session(session: Session) -> wire::Session {
+    let databases = databases_of(&session);
     let completed = session.completed();
     // A backup knows the id of its point from the start; there is such a point once it has ended well.
     let has_point = session.kind != SessionKind::Backup || completed.is_some();
@@ -57,7 +60,41 @@ pub(super) fn session(session: Session) -> wire::Session {
         started_at: session.started_at.map(to_timestamp),
         ended_at: session.ended_at.map(to_timestamp),
         cancel_requested: session.cancel_requested,
+        databases,
     }
+}
+
+fn databases_of(session: &Session) -> Vec<wire::DatabaseTarget> {
+    let report = session.completed().and_then(|completed| completed.report.as_deref());
+    match &session.request {
+        Request::DatabaseRestore(request) => targets(request, report),
+        Request::Backup(_) | Request::Verify(_) => Vec::new(),
+    }
+}
+
+/// The databases of a restore: as they were asked for, and once they are there under the names they have got.
+pub(super) fn targets(request: &RestoreRequest, report: Option<&str>) -> Vec<wire::DatabaseTarget> {
+    let report: Value = report.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let restored = |place: usize, source: &str| {
+        let one = report["databases"].get(place).filter(|one| one["database"] == source)?;
+        one["restored-as"].as_str().map(str::to_owned)
+    };
+    let target = |(place, wanted): (usize, &DatabaseSelection)| {
+        let restored = restored(place, &wanted.database);
+        let asked = if wanted.target_name.is_empty() { &wanted.database } else { &wanted.target_name };
+        wire::DatabaseTarget {
+            source: wanted.database.clone(),
+            restored: restored.is_some(),
+            target: restored.unwrap_or_else(|| asked.clone()),
+            on_clash: match wanted.on_clash {
+                OnClash::Refuse => worker::OnClash::Refuse,
+                OnClash::Suffix => worker::OnClash::Suffix,
+                OnClash::Replace => worker::OnClash::Replace,
+            }
+            .into(),
+        }
+    };
+    request.databases.iter().enumerate().map(target).collect()
 }
 
 /// The states a filter names; unknown numbers of a newer client are left out.
@@ -98,10 +135,23 @@ pub(super) fn log_line(line: LogLine) -> common::LogLine {
     common::LogLine { at: Some(to_timestamp(line.at)), severity: severity.into(), text: line.text }
 }
 
+pub(super) fn missed(missed: Missed) -> wire::MissedPlace {
+    wire::MissedPlace {
+        account: missed.place.account.id,
+        region: missed.place.region,
+        failure: Some(missed.failure.into()),
+    }
+}
+
+/// What the catalogue holds of a point's content.
+pub(super) fn summary(point: &Point) -> PointSummary {
+    serde_json::from_value(point.summary.clone()).unwrap_or_default()
+}
+
 pub(super) fn point(point: Point) -> wire::Point {
     let total = |name: &str| point.summary["totals"][name].as_u64().unwrap_or_default();
     let (bytes_read, bytes_new, bytes_stored) = (total("bytes_read"), total("bytes_new"), total("bytes_stored"));
-    let summary: PointSummary = serde_json::from_value(point.summary).unwrap_or_default();
+    let summary = summary(&point);
     let database = |database: haulier_domain::point::DatabaseSummary| wire::PointDatabase {
         name: database.name,
         consistent_at: Some(to_timestamp(database.consistent_at)),

@@ -3,32 +3,39 @@
 use haulier_domain::failure::Failure;
 use haulier_domain::policy::{Arn, is_region, is_resource_name};
 use haulier_proto::control::v1 as wire;
+use haulier_proto::control::v1::RepositoryOutcome;
 use haulier_proto::control::v1::create_repository_request::Key;
 use haulier_proto::status::refusal;
 use jiff::Timestamp;
 use tonic::{Code, Status};
 
 use super::status;
-use crate::repositories::NewRepository;
+use crate::repositories::{Had, NewRepository};
 use crate::sessions::Sessions;
 use crate::state::{KeyKind, Repository, StateError};
 
 /// Makes the repository, or adopts the one that lies there under the same key. Repeating the request changes nothing.
-pub(super) async fn create(sessions: &Sessions, request: wire::CreateRepositoryRequest) -> Result<Repository, Status> {
+pub(super) async fn create(
+    sessions: &Sessions,
+    request: wire::CreateRepositoryRequest,
+) -> Result<(Repository, RepositoryOutcome), Status> {
     let what = format!("creating the repository {}", request.name);
     let new = read(&what, request)?;
     let state = sessions.state();
     match state.repository(&new.name).await {
-        Ok(known) if is_same(&known, &new) => return Ok(known),
+        Ok(known) if is_same(&known, &new) => return Ok((known, RepositoryOutcome::Unchanged)),
         Ok(known) => {
-            let cause = format!("there is one of that name in bucket {}, prefix {:?}", known.bucket, known.prefix);
+            let Repository { bucket, prefix, region, key_arn, .. } = known;
+            let cause =
+                format!("there is one of that name in bucket {bucket}, prefix {prefix:?}, {region}, under {key_arn}");
             let failure = Failure::new("repository-name-taken", what, cause, "choose another name");
             return Err(refusal(Code::AlreadyExists, &failure));
         }
         Err(StateError::Missing { .. }) => {}
         Err(error) => return Err(status::of_state(&what, &error)),
     }
-    let id = sessions.services().vaults.create(&new).await.map_err(|failure| status::of_failure(&failure))?;
+    let Had { id, adopted } =
+        sessions.services().vaults.create(&new).await.map_err(|failure| status::of_failure(&failure))?;
     let repository = Repository {
         name: new.name,
         id,
@@ -40,9 +47,10 @@ pub(super) async fn create(sessions: &Sessions, request: wire::CreateRepositoryR
         created_at: Timestamp::now(),
     };
     state.add_repository(&repository).await.map_err(|error| status::of_state(&what, &error))?;
-    tracing::info!(repository = repository.name, id = %repository.id, bucket = repository.bucket, "added a repository");
+    tracing::info!(repository = repository.name, id = %repository.id, bucket = repository.bucket, adopted, "added a repository");
     // As it is stored, so that a repeated request is answered alike.
-    state.repository(&repository.name).await.map_err(|error| status::of_state(&what, &error))
+    let stored = state.repository(&repository.name).await.map_err(|error| status::of_state(&what, &error))?;
+    Ok((stored, if adopted { RepositoryOutcome::Adopted } else { RepositoryOutcome::Created }))
 }
 
 fn is_same(known: &Repository, new: &NewRepository) -> bool {

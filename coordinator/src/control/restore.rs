@@ -1,75 +1,67 @@
 //! Requests that name a restore point: restore, check.
 
+mod target;
+mod wanted;
+
 use haulier_domain::failure::Failure;
 use haulier_domain::id::PointId;
 use haulier_domain::policy::Arn;
 use haulier_proto::control::v1 as wire;
-use haulier_proto::worker::v1::DatabaseRestore;
+use haulier_proto::status::refusal;
+use haulier_proto::worker::v1::DatabaseLogin;
 use haulier_proto::worker::v1::database_login::Method;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{convert, status};
 use crate::policies::{Policies, worker_for};
 use crate::sessions::{Account, InstanceRef, Login, Place, RestoreRequest, VerifyRequest, WorkerConfiguration};
 use crate::state::{Point, StateError};
 
-/// The database that every instance has from the start; it is restored where it is named, under another name.
-const MAINTENANCE: &str = "postgres";
-
-/// Reads a restore request against the point it names.
+/// Reads a restore request against the point it names. What can be known to fail is refused here, so that no worker is
+/// booted for it.
 pub(super) async fn restore(
     policies: &Policies,
     request: wire::RestoreDatabaseRequest,
 ) -> Result<RestoreRequest, Status> {
     let what = format!("restoring from {}", request.point_id);
     let point = point(policies, &request.point_id, &what).await?;
-    let known = convert::point(point.clone()).databases;
-    let mut request = request;
-    if request.databases.is_empty() {
-        request.databases = every_database(&known);
-    }
-    if request.databases.is_empty() {
-        return Err(status::invalid(&what, "the point has no database besides postgres", "name it to restore it"));
-    }
-    for wanted in &request.databases {
-        if !known.iter().any(|database| database.name == wanted.database) {
-            let names: Vec<String> = known.iter().map(|database| format!("{:?}", database.name)).collect();
-            let cause = format!("the point has no database {:?}", wanted.database);
-            return Err(status::invalid(&what, cause, format!("name one of {}", names.join(", "))));
-        }
-        // RDS keeps this database for itself.
-        if wanted.target_name == "rdsadmin" {
-            return Err(status::invalid(&what, "rdsadmin belongs to RDS", "choose another name"));
-        }
-    }
-    let login = match request.login.and_then(|login| login.method) {
-        None => point.login.clone(),
-        Some(Method::SecretArn(arn)) => {
-            if !arn.parse::<Arn>().is_ok_and(|arn| arn.is_secret()) {
-                return Err(status::invalid(&what, format!("{arn:?} is not the ARN of a secret"), "correct the ARN"));
-            }
-            Login::Secret(arn)
-        }
-        Some(Method::IamUser(user)) => Login::Iam(user),
-    };
+    let known: Vec<String> = convert::summary(&point).databases.into_iter().map(|database| database.name).collect();
+    let databases = wanted::databases(&what, &request, &known).map_err(|failure| refused(&failure))?;
+    let login = login(&point, request.login, &what)?;
     let place = place(policies, &point, &what).await?;
     let id = if request.target_instance.is_empty() { point.resource.clone() } else { request.target_instance };
+    let target = InstanceRef { place, id };
+    target::check(policies, &target, &point, &what).await.map_err(|failure| status::of_failure(&failure))?;
     Ok(RestoreRequest {
         policy: named(&point),
-        worker: worker(policies, &point, &place).await,
-        target: InstanceRef { place, id },
+        worker: worker(policies, &point, &target.place).await,
+        target,
         point: point.id,
         login,
-        databases: request.databases.into_iter().map(convert::database_selection).collect(),
+        databases: databases.into_iter().map(convert::database_selection).collect(),
         roles: !request.without_roles,
         parallel_streams: 0,
     })
 }
 
-/// Every database of a point under its own name, but the one that every instance has from the start.
-fn every_database(known: &[wire::PointDatabase]) -> Vec<DatabaseRestore> {
-    let restored = known.iter().filter(|database| database.name != MAINTENANCE);
-    restored.map(|database| DatabaseRestore { database: database.name.clone(), ..Default::default() }).collect()
+/// A request that the catalogue contradicts; something that is not there is told apart.
+fn refused(failure: &Failure) -> Status {
+    let code = if failure.code.ends_with("-unknown") { Code::NotFound } else { Code::InvalidArgument };
+    refusal(code, failure)
+}
+
+fn login(point: &Point, wanted: Option<DatabaseLogin>, what: &str) -> Result<Login, Status> {
+    match wanted.and_then(|login| login.method) {
+        None => Ok(point.login.clone()),
+        Some(Method::SecretArn(arn)) if arn.parse::<Arn>().is_ok_and(|arn| arn.is_secret()) => Ok(Login::Secret(arn)),
+        Some(Method::SecretArn(arn)) => {
+            Err(status::invalid(what, format!("{arn:?} is not the ARN of a secret"), "correct the ARN"))
+        }
+        Some(Method::IamUser(user)) if user.is_empty() => {
+            Err(status::invalid(what, "the IAM user's name is empty", "name the database user to log in as"))
+        }
+        Some(Method::IamUser(user)) => Ok(Login::Iam(user)),
+    }
 }
 
 /// Reads a request to check a point. Its worker runs where the point's instance is.

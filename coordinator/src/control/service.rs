@@ -10,11 +10,10 @@ use haulier_proto::to_timestamp;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 use super::tail::{Tail, tail};
-use super::{convert, repository, restore, status};
-use crate::policies::{ApplyError, Found, Policies};
+use super::{convert, filters, repository, restore, start, status};
+use crate::policies::{ApplyError, Found, Listing, Policies};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::state::{PointFilter, SessionFilter};
@@ -75,11 +74,6 @@ impl Control {
     }
 }
 
-/// What the caller gave, or a key of its own for a call that must not be one with any other.
-fn key(given: String) -> String {
-    if given.is_empty() { Uuid::new_v4().to_string() } else { given }
-}
-
 fn filled(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
@@ -137,16 +131,11 @@ impl ControlService for Control {
     }
 
     async fn run_policy(&self, request: Request<wire::RunPolicyRequest>) -> Answer<wire::RunPolicyResponse> {
-        let wire::RunPolicyRequest { name, idempotency_key } = request.into_inner();
-        let key = format!("by hand {}", key(idempotency_key));
-        let run = self.policies.run(&name, &key).await.map_err(|failure| status::of_failure(&failure))?;
-        Ok(Response::new(wire::RunPolicyResponse {
-            session_ids: run.sessions.iter().map(SessionId::to_string).collect(),
-            skipped: run.skipped,
-        }))
+        start::run(&self.policies, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_sessions(&self, request: Request<wire::ListSessionsRequest>) -> Answer<wire::ListSessionsResponse> {
+        let what = "listing the sessions";
         let request = request.into_inner();
         let filter = SessionFilter {
             states: convert::states(&request.states),
@@ -154,8 +143,15 @@ impl ControlService for Control {
             resource: filled(request.resource),
             limit: request.limit,
         };
-        let sessions = self.sessions().list(&filter).await;
-        let sessions = sessions.map_err(|error| status::of_state("listing the sessions", &error))?;
+        let sessions = self.sessions().list(&filter).await.map_err(|error| status::of_state(what, &error))?;
+        if sessions.is_empty() {
+            if let Some(name) = &filter.policy {
+                filters::policy(&self.policies, name, what).await?;
+            }
+            if let Some(id) = &filter.resource {
+                filters::resource(&self.policies, id, what).await?;
+            }
+        }
         let sessions = sessions.into_iter().map(convert::session).collect();
         Ok(Response::new(wire::ListSessionsResponse { sessions }))
     }
@@ -192,10 +188,18 @@ impl ControlService for Control {
     }
 
     async fn list_points(&self, request: Request<wire::ListPointsRequest>) -> Answer<wire::ListPointsResponse> {
+        let what = "listing the restore points";
         let request = request.into_inner();
         let filter = PointFilter { resource: filled(request.resource), repository: filled(request.repository) };
-        let points = self.sessions().points(&filter).await;
-        let points = points.map_err(|error| status::of_state("listing the restore points", &error))?;
+        let points = self.sessions().points(&filter).await.map_err(|error| status::of_state(what, &error))?;
+        if points.is_empty() {
+            if let Some(name) = &filter.repository {
+                filters::repository(&self.policies, name, what).await?;
+            }
+            if let Some(id) = &filter.resource {
+                filters::resource(&self.policies, id, what).await?;
+            }
+        }
         Ok(Response::new(wire::ListPointsResponse { points: points.into_iter().map(convert::point).collect() }))
     }
 
@@ -206,36 +210,28 @@ impl ControlService for Control {
     }
 
     async fn check_point(&self, request: Request<wire::CheckPointRequest>) -> Answer<wire::CheckPointResponse> {
-        let wire::CheckPointRequest { id, full, idempotency_key } = request.into_inner();
-        let verify = restore::verify(&self.policies, &id, full).await?;
-        let key = format!("check {id}/{}", key(idempotency_key));
-        let session = self.sessions().start_verify(verify, Some(key)).await;
-        let what = format!("checking restore point {id}");
-        let session_id = session.map_err(|error| status::of_state(&what, &error))?.to_string();
-        Ok(Response::new(wire::CheckPointResponse { session_id }))
+        start::check(&self.policies, request.into_inner()).await.map(Response::new)
     }
 
     async fn restore_database(
         &self,
         request: Request<wire::RestoreDatabaseRequest>,
     ) -> Answer<wire::RestoreDatabaseResponse> {
-        let request = request.into_inner();
-        let what = format!("restoring from {}", request.point_id);
-        let key = format!("restore {}/{}", request.point_id, key(request.idempotency_key.clone()));
-        let restore = restore::restore(&self.policies, request).await?;
-        let session = self.sessions().start_restore(restore, Some(key)).await;
-        let session_id = session.map_err(|error| status::of_state(&what, &error))?.to_string();
-        Ok(Response::new(wire::RestoreDatabaseResponse { session_id }))
+        start::restore(&self.policies, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn plan_restore(&self, request: Request<wire::PlanRestoreRequest>) -> Answer<wire::PlanRestoreResponse> {
+        start::plan(&self.policies, request.into_inner()).await.map(Response::new)
     }
 
     async fn create_repository(
         &self,
         request: Request<wire::CreateRepositoryRequest>,
     ) -> Answer<wire::CreateRepositoryResponse> {
-        let repository = repository::create(self.sessions(), request.into_inner()).await?;
+        let (repository, outcome) = repository::create(self.sessions(), request.into_inner()).await?;
         let points = self.point_count(&repository.name).await?;
-        let repository = convert::repository(repository, points);
-        Ok(Response::new(wire::CreateRepositoryResponse { repository: Some(repository) }))
+        let repository = Some(convert::repository(repository, points));
+        Ok(Response::new(wire::CreateRepositoryResponse { repository, outcome: outcome.into() }))
     }
 
     async fn list_repositories(
@@ -253,7 +249,7 @@ impl ControlService for Control {
 
     async fn list_resources(&self, _: Request<wire::ListResourcesRequest>) -> Answer<wire::ListResourcesResponse> {
         let failed = |failure: haulier_domain::failure::Failure| status::of_failure(&failure);
-        let (found, policies) = self.policies.instances().await.map_err(failed)?;
+        let Listing { found, policies, missed } = self.policies.instances().await.map_err(failed)?;
         let own_account = self.policies.own_account().await.map_err(failed)?;
         let mut resources = Vec::new();
         for found in found {
@@ -268,7 +264,8 @@ impl ControlService for Control {
                 id: found.instance.id,
             });
         }
-        Ok(Response::new(wire::ListResourcesResponse { resources }))
+        let missed = missed.into_iter().map(convert::missed).collect();
+        Ok(Response::new(wire::ListResourcesResponse { resources, missed }))
     }
 
     async fn list_workers(&self, request: Request<wire::ListWorkersRequest>) -> Answer<wire::ListWorkersResponse> {
@@ -286,6 +283,9 @@ impl ControlService for Control {
         };
         let entries = self.sessions().ledger(session.as_ref(), open).await;
         let entries = entries.map_err(|error| status::of_state(what, &error))?;
+        if let Some(session) = session.as_ref().filter(|_| entries.is_empty()) {
+            filters::session(&self.policies, session, what).await?;
+        }
         Ok(Response::new(wire::ListLedgerResponse {
             entries: entries.into_iter().map(convert::ledger_entry).collect(),
         }))

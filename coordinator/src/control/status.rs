@@ -23,6 +23,7 @@ pub(super) fn of_state(what: &str, error: &StateError) -> Status {
 pub(super) fn of_failure(failure: &Failure) -> Status {
     let code = match failure.code.as_str() {
         code if code.ends_with("-unknown") => Code::NotFound,
+        "cloud-not-found" | "db-not-found" | "repository-missing" => Code::NotFound,
         "coordinator-state" => Code::Internal,
         _ if failure.retryable => Code::Unavailable,
         _ => Code::FailedPrecondition,

@@ -60,6 +60,17 @@ pub struct Run {
     pub missed: Vec<Missed>,
 }
 
+/// The DB instances of the policies' accounts and Regions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listing {
+    /// The instances, in order.
+    pub found: Vec<Found>,
+    /// All policies.
+    pub policies: Vec<Policy>,
+    /// Accounts and Regions that could not be looked into.
+    pub missed: Vec<Missed>,
+}
+
 impl Policies {
     /// Over the sessions that policies start.
     pub fn new(sessions: Sessions) -> Self {
@@ -165,8 +176,8 @@ impl Policies {
     /// Every DB instance in the policies' accounts and Regions, in order; without policies, in the coordinator's own.
     ///
     /// # Errors
-    /// Where none of the accounts can be looked into.
-    pub async fn instances(&self) -> Result<(Vec<Found>, Vec<Policy>), Failure> {
+    /// Where the policies cannot be read. An account that cannot be looked into is no error but told.
+    pub async fn instances(&self) -> Result<Listing, Failure> {
         let what = "listing the policies";
         let own_account = self.own_account().await?;
         let policies = self.all().await.map_err(|error| failures::state(what, &error))?;
@@ -181,13 +192,8 @@ impl Policies {
         for missed in &missed {
             tracing::warn!(account = missed.place.account.id, region = missed.place.region, "{}", missed.failure);
         }
-        match missed.into_iter().next() {
-            Some(missed) if found.is_empty() => Err(missed.failure),
-            _ => {
-                found.sort_by(|a, b| (&a.place, &a.instance.id).cmp(&(&b.place, &b.instance.id)));
-                Ok((found, policies))
-            }
-        }
+        found.sort_by(|a, b| (&a.place, &a.instance.id).cmp(&(&b.place, &b.instance.id)));
+        Ok(Listing { found, policies, missed })
     }
 
     /// Number of the coordinator's own account, asked for once.

@@ -35,6 +35,15 @@ pub struct NewRepository {
     pub key_arn: String,
 }
 
+/// A repository that was made or adopted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Had {
+    /// Its id.
+    pub id: RepositoryId,
+    /// Whether it lay there already.
+    pub adopted: bool,
+}
+
 /// A restore point as a worker has proposed it, with what the coordinator knows better.
 #[derive(Debug, Clone)]
 pub struct Proposal {
@@ -62,8 +71,8 @@ pub struct PointFacts {
 /// Access to repositories.
 #[async_trait]
 pub trait Vaults: Send + Sync + std::fmt::Debug {
-    /// Makes the repository, or opens the one that is there under the same key. Returns its id.
-    async fn create(&self, new: &NewRepository) -> Result<RepositoryId, Failure>;
+    /// Makes the repository, or opens the one that is there under the same key.
+    async fn create(&self, new: &NewRepository) -> Result<Had, Failure>;
     /// The key of a domain, made where there is none.
     async fn domain_key(&self, repository: &Repository, domain: &DomainId) -> Result<SecretBytes, Failure>;
     /// Publishes the point that a worker has proposed, once everything its root names is found stored and listed.

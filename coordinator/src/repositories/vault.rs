@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{NewRepository, PointFacts, Proposal, Vaults};
+use super::{Had, NewRepository, PointFacts, Proposal, Vaults};
 use crate::accounts::CloudAccess;
 use crate::failures;
 use crate::state::{KeyKind, Repository};
@@ -82,18 +82,23 @@ impl RepositoryVaults {
 
 #[async_trait]
 impl Vaults for RepositoryVaults {
-    async fn create(&self, new: &NewRepository) -> Result<RepositoryId, Failure> {
+    async fn create(&self, new: &NewRepository) -> Result<Had, Failure> {
         let what = format!("creating repository {} in bucket {}", new.name, new.bucket);
         let opener = self.opener(&what, new.key_kind, &new.key_arn).await?;
         let store = self.bucket(&what, &new.bucket, &new.region).await?;
+        lies_in(&what, new, store.region().await)?;
+        let mut adopted = false;
         let made = match Opened::create(store.clone(), &new.prefix, &opener.new_key(), Timestamp::now()).await {
-            Err(Error::RepositoryExists { .. }) => open(store, &new.prefix, opener).await,
+            Err(Error::RepositoryExists { .. }) => {
+                adopted = true;
+                open(store, &new.prefix, opener).await
+            }
             made => made,
         };
         let unlocked = made.map_err(|error| failures::repository(&what, &error))?;
         let id = unlocked.repository().id().clone();
         self.unlocked.lock().await.insert(id.clone(), unlocked);
-        Ok(id)
+        Ok(Had { id, adopted })
     }
 
     async fn domain_key(&self, repository: &Repository, domain: &DomainId) -> Result<SecretBytes, Failure> {
@@ -122,6 +127,31 @@ impl Vaults for RepositoryVaults {
         let opened = self.domain(repository, domain, &what).await?;
         let root = opened.read_point(point).await.map_err(|error| failures::repository(&what, &error))?;
         serde_json::to_vec(&root).map_err(|error| broken(&what, error.to_string()))
+    }
+}
+
+/// Refuses a bucket that is not there, and one of another Region: what is sent to the wrong Region's endpoint fails, or
+/// travels, later. Where S3 does not say, nothing is refused.
+fn lies_in(what: &str, new: &NewRepository, region: haulier_cloud::Result<Option<String>>) -> Result<(), Failure> {
+    let NewRepository { bucket, region: wanted, .. } = new;
+    match region {
+        Ok(Some(region)) if region != *wanted => Err(Failure::new(
+            "bucket-in-other-region",
+            what,
+            format!("bucket {bucket} lies in {region}, and the repository was to be in {wanted}"),
+            format!("give --region {region}, or name a bucket that lies in {wanted}"),
+        )),
+        Err(error) if error.is_not_found() => Err(Failure::new(
+            "bucket-unknown",
+            what,
+            format!("there is no bucket {bucket}: {error}"),
+            "check the name, or make the bucket first: Haulier makes none for repositories",
+        )),
+        Err(error) => {
+            tracing::debug!(bucket, %error, "S3 does not say where the bucket lies");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
     }
 }
 

@@ -92,11 +92,12 @@ impl Sessions {
     /// Where there is no such session, or the request cannot be written down.
     pub async fn cancel(&self, id: &SessionId, reason: &str) -> Result<Session> {
         let session = self.state().session(id).await?;
-        self.state().request_cancel(id, reason).await?;
+        // Written before it can take effect: a session that ends at once has its reason in the log all the same.
         if session.ended_at.is_none() && !session.cancel_requested {
             let reason = if reason.is_empty() { "no reason given" } else { reason };
             self.state().log(id, Severity::Info, &format!("asked to stop: {reason}")).await?;
         }
+        self.state().request_cancel(id, reason).await?;
         self.services.feeds.changed(id);
         self.state().session(id).await
     }

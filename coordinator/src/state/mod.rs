@@ -8,6 +8,7 @@
 
 mod assignments;
 mod events;
+mod idempotency;
 mod installation;
 mod ledger;
 mod locks;
@@ -27,6 +28,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 pub use assignments::{DurableEvent, WorkerEvent};
 pub use events::LogLine;
+pub use idempotency::Claim;
 pub use points::{Point, PointFilter};
 pub use policies::Policy;
 pub use repositories::{KeyKind, Repository};

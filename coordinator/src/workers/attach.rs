@@ -47,6 +47,7 @@ struct Stream {
     refresh: Option<Instant>,
     written: Option<Instant>,
     seen: Instant,
+    finished: bool,
 }
 
 /// What becomes of a stream.
@@ -92,6 +93,7 @@ pub(super) async fn attach(
         refresh: None,
         written: None,
         seen: Instant::now(),
+        finished: false,
     };
     stream.services.feeds.changed(&stream.worker.session);
     stream.send(ToWorker::Welcome(welcome)).await?;
@@ -163,6 +165,8 @@ impl Stream {
             self.services.state.note_seen(&self.worker.id).await.map_err(internal)?;
         }
         match message.message {
+            // What comes after the end is not the last word: the totals came with it.
+            Some(FromWorker::Progress(_)) if self.finished => {}
             Some(FromWorker::Progress(progress)) => self.progress(&progress).await,
             Some(FromWorker::Event(event)) => self.event(event).await?,
             Some(FromWorker::Hello(_) | FromWorker::Heartbeat(_)) | None => {}
@@ -184,6 +188,7 @@ impl Stream {
     /// Commits a durable event, then acknowledges it. Events of a worker that was given up are refused.
     async fn event(&mut self, event: wire::Event) -> Result<(), Status> {
         let sequence = event.sequence;
+        self.finished |= matches!(event.event, Some(wire::event::Event::Finished(_)));
         let kept =
             translate::event(event).unwrap_or(crate::state::DurableEvent::Other { kind: "unknown", body: Vec::new() });
         let safe = self.services.state.commit_event(&self.worker.id, sequence, &kept).await.map_err(internal)?;

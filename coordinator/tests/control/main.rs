@@ -5,6 +5,8 @@
 mod operators;
 mod points;
 mod policies;
+mod refusals;
+mod repeats;
 mod scene;
 mod schedule;
 mod sessions;

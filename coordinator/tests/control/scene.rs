@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use haulier_cloud::compute::Compute;
 use haulier_cloud::databases::Databases;
 use haulier_cloud::doubles::{
-    MemoryCloud, MemoryDatabases, MemoryIdentity, MemoryKeys, MemoryObjectStore, MemorySecrets,
+    Fault, Faults, Faulty, MemoryCloud, MemoryDatabases, MemoryIdentity, MemoryKeys, MemoryObjectStore, MemorySecrets,
+    Rule,
 };
 use haulier_cloud::identity::Identity;
 use haulier_cloud::keys::Keys;
@@ -58,6 +59,14 @@ impl World {
         }
     }
 
+    /// Gives an instance of the own account another engine version.
+    pub(crate) fn set_version(&self, id: &str, version: &str) {
+        let places = self.places.lock().unwrap();
+        let mut instance = MemoryDatabases::postgres(id);
+        instance.engine_version = version.to_owned();
+        places[&(OWN.to_owned(), REGION.to_owned())].databases().add(instance);
+    }
+
     fn cloud(&self, place: &Place) -> Result<MemoryCloud> {
         let places = self.places.lock().unwrap();
         places.get(&(place.account.id.clone(), place.region.clone())).cloned().ok_or_else(|| CloudError {
@@ -94,8 +103,16 @@ impl CloudAccess for World {
         Ok(self.secrets.clone())
     }
 
-    async fn bucket(&self, _bucket: &str, _region: &str) -> Result<Arc<dyn ObjectStore>> {
-        Ok(self.bucket.clone())
+    async fn bucket(&self, bucket: &str, _region: &str) -> Result<Arc<dyn ObjectStore>> {
+        match bucket {
+            "far-away" => Ok(Arc::new(MemoryObjectStore::in_region("us-west-2"))),
+            "nowhere" => {
+                let faults = Faults::new();
+                faults.add(Rule::once("*", Fault::Before(ErrorKind::NotFound)).always());
+                Ok(Arc::new(Faulty::new(self.bucket.clone(), faults)))
+            }
+            _ => Ok(self.bucket.clone()),
+        }
     }
 }
 

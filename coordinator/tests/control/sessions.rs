@@ -41,6 +41,11 @@ async fn a_follower_sees_a_cancelled_session_to_its_end_and_its_history_afterwar
     assert!(asked.cancel_requested);
     assert_eq!(states(&followed).last(), Some(&wire::SessionState::Cancelled));
     let history = tail(&scene, &id, 0).await;
+    let reasons = |event: &&wire::TailSessionResponse| match &event.event {
+        Some(Event::Log(line)) => line.text == "asked to stop: maintenance window",
+        _ => false,
+    };
+    assert_eq!(history.iter().filter(reasons).count(), 1, "the reason is in the log: {history:?}");
     assert_eq!(states(&history), [wire::SessionState::Cancelled; 2], "first of all, and last of all");
     let lines: Vec<u64> = history.iter().map(|event| event.sequence).filter(|sequence| *sequence > 0).collect();
     assert!(!lines.is_empty() && lines.is_sorted(), "{lines:?}");

@@ -1,6 +1,6 @@
 //! Backup sessions over doubles, from start to end.
 
-use crate::support::worker::Script;
+use crate::support::worker::{Script, TOTAL};
 use crate::support::{Scene, groups_of};
 use haulier_domain::session::SessionState;
 
@@ -13,6 +13,8 @@ fn a_backup_publishes_a_point_and_leaves_nothing_but_its_snapshot() {
     let session = running.assert_state(&id, SessionState::Succeeded);
     assert_eq!(scene.leftovers(&[&id]), [""; 0]);
     assert_eq!(groups_of(&scene.access.memory, "orders"), before);
+    let progress = session.progress.clone().unwrap();
+    assert_eq!((progress.phase.as_str(), progress.bytes_read), ("done", TOTAL), "the last figures are the totals");
     let (sessions, point) = (running.sessions.clone(), session.point.clone().unwrap());
     let point = running.run(async move { sessions.point(&point).await.unwrap() });
     assert_eq!((point.resource.as_str(), point.session), ("orders", id.clone()));

@@ -58,6 +58,14 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
 
     /// Removes the object. Succeeds where there is none.
     async fn delete(&self, key: &str) -> Result<()>;
+
+    /// The Region that the bucket lies in, `None` where the store does not say.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where there is no such bucket.
+    async fn region(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// Metadata or tags of a cloud resource.

@@ -115,9 +115,11 @@ pub enum Error {
         needs: String,
     },
     /// None of the repository's keys opened with what was offered.
-    #[error(
-        "none of the repository's {tried} keys of that kind opened: wrong passphrase, or a key of another repository"
-    )]
+    #[error("{}", match tried {
+        0 => "the repository has no key of this kind: one says KMS key, the other passphrase",
+        1 => "the repository's one key of this kind did not open: wrong passphrase, or a key of another repository",
+        _ => "none of the repository's keys of this kind opened: wrong passphrase, or keys of another repository",
+    })]
     NoKeyOpens {
         /// How many keys of that kind there are.
         tried: usize,

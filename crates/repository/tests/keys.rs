@@ -69,6 +69,7 @@ async fn passphrases_and_wrapping_keys_open_the_same_repository() {
     let stranger = Arc::new(Wrapper { name: "arn:kms:two", mask: 1 });
     let unknown = repository.unlock(&Unlock::Wrapper(stranger)).await.unwrap_err();
     assert!(matches!(unknown, Error::NoKeyOpens { tried: 0 }), "{unknown:?}");
+    assert!(unknown.to_string().starts_with("the repository has no key of this kind"), "{unknown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,9 +52,13 @@ impl Default for Settings {
 pub enum ProgressEvent {
     /// A phase begins: `preflight`, `roles`, `schema`, `data`, `indexes`, `analyze`, `finish`. Counters start anew.
     Phase(&'static str),
-    /// Something is being moved: a database, a table, an archive.
+    /// What the phase is about: a database. Shown where nothing more precise is being moved.
     Current(String),
-    /// So many bytes are expected in this phase, all in all; an estimate that may grow.
+    /// Something begins to be moved: a table, an archive. Several may be on the move at once.
+    Begun(String),
+    /// What was begun under this name is moved, or given up.
+    Ended(String),
+    /// So many bytes are expected in this phase, all in all: an estimate, told once everything is taken into account.
     Expected(u64),
     /// So many more bytes were moved.
     Moved(u64),
@@ -64,6 +68,27 @@ pub enum ProgressEvent {
 pub trait ProgressSink: Send + Sync {
     /// Takes one step in; must not block.
     fn report(&self, event: ProgressEvent);
+}
+
+impl Context {
+    /// Tells that something is being moved, until what is returned is dropped.
+    pub fn moving(&self, what: String) -> Moving {
+        self.progress.report(ProgressEvent::Begun(what.clone()));
+        Moving { progress: Arc::clone(&self.progress), what }
+    }
+}
+
+/// Something on the move; what is shown to operators is only ever what has one of these.
+#[must_use = "what is dropped at once is never shown"]
+pub struct Moving {
+    progress: Arc<dyn ProgressSink>,
+    what: String,
+}
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.progress.report(ProgressEvent::Ended(std::mem::take(&mut self.what)));
+    }
 }
 
 /// How grave a log line is.

@@ -126,6 +126,8 @@ impl postgres::ProgressSink for Desk {
         match event {
             ProgressEvent::Phase(phase) => self.phase(phase),
             ProgressEvent::Current(what) => self.current(what),
+            ProgressEvent::Begun(what) => self.begun(what),
+            ProgressEvent::Ended(what) => self.ended(&what),
             ProgressEvent::Expected(bytes) => self.expect(bytes),
             ProgressEvent::Moved(bytes) => self.moved(bytes),
         }

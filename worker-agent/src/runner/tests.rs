@@ -279,6 +279,15 @@ async fn a_store_that_refuses_is_told_apart_from_one_that_cannot() {
 }
 
 #[tokio::test]
+async fn an_assignment_without_work_is_refused() {
+    let bench = Bench::new().await;
+    let empty = wire::Assignment { work: None };
+    let failure = failure(bench.movers.run(empty, bench.task.clone()).await);
+    assert_eq!((failure.code.as_str(), failure.retryable), ("assignment-invalid", false), "{failure}");
+    assert!(failure.cause.contains("work"), "{failure}");
+}
+
+#[tokio::test]
 async fn a_backup_without_its_secret_fails_and_proposes_nothing() {
     let bench = Bench::new().await;
     let failure = failure(bench.backup().await);

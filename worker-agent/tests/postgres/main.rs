@@ -8,6 +8,7 @@ mod failures;
 mod large;
 mod oracle;
 mod parts;
+mod progress;
 mod server;
 mod store;
 mod targets;

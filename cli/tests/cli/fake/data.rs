@@ -38,7 +38,24 @@ pub(super) fn session(id: &str, state: control::SessionState) -> control::Sessio
         ended_at: if ended { at(76) } else { None },
         cancel_requested: state == control::SessionState::Cancelled,
         report: br#"{"restored":["shop"]}"#.to_vec(),
+        databases: if id == "ses-restored" { vec![target("shop", "shop_restored_1", true)] } else { Vec::new() },
     }
+}
+
+pub(super) fn target(source: &str, target: &str, restored: bool) -> control::DatabaseTarget {
+    let on_clash = haulier_proto::worker::v1::OnClash::Suffix.into();
+    control::DatabaseTarget { source: source.to_owned(), target: target.to_owned(), on_clash, restored }
+}
+
+pub(super) fn missed(account: &str) -> control::MissedPlace {
+    let failure = common::Failure {
+        code: "cloud-denied".to_owned(),
+        what: format!("listing the DB instances of account {account} in eu-central-1"),
+        cause: "AssumeRole failed".to_owned(),
+        remedy: "allow it".to_owned(),
+        retryable: false,
+    };
+    control::MissedPlace { account: account.to_owned(), region: "eu-central-1".to_owned(), failure: Some(failure) }
 }
 
 pub(super) fn last_state(id: &str) -> control::SessionState {

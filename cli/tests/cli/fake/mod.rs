@@ -5,6 +5,7 @@ mod service;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use haulier_cli::Io;
@@ -23,6 +24,7 @@ pub(crate) struct Coordinator {
     folder: tempfile::TempDir,
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
+    locked_out: Arc<AtomicBool>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -52,7 +54,8 @@ impl Coordinator {
         std::fs::write(folder.path().join("config.toml"), "").unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let fake = Fake::new(asked.clone());
+        let locked_out = Arc::new(AtomicBool::new(false));
+        let fake = Fake::new(asked.clone(), locked_out.clone());
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         runtime.spawn(async move {
@@ -64,7 +67,7 @@ impl Coordinator {
                 .await
                 .unwrap();
         });
-        Self { folder, url, asked, runtime: Some(runtime) }
+        Self { folder, url, asked, locked_out, runtime: Some(runtime) }
     }
 
     /// Runs a command against it.
@@ -102,6 +105,11 @@ impl Coordinator {
     /// Address of the service.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// From now on one of the accounts lets nobody in.
+    pub(crate) fn lock_an_account(&self) {
+        self.locked_out.store(true, Ordering::Relaxed);
     }
 
     /// What it was asked last.

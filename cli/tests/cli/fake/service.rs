@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use haulier_domain::failure::Failure;
@@ -17,13 +18,14 @@ use super::data;
 
 pub(super) struct Fake {
     asked: Arc<Mutex<Vec<String>>>,
+    locked_out: Arc<AtomicBool>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Fake {
-    pub(super) fn new(asked: Arc<Mutex<Vec<String>>>) -> Self {
-        Self { asked }
+    pub(super) fn new(asked: Arc<Mutex<Vec<String>>>, locked_out: Arc<AtomicBool>) -> Self {
+        Self { asked, locked_out }
     }
 
     fn note<T: Debug>(&self, request: Request<T>) -> T {
@@ -42,6 +44,15 @@ fn known(id: &str, what: &str) -> Result<(), Status> {
     Ok(())
 }
 
+/// Whether the key is one that was used before; `other` was used for something else.
+fn repeated(key: &str) -> Result<bool, Status> {
+    if key == "other" {
+        let failure = Failure::new("idempotency-key-reused", "running it", "used for another request", "use another");
+        return Err(refusal(Code::AlreadyExists, &failure));
+    }
+    Ok(key == "used")
+}
+
 fn faults(document: &str) -> Vec<control::Fault> {
     let fault = |line, field: &str| control::Fault {
         line,
@@ -51,6 +62,23 @@ fn faults(document: &str) -> Vec<control::Fault> {
         remedy: "write it right".to_owned(),
     };
     if document.contains("bad") { vec![fault(2, "name"), fault(5, "regions[0]")] } else { Vec::new() }
+}
+
+/// What the coordinator makes of a restore: every database of the point where none is named.
+fn chosen(request: &control::RestoreDatabaseRequest) -> (Vec<control::DatabaseTarget>, String) {
+    let mut databases: Vec<control::DatabaseTarget> = request
+        .databases
+        .iter()
+        .map(|wanted| {
+            let target = if wanted.target_name.is_empty() { &wanted.database } else { &wanted.target_name };
+            data::target(&wanted.database, target, false)
+        })
+        .collect();
+    if databases.is_empty() {
+        databases = vec![data::target("shop", "shop", false), data::target("crm", "crm", false)];
+    }
+    let instance = if request.target_instance.is_empty() { "shop" } else { &request.target_instance };
+    (databases, instance.to_owned())
 }
 
 fn event(sequence: u64, event: Event) -> Result<control::TailSessionResponse, Status> {
@@ -95,7 +123,9 @@ impl ControlService for Fake {
     }
 
     async fn run_policy(&self, request: Request<control::RunPolicyRequest>) -> Answer<control::RunPolicyResponse> {
-        let sessions: &[&str] = match self.note(request).name.as_str() {
+        let request = self.note(request);
+        let repeated_call = repeated(&request.idempotency_key)?;
+        let sessions: &[&str] = match request.name.as_str() {
             "empty" => &[],
             "mixed" => &["ses-ok", "ses-cancelled", "ses-failed"],
             "cancelled" => &["ses-ok", "ses-cancelled"],
@@ -104,6 +134,7 @@ impl ControlService for Fake {
         Ok(Response::new(control::RunPolicyResponse {
             session_ids: sessions.iter().map(|id| (*id).to_owned()).collect(),
             skipped: vec!["crm: belongs to policy other of priority 200".to_owned()],
+            repeated_call,
         }))
     }
 
@@ -178,8 +209,10 @@ impl ControlService for Fake {
     }
 
     async fn check_point(&self, request: Request<control::CheckPointRequest>) -> Answer<control::CheckPointResponse> {
-        known(&self.note(request).id, "point")?;
-        Ok(Response::new(control::CheckPointResponse { session_id: "ses-warning".to_owned() }))
+        let request = self.note(request);
+        known(&request.id, "point")?;
+        let repeated_call = repeated(&request.idempotency_key)?;
+        Ok(Response::new(control::CheckPointResponse { session_id: "ses-warning".to_owned(), repeated_call }))
     }
 
     async fn restore_database(
@@ -188,15 +221,29 @@ impl ControlService for Fake {
     ) -> Answer<control::RestoreDatabaseResponse> {
         let request = self.note(request);
         known(&request.point_id, "point")?;
+        let repeated_call = repeated(&request.idempotency_key)?;
         let session_id = match request.target_instance.as_str() {
             "busy" => {
                 let failure = Failure::new("cloud-unavailable", "reaching EC2", "throttled", "try again").retryable();
                 return Err(refusal(Code::Unavailable, &failure));
             }
             "broken" => "ses-failed",
+            "beside" => "ses-restored",
             _ => "ses-ok",
         };
-        Ok(Response::new(control::RestoreDatabaseResponse { session_id: session_id.to_owned() }))
+        let (databases, target_instance) = chosen(&request);
+        let session_id = session_id.to_owned();
+        Ok(Response::new(control::RestoreDatabaseResponse { session_id, databases, target_instance, repeated_call }))
+    }
+
+    async fn plan_restore(
+        &self,
+        request: Request<control::PlanRestoreRequest>,
+    ) -> Answer<control::PlanRestoreResponse> {
+        let restore = self.note(request).restore.unwrap_or_default();
+        known(&restore.point_id, "point")?;
+        let (databases, target_instance) = chosen(&restore);
+        Ok(Response::new(control::PlanRestoreResponse { databases, target_instance }))
     }
 
     async fn create_repository(
@@ -208,7 +255,13 @@ impl ControlService for Fake {
             let failure = Failure::new("repository-name-taken", "creating it", "there is one", "choose another name");
             return Err(refusal(Code::AlreadyExists, &failure));
         }
-        Ok(Response::new(control::CreateRepositoryResponse { repository: Some(data::repository()) }))
+        let outcome = match request.name.as_str() {
+            "adopted" => control::RepositoryOutcome::Adopted,
+            "known" => control::RepositoryOutcome::Unchanged,
+            _ => control::RepositoryOutcome::Created,
+        };
+        let repository = Some(data::repository());
+        Ok(Response::new(control::CreateRepositoryResponse { repository, outcome: outcome.into() }))
     }
 
     async fn list_repositories(
@@ -222,7 +275,9 @@ impl ControlService for Fake {
         &self,
         _: Request<control::ListResourcesRequest>,
     ) -> Answer<control::ListResourcesResponse> {
-        Ok(Response::new(control::ListResourcesResponse { resources: vec![data::resource()] }))
+        let locked_out = self.locked_out.load(Ordering::Relaxed);
+        let missed = if locked_out { vec![data::missed("444455556666")] } else { Vec::new() };
+        Ok(Response::new(control::ListResourcesResponse { resources: vec![data::resource()], missed }))
     }
 
     async fn list_workers(

@@ -70,7 +70,10 @@ async fn answer(work: &Work, launched: &Launched) -> Attempt<Option<Ended>> {
     match finished.result.ok_or_else(|| broken("the result is missing"))? {
         finished::Result::Done(done) => {
             if let Some(totals) = &done.totals {
-                work.services.feeds.report(work.id(), progress(totals));
+                // Kept at once: the feed is gone with the coordinator, and these are the figures that stay.
+                let totals = progress(totals);
+                work.services.state.note_progress(work.id(), &totals).await?;
+                work.services.feeds.report(work.id(), totals);
             }
             let report = (!done.report.is_empty()).then(|| String::from_utf8_lossy(&done.report).into_owned());
             Ok(Some(Ended::Finished(Completed { warnings: done.warnings, report })))

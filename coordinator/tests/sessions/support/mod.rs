@@ -256,7 +256,7 @@ async fn create_repository(sessions: &Sessions) {
         key_kind: KeyKind::Kms,
         key_arn: KMS_KEY.into(),
     };
-    let id = sessions.services().vaults.create(&new).await.unwrap();
+    let id = sessions.services().vaults.create(&new).await.unwrap().id;
     let repository = Repository {
         name: new.name,
         id,

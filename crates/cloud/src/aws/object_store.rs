@@ -126,6 +126,20 @@ impl ObjectStore for S3ObjectStore {
         let answer = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         answer.map(drop).map_err(|error| failed("DeleteObject", self.target(key), error))
     }
+
+    async fn region(&self) -> Result<Option<String>> {
+        let answer = self.client.head_bucket().bucket(&self.bucket).send().await;
+        let error = match answer {
+            Ok(answer) => return Ok(answer.bucket_region().map(str::to_owned)),
+            Err(error) => error,
+        };
+        // The endpoint of another Region, and one that denies the call, say it too.
+        let told = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
+        match told.map(str::to_owned) {
+            Some(region) => Ok(Some(region)),
+            None => Err(failed("HeadBucket", self.target(""), error)),
+        }
+    }
 }
 
 fn timestamp(at: Option<&aws_sdk_s3::primitives::DateTime>) -> jiff::Timestamp {

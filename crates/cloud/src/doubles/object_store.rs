@@ -24,6 +24,7 @@ pub struct MemoryObjectStore {
 struct Bucket {
     objects: BTreeMap<String, Object>,
     writes: u64,
+    region: Option<String>,
 }
 
 struct Object {
@@ -36,6 +37,13 @@ impl MemoryObjectStore {
     /// An empty bucket.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty bucket in a Region.
+    pub fn in_region(region: &str) -> Self {
+        let store = Self::default();
+        store.lock().region = Some(region.to_owned());
+        store
     }
 
     /// Every key, in order.
@@ -134,6 +142,10 @@ impl ObjectStore for MemoryObjectStore {
     async fn delete(&self, key: &str) -> Result<()> {
         self.lock().objects.remove(key);
         Ok(())
+    }
+
+    async fn region(&self) -> Result<Option<String>> {
+        Ok(self.lock().region.clone())
     }
 }
 

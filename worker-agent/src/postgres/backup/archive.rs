@@ -30,7 +30,7 @@ pub(super) async fn dump(
     apart: &[PlannedTable],
 ) -> Result<(StreamReference, Contents), Stopped> {
     let doing = format!("dumping database {database:?}");
-    scope.context.progress.report(ProgressEvent::Current(format!("{database}: schema and small tables")));
+    let _moving = scope.context.moving(format!("{database}: schema and small tables"));
     let password_file = scope.files.password_file();
     let surroundings = Surroundings {
         connector: &scope.connector,

@@ -34,8 +34,11 @@ async fn dump_within(scope: Arc<Scope>, database: String) -> Result<(Database, S
     let properties = globals::properties(&snapshot.holder, scope.server_version_num).await?;
     let all = tables::list(&snapshot.holder, &database).await?;
     let bytes: u64 = all.iter().map(|table| table.bytes).sum();
-    let expected = scope.expected.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    scope.context.progress.report(ProgressEvent::Expected(expected));
+    scope.expected.fetch_add(bytes, Ordering::AcqRel);
+    // What is expected is known once every database has been looked into.
+    if scope.to_come.fetch_sub(1, Ordering::AcqRel) == 1 {
+        scope.context.progress.report(ProgressEvent::Expected(scope.expected.load(Ordering::Acquire)));
+    }
     let apart = plan::cut(all.clone(), scope.thresholds, scope.server_version_num);
     tables::lock(&snapshot.holder, &database, &apart).await?;
     let text = format!(

@@ -14,7 +14,7 @@ mod snapshot;
 mod tables;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -47,6 +47,8 @@ struct Scope {
     server_version_num: u32,
     /// Bytes expected of the databases begun so far.
     expected: AtomicU64,
+    /// Databases that have not begun.
+    to_come: AtomicUsize,
     /// One permit for each stream that is read at once.
     streams: Arc<Semaphore>,
 }
@@ -97,6 +99,7 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
         thresholds: Thresholds::new(job.large_table_bytes, job.split_table_bytes),
         server_version_num: server.version_num,
         expected: AtomicU64::new(0),
+        to_come: AtomicUsize::new(names.len()),
         streams: Arc::new(Semaphore::new(parallel)),
         connector,
     });

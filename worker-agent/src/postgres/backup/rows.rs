@@ -44,7 +44,7 @@ pub(super) async fn copy(
     let part = range.map(|range| format!(" from page {}", range.from)).unwrap_or_default();
     let doing = format!("reading table {name} of database {database:?}{part}");
     let session = snapshot.join(&scope.connector, database).await?;
-    scope.context.progress.report(ProgressEvent::Current(format!("{database}: {name}{part}")));
+    let _moving = scope.context.moving(format!("{database}: {name}{part}"));
     let failed = |error: &tokio_postgres::Error| Stopped::from(failures::database(&doing, error));
     let stored = |error| Stopped::from(failures::store(&error));
     let sql = statement(table, range, &snapshot.encoding);

@@ -45,7 +45,8 @@ pub(super) async fn restore(
         database.tables.iter().filter(|table| head.has_table(&table.schema, &table.name)).cloned().collect();
     let streams = tables.iter().flat_map(|table| &table.streams);
     let expected: u64 = streams.map(|stream| stream.bytes).sum();
-    scope.context.progress.report(ProgressEvent::Expected(expected + database.archive_bytes));
+    let from_archive = if head.kept().any(|entry| entry.has_data) { database.archive_bytes } else { 0 };
+    scope.context.progress.report(ProgressEvent::Expected(expected + from_archive));
 
     let permits = Arc::new(Semaphore::new(scope.parallel));
     let mut tasks: JoinSet<Result<u64, Stopped>> = JoinSet::new();
@@ -53,14 +54,19 @@ pub(super) async fn restore(
         for stream in &table.streams {
             let (scope, permits) = (Arc::clone(scope), Arc::clone(&permits));
             let (table, stream, working) = (table.clone(), stream.clone(), working.to_owned());
+            let shown = format!("{}: {}", wanted.target.name, quote::qualified(&table.schema, &table.name));
             tasks.spawn(async move {
                 let _permit = permits.acquire_owned().await.map_err(|error| defect(&error.to_string()))?;
+                let _moving = scope.context.moving(shown);
                 together(&scope.context.cancel, copy(&scope, &table, &stream, &working)).await
             });
         }
     }
-    let archive =
-        together(&scope.context.cancel, phases::run(scope, head, Phase::Data, working, Some(&database.archive)));
+    let archive = async {
+        let _moving = (from_archive > 0).then(|| scope.context.moving(format!("{}: small tables", wanted.target.name)));
+        let fed = phases::run(scope, head, Phase::Data, working, Some(&database.archive));
+        together(&scope.context.cancel, fed).await
+    };
     let rows = async {
         let mut done = Vec::new();
         while let Some(one) = tasks.join_next().await {
@@ -79,7 +85,6 @@ pub(super) async fn restore(
 async fn copy(scope: &Scope, table: &Table, stream: &DataStream, working: &str) -> Result<u64, Stopped> {
     let name = quote::qualified(&table.schema, &table.name);
     let doing = format!("writing table {name} of database {working:?}");
-    scope.context.progress.report(ProgressEvent::Current(format!("{working}: {name}")));
     let session = scope.connector.connect(working).await?;
     let settings = format!(
         "SET row_security = off; SET datestyle = ISO; SET intervalstyle = postgres; SET client_encoding = {}",

@@ -55,7 +55,11 @@ async fn restore_under(
     outcome: &mut RestoreOutcome,
 ) -> Result<data::Counted, Stopped> {
     let place = wanted.database.name.as_str();
-    let progress = |phase| scope.context.progress.report(ProgressEvent::Phase(phase));
+    let progress = |phase| {
+        scope.context.progress.report(ProgressEvent::Phase(phase));
+        // The name that operators know: the working name is nobody's business.
+        scope.context.progress.report(ProgressEvent::Current(wanted.target.name.clone()));
+    };
     progress("schema");
     let head = Head::read(scope, front, wanted, memberships, outcome).await?;
     memberships.take(front, &BTreeSet::from([wanted.database.properties.owner.clone()])).await?;

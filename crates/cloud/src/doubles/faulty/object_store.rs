@@ -34,4 +34,8 @@ impl<P: ObjectStore + ?Sized> ObjectStore for Faulty<P> {
     async fn delete(&self, key: &str) -> Result<()> {
         self.call("DeleteObject", key, self.inner.delete(key)).await
     }
+
+    async fn region(&self) -> Result<Option<String>> {
+        self.call("HeadBucket", "", self.inner.region()).await
+    }
 }

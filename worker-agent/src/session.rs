@@ -295,7 +295,7 @@ fn broken(cause: &str) -> Failure {
         "worker-internal-error",
         "carrying out the assignment",
         cause,
-        "Run the session again; if it fails the same way, report it with the worker's log.",
+        "run the session again; if it fails the same way, report it with the worker's log",
     )
     .retryable()
 }

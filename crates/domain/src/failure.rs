@@ -13,7 +13,7 @@ pub struct Failure {
     pub what: String,
     /// Why it did not work.
     pub cause: String,
-    /// What to do about it.
+    /// What to do about it: a clause like the cause, with no capital before it and no full stop behind it.
     pub remedy: String,
     /// Whether the same session may succeed if run again unchanged.
     pub retryable: bool,

@@ -108,7 +108,7 @@ impl Child {
     /// Waits for its end.
     pub(super) async fn wait(&mut self) -> Result<Ended, Failure> {
         let lost = |cause: String| {
-            Failure::new("worker-environment", format!("waiting for {}", self.tool), cause, "Run again.").retryable()
+            Failure::new("worker-environment", format!("waiting for {}", self.tool), cause, "run again").retryable()
         };
         let status = self.process.wait().await.map_err(|error| lost(error.to_string()))?;
         let words = (&mut self.words).await.map_err(|error| lost(error.to_string()))?;

@@ -51,7 +51,7 @@ pub(super) fn diagnosed(
 ) -> Failure {
     let unknown = Diagnosis {
         code: otherwise,
-        remedy: "Read the cause; where it names no remedy, report it with the session's log.",
+        remedy: "read the cause; where it names no remedy, report it with the session's log",
         retryable: false,
     };
     let known = known.unwrap_or(unknown);
@@ -65,7 +65,7 @@ pub(super) fn connection_lost(doing: impl Into<String>, cause: impl Into<String>
         "db-connection-lost",
         doing,
         cause,
-        "Check the instance's events, its security groups and the network, then run again.",
+        "check the instance's events, its security groups and the network, then run again",
     )
     .retryable()
 }
@@ -77,14 +77,14 @@ pub(super) fn store(error: &StoreError) -> Failure {
             "repository-damaged",
             &error.doing,
             error.source.to_string(),
-            "Run a check of the restore point; restore from another point where this one is damaged.",
+            "run a check of the restore point; restore from another point where this one is damaged",
         );
     }
     Failure::new(
         "repository-unavailable",
         &error.doing,
         chain(error.source.as_ref()),
-        "Check that the bucket is reachable from the worker, then run again.",
+        "check that the bucket is reachable from the worker, then run again",
     )
     .retryable()
 }
@@ -95,6 +95,6 @@ pub(super) fn local(doing: impl Into<String>, path: &Path, error: &dyn Error) ->
         "worker-environment",
         doing,
         format!("{}: {}", path.display(), chain(error)),
-        "Use a worker image that is built as `ami/` describes.",
+        "use a worker image that is built as `ami/` describes",
     )
 }

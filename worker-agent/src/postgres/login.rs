@@ -63,7 +63,7 @@ impl LoginProvider for SecretLogin {
                 "db-secret-unreadable",
                 &what,
                 crate::postgres::failures::chain(&error),
-                "Check that the secret exists, that the policy names its ARN, and that the session's role may read it.",
+                "check that the secret exists, that the policy names its ARN, and that the session's role may read it",
             );
             if retryable { failure.retryable() } else { failure }
         })?;
@@ -73,7 +73,7 @@ impl LoginProvider for SecretLogin {
                 "db-secret-malformed",
                 &what,
                 "it is not a JSON object with the texts \"username\" and \"password\"",
-                "Store the login as {\"username\": …, \"password\": …}.",
+                "store the login as {\"username\": …, \"password\": …}",
             )
         })?;
         let login = Login { user: document.username, password: SecretString::new(document.password), valid_for: None };

@@ -37,7 +37,7 @@ pub(super) fn find(roots: &[PathBuf], wanted: u32, what: &str) -> Result<Tools, 
             "pg-client-missing",
             what,
             format!("this worker has PostgreSQL clients of {majors:?}, and {wanted} or newer is needed"),
-            format!("Build a worker image with the PostgreSQL {wanted} clients."),
+            format!("build a worker image with the PostgreSQL {wanted} clients"),
         )
     })
 }

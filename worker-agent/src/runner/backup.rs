@@ -70,5 +70,5 @@ impl Bench<'_> {
 
 /// A document that is no JSON: a defect.
 pub(super) fn unwritable(what: &str, error: &serde_json::Error) -> Failure {
-    Failure::new("worker-internal-error", what, error.to_string(), "Report it with the worker's log.")
+    Failure::new("worker-internal-error", what, error.to_string(), "report it with the worker's log")
 }

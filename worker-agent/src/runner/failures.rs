@@ -14,33 +14,33 @@ pub(super) fn repository(what: &str, error: &Error) -> Failure {
             "repository-damaged",
             what,
             cause,
-            "Run a check of the restore point to see how far the damage goes, and restore from another point.",
+            "run a check of the restore point to see how far the damage goes, and restore from another point",
         ),
         Error::Unsupported { .. } => {
-            Failure::new("repository-too-new", what, cause, "Use a worker image of a later version of Haulier.")
+            Failure::new("repository-too-new", what, cause, "use a worker image of a later version of Haulier")
         }
         Error::Store { source, .. } if source.kind == ErrorKind::Denied => Failure::new(
             "repository-denied",
             what,
             cause,
-            "Check the bucket's policy and the permissions of the worker role: see docs/permissions.md.",
+            "check the bucket's policy and the permissions of the worker role: see docs/permissions.md",
         ),
         Error::Store { source, .. } => {
-            let failure = Failure::new("repository-unavailable", what, cause, "Check that the bucket can be reached.");
+            let failure = Failure::new("repository-unavailable", what, cause, "check that the bucket can be reached");
             if source.is_transient() { failure.retryable() } else { failure }
         }
         Error::Local { .. } => Failure::new(
             "worker-disk-failed",
             what,
             cause,
-            "Give the worker a larger root volume, or another instance type.",
+            "give the worker a larger root volume, or another instance type",
         )
         .retryable(),
         _ => Failure::new(
             "repository-failed",
             what,
             cause,
-            "Run the session again; if it fails again, check the repository.",
+            "run the session again; if it fails again, check the repository",
         ),
     }
 }

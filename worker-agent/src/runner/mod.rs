@@ -46,7 +46,7 @@ impl Runner for Movers {
     async fn run(&self, assignment: wire::Assignment, task: Task) -> Result<Report, Stopped> {
         let tidying = tidying(&assignment);
         let work = Work::try_from(assignment).map_err(|error| {
-            let remedy = "Coordinator and worker image do not fit together: use images of the coordinator's version.";
+            let remedy = "coordinator and worker image do not fit together: use images of the coordinator's version";
             Failure::new("assignment-invalid", "reading the assignment", error.to_string(), remedy)
         })?;
         let bench = Bench { settings: &self.settings, ports: &self.ports, task };

@@ -53,7 +53,7 @@ impl Ports for AwsPorts {
     ) -> Result<SecretString, Failure> {
         rds_auth_token(credentials, host, port, user, region).await.map_err(|error| {
             let what = format!("signing a database token for {user} at {host}");
-            Failure::new("db-token-unsignable", what, chain(&error), "Run the session again.").retryable()
+            Failure::new("db-token-unsignable", what, chain(&error), "run the session again").retryable()
         })
     }
 }

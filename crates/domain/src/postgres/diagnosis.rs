@@ -29,21 +29,21 @@ const KNOWN: &[Known] = &[
         texts: &["password authentication failed", "PAM authentication failed", "no pg_hba.conf entry"],
         diagnosis: diagnosis(
             "db-auth-failed",
-            "Check user and password in the database secret, or that the IAM user has the rds_iam role and may connect.",
+            "check user and password in the database secret, or that the IAM user has the rds_iam role and may connect",
             false,
         ),
     },
     Known {
         states: &["53100"],
         texts: &["No space left on device", "could not extend file"],
-        diagnosis: diagnosis("db-disk-full", "Give the instance more storage, then run again.", false),
+        diagnosis: diagnosis("db-disk-full", "give the instance more storage, then run again", false),
     },
     Known {
         states: &[],
         texts: &["row-level security policy for table", "query would be affected by row-level security"],
         diagnosis: diagnosis(
             "db-row-security",
-            "Give the login BYPASSRLS, or make it the owner of the table: rows it cannot see would be missing.",
+            "give the login BYPASSRLS, or make it the owner of the table: rows it cannot see would be missing",
             false,
         ),
     },
@@ -52,7 +52,7 @@ const KNOWN: &[Known] = &[
         texts: &["canceling statement due to lock timeout", "could not obtain lock"],
         diagnosis: diagnosis(
             "db-lock-timeout",
-            "Somebody holds a table's exclusive lock; run again when that is done.",
+            "somebody holds a table's exclusive lock; run again when that is done",
             true,
         ),
     },
@@ -61,7 +61,7 @@ const KNOWN: &[Known] = &[
         texts: &["max_locks_per_transaction"],
         diagnosis: diagnosis(
             "db-locks-exhausted",
-            "Raise max_locks_per_transaction in the instance's parameter group.",
+            "raise max_locks_per_transaction in the instance's parameter group",
             false,
         ),
     },
@@ -70,7 +70,7 @@ const KNOWN: &[Known] = &[
         texts: &["too many clients already", "remaining connection slots are reserved", "too many connections for"],
         diagnosis: diagnosis(
             "db-too-many-connections",
-            "Lower the job's parallel streams or free connections on the instance, then run again.",
+            "lower the job's parallel streams or free connections on the instance, then run again",
             true,
         ),
     },
@@ -79,7 +79,7 @@ const KNOWN: &[Known] = &[
         texts: &["could not open relation with OID", "cache lookup failed for", "was concurrently dropped"],
         diagnosis: diagnosis(
             "db-object-dropped",
-            "A table or schema was dropped or renamed while it was read; run again when the migration is done.",
+            "run again when the migration is done that dropped or renamed a table or schema while it was read",
             true,
         ),
     },
@@ -88,7 +88,7 @@ const KNOWN: &[Known] = &[
         texts: &["permission denied for", "must be owner of", "must be member of role", "must be able to SET ROLE"],
         diagnosis: diagnosis(
             "db-privileges-missing",
-            "Grant the login what it lacks: pg_read_all_data to read, membership in the owners' roles to restore.",
+            "grant the login what it lacks: pg_read_all_data to read, membership in the owners' roles to restore",
             false,
         ),
     },
@@ -97,14 +97,14 @@ const KNOWN: &[Known] = &[
         texts: &["conflict with recovery"],
         diagnosis: diagnosis(
             "db-standby-conflict",
-            "Read from the primary, or raise max_standby_streaming_delay of the replica.",
+            "read from the primary, or raise max_standby_streaming_delay of the replica",
             true,
         ),
     },
     Known {
         states: &["57014"],
         texts: &["canceling statement due to user request", "canceling statement due to statement timeout"],
-        diagnosis: diagnosis("db-statement-cancelled", "Somebody cancelled the mover's query; run again.", true),
+        diagnosis: diagnosis("db-statement-cancelled", "somebody cancelled the mover's query; run again", true),
     },
     Known {
         states: &["57P01", "57P02", "57P03", "57P05", "08006", "08003", "08000", "08001", "25P03", "25P04"],
@@ -123,30 +123,26 @@ const KNOWN: &[Known] = &[
             "Connection refused",
             "Connection reset",
         ],
-        diagnosis: diagnosis(
-            "db-connection-lost",
-            "Check the instance's events and the network, then run again.",
-            true,
-        ),
+        diagnosis: diagnosis("db-connection-lost", "check the instance's events and the network, then run again", true),
     },
     Known {
         states: &["3D000"],
         texts: &["database \"", "does not exist"],
-        diagnosis: diagnosis("db-missing", "Check the name of the database.", false),
+        diagnosis: diagnosis("db-missing", "check the name of the database", false),
     },
     Known {
         states: &[],
         texts: &["certificate verify failed", "server certificate for", "invalid peer certificate"],
         diagnosis: diagnosis(
             "db-certificate",
-            "Renew the worker image's bundle of RDS authorities, and connect by the instance's own endpoint.",
+            "renew the worker image's bundle of RDS authorities, and connect by the instance's own endpoint",
             false,
         ),
     },
     Known {
         states: &[],
         texts: &["aborting because of server version mismatch"],
-        diagnosis: diagnosis("pg-client-missing", "Build a worker image with clients of the server's version.", false),
+        diagnosis: diagnosis("pg-client-missing", "build a worker image with clients of the server's version", false),
     },
 ];
 
@@ -193,6 +189,14 @@ mod tests {
         ];
         for (text, code) in cases {
             assert_eq!(of_text(text).map(|known| known.code), code, "{text}");
+        }
+    }
+
+    #[test]
+    fn remedies_are_clauses() {
+        for Diagnosis { code, remedy, .. } in KNOWN.iter().map(|known| known.diagnosis) {
+            let begins_small = remedy.starts_with(|first: char| first.is_lowercase());
+            assert!(begins_small && !remedy.ends_with('.'), "{code}: {remedy}");
         }
     }
 

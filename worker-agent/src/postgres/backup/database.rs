@@ -141,7 +141,7 @@ async fn permit(scope: &Scope) -> Result<tokio::sync::OwnedSemaphorePermit, Stop
 }
 
 fn defect(cause: &str) -> Failure {
-    Failure::new("mover-defect", "reading a database", cause, "Report this with the session's log.")
+    Failure::new("mover-defect", "reading a database", cause, "report this with the session's log")
 }
 
 /// The archive must hold the rows of every table that has no stream of its own, and of no other.

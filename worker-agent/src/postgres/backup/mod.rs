@@ -77,7 +77,7 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
     if clients::major(server.version_num) < OLDEST_MAJOR {
         let cause =
             format!("the server runs PostgreSQL {}, and {OLDEST_MAJOR} is the oldest this mover reads", server.version);
-        return Err(Failure::new("db-too-old", what, cause, "Upgrade the instance.").into());
+        return Err(Failure::new("db-too-old", what, cause, "upgrade the instance").into());
     }
     let tools = tools::find(&context.settings.client_roots, clients::major(server.version_num), &what)?;
     let mut warnings = Vec::new();
@@ -125,7 +125,7 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
 
 async fn write_manifest(manifest: &Manifest, context: &Context) -> Result<StreamReference, Failure> {
     let json = serde_json::to_vec(manifest).map_err(|error| {
-        Failure::new("mover-defect", "writing the manifest", error.to_string(), "Report this with the session's log.")
+        Failure::new("mover-defect", "writing the manifest", error.to_string(), "report this with the session's log")
     })?;
     let write = async {
         let mut stream = context.streams.create(StreamKind::Document, "manifest").await?;

@@ -33,7 +33,7 @@ pub(super) async fn open_front(connector: &Connector, chosen: &[String]) -> Resu
             other => return other,
         }
     }
-    let none = || Failure::new("db-missing", "connecting", "no database answers", "Check the instance.");
+    let none = || Failure::new("db-missing", "connecting", "no database answers", "check the instance");
     Err(missing.unwrap_or_else(none).into())
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn databases(session: &Session, chosen: &[String], what: &str) 
         return Ok(chosen.to_vec());
     }
     let cause = format!("the instance has no database {} that may be connected to", missing.join(", "));
-    Err(Failure::new("db-missing", what, cause, "Correct the policy's list of databases.").into())
+    Err(Failure::new("db-missing", what, cause, "correct the policy's list of databases").into())
 }
 
 /// Refuses a database that this login could not read whole.
@@ -79,7 +79,7 @@ pub(super) async fn may_read_all(session: &Session, database: &str) -> Result<()
         &unreadable,
         "db-privileges-missing",
         "the login may not read",
-        "GRANT pg_read_all_data to the login, or membership in the owners' roles.",
+        "grant the login pg_read_all_data, or membership in the owners' roles",
     )
     .await?;
     let hidden = format!(
@@ -94,7 +94,7 @@ pub(super) async fn may_read_all(session: &Session, database: &str) -> Result<()
         &hidden,
         "db-row-security",
         "row security would hide rows of",
-        "Give the login BYPASSRLS, or make it a member of the tables' owner without FORCE ROW LEVEL SECURITY.",
+        "give the login BYPASSRLS, or make it a member of the tables' owner without FORCE ROW LEVEL SECURITY",
     )
     .await?;
     let objects = format!(
@@ -110,7 +110,7 @@ pub(super) async fn may_read_all(session: &Session, database: &str) -> Result<()
         &objects,
         "db-large-objects-unreadable",
         "the login may not read the large objects",
-        "Make the login a member of the large objects' owner, or set lo_compat_privileges.",
+        "make the login a member of the large objects' owner, or set lo_compat_privileges",
     )
     .await
 }

@@ -32,7 +32,7 @@ impl Snapshot {
         let row = holder.query_one(&doing, sql, &[]).await?;
         let time: String = row.get(2);
         let taken_at = time.parse().map_err(|error: jiff::Error| {
-            Failure::new("mover-defect", &doing, error.to_string(), "Report this with the session's log.")
+            Failure::new("mover-defect", &doing, error.to_string(), "report this with the session's log")
         })?;
         Ok(Self { id: row.get(0), encoding: row.get(1), taken_at, holder })
     }

@@ -61,7 +61,7 @@ pub(super) async fn lock(session: &Session, database: &str, tables: &[PlannedTab
         let same: bool = session.query_one(&doing, sql, &[&planned.table.oid]).await?.get(0);
         if !same {
             let cause = format!("table {name} was truncated or rewritten right after the snapshot was taken");
-            let failure = Failure::new("db-object-dropped", doing, cause, "Run again when the migration is done.");
+            let failure = Failure::new("db-object-dropped", doing, cause, "run again when the migration is done");
             return Err(failure.retryable().into());
         }
     }

@@ -42,7 +42,7 @@ impl Head {
         if !selected.unknown.is_empty() {
             let cause = format!("the point's database has no {}", selected.unknown.join(", no "));
             let what = format!("restore of a part of database {place:?}");
-            return Err(Failure::new("restore-part-unknown", what, cause, "Correct the names.").into());
+            return Err(Failure::new("restore-part-unknown", what, cause, "correct the names").into());
         }
         for left in selected.left_out {
             skip(outcome, place, left.what, left.reason);
@@ -108,7 +108,7 @@ async fn read_head(scope: &Scope, database: &Database) -> Result<Reader, Stopped
             "repository-damaged",
             format!("reading the archive of database {:?}", database.name),
             cause,
-            "Run a check of the restore point; restore from another point where this one is damaged.",
+            "run a check of the restore point; restore from another point where this one is damaged",
         )
     };
     let mut stream = scope.context.streams.open(&database.archive).await.map_err(|error| failures::store(&error))?;

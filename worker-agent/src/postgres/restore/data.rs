@@ -122,7 +122,7 @@ async fn copy(scope: &Scope, table: &Table, stream: &DataStream, working: &str) 
     rows += session.obey(sink.as_mut().finish()).await?.map_err(|error| failed(&error))?;
     if rows != stream.rows {
         let cause = format!("{rows} rows arrived where {} were read", stream.rows);
-        let remedy = "Run a check of the restore point; report this with the session's log.";
+        let remedy = "run a check of the restore point; report this with the session's log";
         return Err(Failure::new("restore-count-mismatch", doing, cause, remedy).into());
     }
     Ok(rows)
@@ -137,5 +137,5 @@ fn statement(table: &Table) -> String {
 }
 
 fn defect(cause: &str) -> Failure {
-    Failure::new("mover-defect", "writing a database", cause, "Report this with the session's log.")
+    Failure::new("mover-defect", "writing a database", cause, "report this with the session's log")
 }

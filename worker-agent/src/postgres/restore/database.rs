@@ -161,7 +161,7 @@ async fn clear_away(scope: &Scope, working: &str, stopped: Stopped) -> Stopped {
     };
     let text = format!("database {working:?} is half-restored and could not be dropped");
     scope.context.log.log(Severity::Error, &text);
-    let remedy = format!("Drop the database {working:?} by hand, then run again.");
+    let remedy = format!("drop the database {working:?} by hand, then run again");
     Failure::new("restore-left-behind", text, cause, remedy).into()
 }
 

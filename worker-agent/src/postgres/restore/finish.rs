@@ -179,7 +179,7 @@ fn in_use(stopped: Stopped, name: &str) -> Stopped {
             failure.what,
             failure.cause,
             format!(
-                "End the connections to {name:?}, or give the login pg_signal_backend, then run again. It is as it was."
+                "end the connections to {name:?}, or give the login pg_signal_backend, then run again; it is as it was"
             ),
         )
         .into(),

@@ -82,7 +82,7 @@ async fn run_within(job: &RestoreJob, context: &Context) -> Result<RestoreOutcom
             "restore-into-older-major",
             what,
             format!("the point is of PostgreSQL {source_major}, the target runs {target_major}, and a dump is meant for its own version or a newer one"),
-            format!("Restore into an instance of PostgreSQL {source_major} or newer."),
+            format!("restore into an instance of PostgreSQL {source_major} or newer"),
         )
         .into());
     }
@@ -139,7 +139,7 @@ fn choose<'a>(manifest: &'a Manifest, job: &'a RestoreJob) -> Result<Vec<Wanted<
             "restore-database-unknown",
             "restore",
             "the assignment names no database",
-            "Name at least one of the point's databases.",
+            "name at least one of the point's databases",
         ));
     }
     job.databases
@@ -152,7 +152,7 @@ fn choose<'a>(manifest: &'a Manifest, job: &'a RestoreJob) -> Result<Vec<Wanted<
                     "restore-database-unknown",
                     format!("restore of database {:?}", wanted.database),
                     format!("the point has the databases {}", names.join(", ")),
-                    "Name one of the point's databases.",
+                    "name one of the point's databases",
                 )
             })?;
             Wanted::new(database, wanted)
@@ -183,7 +183,7 @@ async fn read_manifest(reference: &StreamReference, context: &Context) -> Result
 }
 
 fn unreadable(cause: &str) -> Failure {
-    let remedy = "Use a worker image at least as new as the one that made the point; else run a check of the point.";
+    let remedy = "use a worker image at least as new as the one that made the point; else run a check of the point";
     Failure::new("manifest-unreadable", "reading the restore point's manifest", cause, remedy)
 }
 

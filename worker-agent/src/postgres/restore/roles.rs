@@ -26,8 +26,7 @@ pub(super) async fn restore(
             continue;
         }
         if let Err(refusal) = front.attempt(&step.what, &step.sql).await? {
-            let remedy =
-                "Restore with a login that has CREATEROLE, or create the role first, or restore without roles.";
+            let remedy = "restore with a login that has CREATEROLE, or create the role first, or restore without roles";
             return Err(Failure::new("restore-role-refused", step.what, refusal, remedy).into());
         }
     }

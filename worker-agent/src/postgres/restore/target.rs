@@ -46,7 +46,7 @@ impl<'a> Wanted<'a> {
                 "restore-table-name",
                 format!("restore of tables of database {:?}", asked.database),
                 error.to_string(),
-                "Write tables as schema.table, with double quotes around names that need them in SQL.",
+                "write tables as schema.table, with double quotes around names that need them in SQL",
             )
         })?;
         let name = if asked.target_name.is_empty() { &asked.database } else { &asked.target_name };
@@ -124,10 +124,10 @@ pub(super) fn refusal(refused: &NameRefused, what: &str) -> Failure {
     let (code, remedy) = match refused {
         NameRefused::Taken(_) => (
             "restore-name-taken",
-            "Give another target name, ask for a suffix, or ask for the existing database to be replaced.",
+            "give another target name, ask for a suffix, or ask for the existing database to be replaced",
         ),
-        NameRefused::Reserved(_) => ("restore-name-reserved", "Give another target name."),
-        NameRefused::TooLong(_) => ("restore-name-too-long", "Give a target name of 1 to 63 bytes."),
+        NameRefused::Reserved(_) => ("restore-name-reserved", "give another target name"),
+        NameRefused::TooLong(_) => ("restore-name-too-long", "give a target name of 1 to 63 bytes"),
     };
     Failure::new(code, what, refused.to_string(), remedy)
 }

@@ -65,6 +65,8 @@ pub struct Pace {
     pub outage: Duration,
     /// How long an instance may take to become `available`.
     pub available: Duration,
+    /// Between the first two rounds through instance types and subnets, where EC2 has no room for a worker.
+    pub capacity: Duration,
     /// Between two looks at the schedules.
     pub schedule: Duration,
 }
@@ -94,8 +96,8 @@ pub struct WorkerSettings {
     pub role_arn: Option<String>,
     /// Instance profile by name; it needs no permissions.
     pub instance_profile: Option<String>,
-    /// EC2 instance type.
-    pub instance_type: String,
+    /// EC2 instance types in order of preference.
+    pub instance_types: Vec<String>,
     /// Tag that the worker's image carries; the newest image with it is taken.
     pub image_tag: (String, String),
     /// How long a worker goes on without its coordinator before it powers off.
@@ -104,6 +106,8 @@ pub struct WorkerSettings {
     pub deadline: Duration,
     /// Workers that one session may use up before it fails.
     pub attempts: u64,
+    /// Rounds through all instance types and subnets, where EC2 has no room for a worker, before the session fails.
+    pub launch_rounds: u64,
 }
 
 /// Settings that cannot be used.

@@ -3,16 +3,58 @@
 use haulier_cloud::{CloudError, ErrorKind};
 use haulier_domain::failure::Failure;
 
+use crate::sessions::Account;
+
+/// Stands in a remedy for the role that made the call, until [`in_account`] or [`as_itself`] names it.
+const ACCOUNT_ROLE: &str = "the role that the coordinator assumes in this account";
+
+/// Codes by which AWS says that credentials are over, not that they lack a permission.
+const EXPIRED: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "RequestExpired"];
+
+/// Names the role of the account in the remedy of a call that was made there.
+#[must_use]
+pub fn in_account(mut failure: Failure, account: &Account) -> Failure {
+    let role = match &account.role_arn {
+        Some(arn) => format!("role {arn}"),
+        None => format!("the coordinator's own role in account {}", account.id),
+    };
+    failure.remedy = failure.remedy.replace(ACCOUNT_ROLE, &role);
+    failure
+}
+
+/// The same for a call that the coordinator made with its own credentials.
+#[must_use]
+pub fn as_itself(mut failure: Failure) -> Failure {
+    failure.remedy = failure.remedy.replace(ACCOUNT_ROLE, "the coordinator's own role");
+    failure
+}
+
+/// A call that was made without the right to it.
+fn denied(what: &str, error: &CloudError) -> Failure {
+    let cause = error.to_string();
+    if error.code.as_deref().is_some_and(|code| EXPIRED.contains(&code)) {
+        let remedy = format!(
+            "renew the coordinator's own credentials, check its clock, and check that it may still assume {ACCOUNT_ROLE}"
+        );
+        return Failure::new("cloud-credentials-expired", what, cause, remedy).retryable();
+    }
+    if error.operation == "AssumeRole" {
+        let named = error.target.starts_with("arn:").then(|| format!("role {}", error.target));
+        let role = named.as_deref().unwrap_or(ACCOUNT_ROLE);
+        let remedy = format!(
+            "let the coordinator assume {role}: in that role's trust policy, with the external id where it asks for one, \
+             and by sts:AssumeRole among the coordinator's own permissions"
+        );
+        return Failure::new("cloud-role-refused", what, cause, remedy);
+    }
+    Failure::new("cloud-denied", what, cause, format!("allow {} for {ACCOUNT_ROLE}", error.operation))
+}
+
 /// A failed call to the cloud that nobody expected.
 pub fn cloud(what: &str, error: &CloudError) -> Failure {
     let cause = error.to_string();
     match error.kind {
-        ErrorKind::Denied => Failure::new(
-            "cloud-denied",
-            what,
-            cause,
-            format!("allow {} for the role that the coordinator assumes in this account", error.operation),
-        ),
+        ErrorKind::Denied => denied(what, error),
         ErrorKind::NotFound => {
             Failure::new("cloud-not-found", what, cause, "check the name, the account and the Region").retryable()
         }
@@ -43,7 +85,7 @@ pub fn repository(what: &str, error: &haulier_repository::Error) -> Failure {
     let cause = chain(error);
     match error {
         Error::Store { source, .. } | Error::Wrapping { source, .. } => {
-            let mut failure = cloud(what, source);
+            let mut failure = as_itself(cloud(what, source));
             failure.cause = cause;
             failure
         }
@@ -111,4 +153,47 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         below = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use haulier_cloud::Outcome;
+
+    use super::*;
+
+    fn refused(operation: &'static str, target: &str, code: &str) -> CloudError {
+        CloudError {
+            operation,
+            target: target.into(),
+            kind: ErrorKind::Denied,
+            outcome: Outcome::Determinate,
+            code: Some(code.into()),
+            message: "no".into(),
+            source: None,
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_role_that_has_to_be_changed() {
+        const ROLE: &str = "arn:aws:iam::444455556666:role/haulier";
+        let account = |role_arn: Option<&str>| Account {
+            id: "444455556666".into(),
+            role_arn: role_arn.map(str::to_owned),
+            external_id: None,
+        };
+        let other = "arn:aws:iam::444455556666:role/worker";
+        for (error, code, named) in [
+            (refused("DescribeDBInstances", "all", "AccessDenied"), "cloud-denied", ROLE),
+            (refused("DescribeDBInstances", "all", "ExpiredToken"), "cloud-credentials-expired", ROLE),
+            (refused("AssumeRole", "DescribeDBInstances", "AccessDenied"), "cloud-role-refused", ROLE),
+            (refused("AssumeRole", other, "AccessDenied"), "cloud-role-refused", other),
+        ] {
+            let failure = in_account(cloud("listing", &error), &account(Some(ROLE)));
+            assert_eq!(failure.code, code, "{failure}");
+            assert!(failure.remedy.contains(named), "{failure}");
+            let own = in_account(cloud("listing", &error), &account(None));
+            assert!(!own.remedy.contains(ACCOUNT_ROLE) && !own.remedy.contains(ROLE), "{own}");
+            assert!(!as_itself(cloud("listing", &error)).remedy.contains(ACCOUNT_ROLE));
+        }
+    }
 }

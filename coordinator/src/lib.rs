@@ -22,6 +22,7 @@ pub mod sessions;
 pub mod settings;
 pub mod start;
 pub mod state;
+pub mod state_lock;
 pub mod workers;
 pub mod workflows;
 pub mod yaml;

@@ -1,8 +1,6 @@
 //! The coordinator's program: settings, logs, listeners, and an orderly stop.
 
-use std::fs::{File, TryLockError};
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,12 +10,16 @@ use haulier_coordinator::config::{self, Config, ConfigError, LogFormat};
 use haulier_coordinator::control::{Control, ControlListener, OperatorToken, serve};
 use haulier_coordinator::policies::{Policies, scheduler};
 use haulier_coordinator::settings::Settings;
-use haulier_coordinator::start::{Coordinator, Parts, make_directory};
+use haulier_coordinator::start::{Coordinator, Parts};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
+/// Variables by which the platform that the durable engine was made for would rename our workflows' version and owner.
+const FOREIGN: [&str; 2] = ["DBOS__APPVERSION", "DBOS__VMID"];
+
 fn main() -> ExitCode {
+    forget_foreign_settings();
     let config = match config::load(std::env::args_os(), |name| std::env::var(name).ok()) {
         Ok(config) => config,
         Err(ConfigError::Arguments(help)) => help.exit(),
@@ -30,6 +32,15 @@ fn main() -> ExitCode {
     match started {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error),
+    }
+}
+
+/// Takes them out of the environment: sessions are carried on by the version that began them, whatever is set there.
+#[expect(unsafe_code, reason = "the first thing that the program does, while it has one thread")]
+fn forget_foreign_settings() {
+    for variable in FOREIGN {
+        // SAFETY: no other thread runs yet that could read the environment meanwhile.
+        unsafe { std::env::remove_var(variable) };
     }
 }
 
@@ -57,7 +68,6 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let settings = Settings::from_config(config);
     let (state_dir, rhythm) = (settings.state_dir.clone(), settings.pace.schedule);
-    let _alone = alone_in(&state_dir)?;
     let operators = ControlListener::bind(settings.control_listen).await?;
     let cloud = Arc::new(AwsAccess::from_environment(&settings.region).await);
     let coordinator = Coordinator::start(settings, cloud, Parts::default()).await?;
@@ -76,23 +86,6 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     coordinator.stop().await;
     tasks.shutdown().await;
     ended
-}
-
-/// Keeps every other coordinator out of the state directory for as long as the file is held: two would take each other's
-/// sessions for their own.
-fn alone_in(state_dir: &Path) -> anyhow::Result<File> {
-    make_directory(state_dir)?;
-    let path = state_dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.with_context(|| format!("opening {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => anyhow::bail!(
-            "another coordinator works in {}: stop it first, or give this one a state_dir of its own",
-            state_dir.display()
-        ),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
-    }
 }
 
 async fn asked_to_stop() -> anyhow::Result<()> {

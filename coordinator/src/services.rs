@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use haulier_domain::id::InstallationId;
+use tokio_util::sync::CancellationToken;
 
 use crate::accounts::CloudAccess;
 use crate::certificates::Authority;
@@ -12,6 +13,7 @@ use crate::repositories::Vaults;
 use crate::sessions::Feeds;
 use crate::settings::Settings;
 use crate::state::State;
+use crate::state_lock::StateLock;
 use crate::workers::Presence;
 use crate::workflows::observer::StepObserver;
 
@@ -42,6 +44,10 @@ pub struct Services {
     pub presence: Presence,
     /// Told of each step; does nothing outside tests.
     pub observer: Arc<dyn StepObserver>,
+    /// Cancelled once no step may go on: the coordinator has stopped, and another may take its place.
+    pub halted: CancellationToken,
+    /// Keeps every other coordinator out of the state directory.
+    pub lock: StateLock,
     /// `https://host:port` as workers dial it, known once the listener is bound.
     pub worker_endpoint: OnceLock<String>,
 }

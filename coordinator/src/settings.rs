@@ -43,8 +43,8 @@ pub struct Settings {
 /// What a worker is made of where its policy does not say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSettings {
-    /// Instance type.
-    pub instance_type: String,
+    /// Instance types in order of preference.
+    pub instance_types: Vec<String>,
     /// Instance profile; it needs no permissions.
     pub instance_profile: Option<String>,
     /// Role whose sessions the worker's credentials are; `None` means the role `haulier-session` of the instance's
@@ -56,17 +56,20 @@ pub struct WorkerSettings {
     pub egress_ports: Vec<u16>,
     /// Workers one session may use up before it fails.
     pub attempts: u64,
+    /// Rounds through all instance types and subnets, where EC2 has no room for a worker, before the session fails.
+    pub launch_rounds: u64,
 }
 
 impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
-            instance_type: "c7i.large".into(),
+            instance_types: vec!["m7i.large".into(), "m6i.large".into()],
             instance_profile: Some("haulier-worker".into()),
             role_arn: None,
             image_tag: ("haulier:component".into(), "worker".into()),
             egress_ports: vec![443],
             attempts: 3,
+            launch_rounds: 5,
         }
     }
 }
@@ -96,6 +99,8 @@ pub struct Pace {
     pub settle: Duration,
     /// Between two rounds of the reaper.
     pub reaper: Duration,
+    /// Between the first two rounds of launches where EC2 has no room; each later pause is twice as long.
+    pub capacity: Duration,
     /// Between two looks at the schedules.
     pub schedule: Duration,
 }
@@ -114,6 +119,7 @@ impl Default for Pace {
             session: Duration::from_secs(24 * 3600),
             settle: Duration::from_secs(60),
             reaper: Duration::from_secs(300),
+            capacity: Duration::from_secs(60),
             schedule: Duration::from_secs(10),
         }
     }
@@ -132,11 +138,12 @@ impl Settings {
             wrapping_key: config.installation_kms_key.as_deref().map(wrapping_key),
             max_sessions: config.max_sessions,
             worker: WorkerSettings {
-                instance_type: config.worker.instance_type.clone(),
+                instance_types: config.worker.instance_types.clone(),
                 instance_profile: config.worker.instance_profile.clone(),
                 role_arn: config.worker.role_arn.clone(),
                 image_tag: config.worker.image_tag.clone(),
                 attempts: config.worker.attempts,
+                launch_rounds: config.worker.launch_rounds,
                 ..WorkerSettings::default()
             },
             pace: Pace {
@@ -150,6 +157,7 @@ impl Settings {
                 cancel: config.pace.cancel,
                 outage: config.pace.outage,
                 available: config.pace.available,
+                capacity: config.pace.capacity,
                 schedule: config.pace.schedule,
                 ..Pace::default()
             },

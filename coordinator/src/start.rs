@@ -1,7 +1,9 @@
 //! Starting and stopping a coordinator.
 //!
-//! The order matters: state and keys first, then the listener is bound (workers are told its port), then what was left
-//! unfinished is resumed, and only then is anybody served.
+//! The order matters: the state directory is taken first, so that no second coordinator opens anything in it; then the
+//! listener is bound (workers are told its port), state and keys are opened, what was left unfinished is resumed, and only
+//! then is anybody served. Stopping goes the other way: running steps get a moment, what then still runs is cut off where
+//! it stands, the files are closed, and the directory is let go last.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -21,6 +23,7 @@ use crate::services::Services;
 use crate::sessions::{Feeds, Sessions};
 use crate::settings::Settings;
 use crate::state::{State, StateError};
+use crate::state_lock::{LockError, StateLock};
 use crate::workers::{self, ListenError, Presence, WorkerListener};
 use crate::workflows::engine::{Engine, EngineError};
 use crate::workflows::observer::{StepObserver, Unobserved};
@@ -40,6 +43,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The state directory is not ours alone.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The state cannot be opened.
     #[error(transparent)]
     State(#[from] StateError),
@@ -84,8 +90,10 @@ impl Coordinator {
     /// # Errors
     /// Where any of it cannot be done.
     pub async fn start(settings: Settings, cloud: Arc<dyn CloudAccess>, parts: Parts) -> Result<Self, StartError> {
+        make_directory(&settings.state_dir)?;
+        let lock = StateLock::take(&settings.state_dir)?;
         let listener = WorkerListener::bind(settings.worker_listen).await?;
-        let services = Arc::new(services(settings, cloud, parts).await?);
+        let services = Arc::new(services(settings, cloud, parts, lock).await?);
         let endpoint = services.settings.worker_endpoint(listener.address());
         tracing::info!(address = %listener.address(), endpoint, "listening for workers");
         services.worker_endpoint.get_or_init(|| endpoint);
@@ -114,7 +122,8 @@ impl Coordinator {
         &self.stop
     }
 
-    /// Stops. Sessions are not ended by it: they go on at the next start.
+    /// Stops, and lets the state directory go. Sessions are not ended by it: they go on at the next start, in this
+    /// process or another.
     pub async fn stop(mut self) {
         self.stop.cancel();
         self.engine.shutdown(GRACE).await;
@@ -123,11 +132,16 @@ impl Coordinator {
             tracing::warn!("some parts did not stop in time");
         }
         self.sessions.state().close().await;
+        self.sessions.services().lock.release();
     }
 }
 
-async fn services(settings: Settings, cloud: Arc<dyn CloudAccess>, parts: Parts) -> Result<Services, StartError> {
-    make_directory(&settings.state_dir)?;
+async fn services(
+    settings: Settings,
+    cloud: Arc<dyn CloudAccess>,
+    parts: Parts,
+    lock: StateLock,
+) -> Result<Services, StartError> {
     let state = State::open(&settings.state_dir).await?;
     let installation = state.installation().await?;
     let key = match &settings.wrapping_key {
@@ -152,16 +166,15 @@ async fn services(settings: Settings, cloud: Arc<dyn CloudAccess>, parts: Parts)
         turns: watch::Sender::new(()),
         presence: Presence::default(),
         observer: parts.observer.unwrap_or_else(|| Arc::new(Unobserved)),
+        halted: CancellationToken::new(),
+        lock,
         worker_endpoint: OnceLock::new(),
         settings,
     })
 }
 
 /// Makes the state directory, for its owner alone. Does nothing where it exists.
-///
-/// # Errors
-/// Where it cannot be made.
-pub fn make_directory(directory: &Path) -> Result<(), StartError> {
+fn make_directory(directory: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new()
         .recursive(true)

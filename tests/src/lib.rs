@@ -15,3 +15,9 @@ pub mod process;
 pub mod psql;
 pub mod stage;
 pub mod wait;
+
+/// Says on standard error that a test, or a part of one, had nothing to work with. Silence would look like success.
+#[expect(clippy::print_stderr, reason = "for whoever reads the output of the tests")]
+pub fn skipped(reason: &str) {
+    eprintln!("skipped: {reason}");
+}

@@ -92,6 +92,109 @@ fn a_connection_that_drops_in_mid_dump_makes_no_point() -> Result<()> {
     stage.assert_nothing_left()
 }
 
+/// All rows pass through `pg_dump`: no table is large enough for a stream of its own.
+const BY_PG_DUMP: &str = "transfer: { large_table_bytes: 35184372088832, split_table_bytes: 35184372088832 }";
+
+#[test]
+fn a_pg_dump_that_dies_makes_no_point() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE shop")?;
+    dataset::fill(&stage.source.sibling("shop"), 180)?;
+    stage.apply_policy(BY_PG_DUMP)?;
+    let slow = json!([{ "service": "s3", "operation": "PutObject", "times": 100_000, "effect": { "delay_ms": 1500 } }]);
+    stage.cloud.control("PUT", "/faults", Some(&slow))?;
+    let session = stage.run_policy()?;
+    stage.reached(&session, "the transfer of data", |session| session["progress"]["bytes_read"].as_u64() > Some(0))?;
+    let workers = stage.haulier().json(&["worker", "list"])?;
+    let machine = workers[0]["instance_id"].as_str().context("no worker")?.to_owned();
+    let killed =
+        stage.cloud.control("POST", &format!("/computers/{machine}/kill"), Some(&json!({ "program": "pg_dump" })))?;
+    ensure!(killed["killed"].as_u64() > Some(0), "pg_dump did not run: {killed}");
+    stage.cloud.control("DELETE", "/faults", None)?;
+    let ended = stage.ended(&session)?;
+    explained(&stage, &ended, "pg-dump-failed")?;
+    ensure!(ended["failure"].to_string().contains("shop"), "the failure names the database: {ended:#}");
+    assert_eq!(points(&stage)?, 0);
+    stage.assert_nothing_left()
+}
+
+#[test]
+fn a_table_dropped_during_the_dump_makes_no_point() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE shop")?;
+    let shop = stage.source.sibling("shop");
+    // pg_dump lists the tables of its snapshot, then locks them in the order in which they were made. The first one holds
+    // it up; nothing else of a backup needs a lock on a partitioned table.
+    shop.execute("CREATE TABLE gate (id int) PARTITION BY LIST (id); CREATE TABLE doomed AS SELECT 1 AS id")?;
+    let migration = {
+        let shop = shop.clone();
+        std::thread::spawn(move || {
+            shop.execute(
+                "BEGIN; LOCK TABLE ONLY gate IN ACCESS EXCLUSIVE MODE;
+                 DO $$ BEGIN
+                   FOR waited IN 1..6000 LOOP
+                     EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted);
+                     PERFORM pg_sleep(0.05);
+                     IF waited = 6000 THEN RAISE 'nobody came to lock the table'; END IF;
+                   END LOOP;
+                 END $$;
+                 DROP TABLE doomed; COMMIT;",
+            )
+        })
+    };
+    e2e::wait::until(e2e::stage::LIMIT, "the lock on the gate", || {
+        Ok(shop.value("SELECT count(*) FROM pg_locks WHERE relation = 'gate'::regclass AND granted")? != "0")
+    })?;
+    let session = stage.run_policy()?;
+    let ended = stage.ended(&session)?;
+    migration.join().map_err(|_| anyhow::anyhow!("the migration panicked"))??;
+    explained(&stage, &ended, "db-object-dropped")?;
+    ensure!(ended["failure"]["cause"].to_string().contains("doomed"), "the failure names the table: {ended:#}");
+    assert_eq!(points(&stage)?, 0);
+    stage.assert_nothing_left()
+}
+
+#[test]
+fn a_type_that_has_no_capacity_is_replaced_by_the_next() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE shop")?;
+    stage.apply_policy("worker: { instance_type: [m7i.large, m6i.large] }")?;
+    let none = json!([{
+        "service": "ec2", "operation": "RunInstances", "match": "InstanceType=m7i.large", "times": 100_000,
+        "effect": { "error_before": { "code": "InsufficientInstanceCapacity", "status": 500 } }
+    }]);
+    stage.cloud.control("PUT", "/faults", Some(&none))?;
+    let session = stage.run_policy()?;
+    stage.succeeded(&session)?;
+    let faults = stage.cloud.control("GET", "/faults", None)?;
+    ensure!(faults[0]["fired"].as_u64() > Some(0), "the fault never fired: {faults}");
+    let story = stage.story(&session);
+    ensure!(story.contains("no room for m7i.large") && story.contains(", m6i.large in subnet-"), "{story}");
+    let ledger = stage.haulier().json(&["ledger", "list"])?;
+    let launches: Vec<_> = ledger
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|row| row["kind"] == "ec2-instance" && row["session_id"] == session.as_str())
+        .collect();
+    ensure!(launches.len() > 1 && launches.iter().all(|row| row["state"] == "removed"), "{launches:#?}");
+    stage.assert_nothing_left()
+}
+
+#[test]
+fn a_role_that_cannot_be_assumed_is_named() -> Result<()> {
+    let stage = Stage::set()?;
+    let role = format!("arn:aws:iam::{}:role/nobody", stage.cloud.facts().account);
+    stage.apply_policy(&format!("accounts: [{{ role_arn: \"{role}\" }}]"))?;
+    for command in [["policy", "run", "nightly", "--output", "json"].as_slice(), &["resource", "list"]] {
+        let answer = stage.haulier().call(command)?;
+        let said = answer.stdout + &answer.stderr;
+        ensure!(said.contains(&role) && said.contains("trust policy"), "{command:?} said {said}");
+    }
+    stage.assert_nothing_left()
+}
+
 #[test]
 fn broken_objects_of_every_kind_are_named_and_restore_nothing() -> Result<()> {
     let stage = Stage::set()?;

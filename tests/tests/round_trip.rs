@@ -12,6 +12,7 @@ const HOSTILE_DATABASE: &str = "odd \"db\" ü'; DROP DATABASE postgres; --";
 fn real_databases_come_back_equal() -> Result<()> {
     let folder = bin::source().join("../shared/data/pg");
     if !folder.is_dir() {
+        e2e::skipped(&format!("{} is not there", folder.display()));
         return Ok(());
     }
     let stage = Stage::set()?;
@@ -138,6 +139,32 @@ fn a_table_that_is_written_to_comes_back_as_of_the_exported_snapshot() -> Result
         calm.value("SELECT count(*) FROM ledger")?,
         "nothing was written after the snapshot"
     );
+    stage.assert_nothing_left()
+}
+
+#[test]
+fn a_policy_says_how_tables_are_read() -> Result<()> {
+    let stage = Stage::set()?;
+    stage.source.execute("CREATE DATABASE small")?;
+    let small = stage.source.sibling("small");
+    // About 4 MB: by default pg_dump would read it.
+    small.execute("CREATE TABLE t AS SELECT n, repeat(md5(n::text), 10) AS v FROM generate_series(1, 12000) AS n")?;
+    let streams = |session: &str| -> Result<Option<u32>> {
+        let story = stage.story(session);
+        let line = story.lines().find(|line| line.contains("database \"small\": snapshot of"));
+        let line = line.with_context(|| format!("no line of the snapshot in {story}"))?;
+        Ok(line.split(" of them in ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()))
+    };
+    let plain = stage.run_policy()?;
+    stage.succeeded(&plain)?;
+    assert_eq!(streams(&plain)?, None, "no table has a stream of its own");
+    let sizes = "large_table_bytes: 1048576, split_table_bytes: 1048576";
+    stage.apply_policy(&format!("transfer: {{ {sizes}, parallel_streams: 3, compression_level: 1 }}"))?;
+    let told = stage.run_policy()?;
+    let point = stage.succeeded(&told)?["point_id"].as_str().context("no point")?.to_owned();
+    assert!(streams(&told)? > Some(1), "{}", stage.story(&told));
+    stage.restore(&point, "small", "small too")?;
+    stage.assert_equal("small", "small too")?;
     stage.assert_nothing_left()
 }
 

@@ -2,7 +2,8 @@
 //!
 //! It lies in `ca/` of the state directory (key 0600) and signs two kinds of certificates: the coordinator's own, whose
 //! chain ends in the authority so that workers can pin its digest from their user-data, and workers' client certificates,
-//! which live a day and name the worker.
+//! which name the worker and live as long as it may. They are not renewed: a worker powers off at its deadline, and its
+//! certificate is heard for no longer than its session and epoch are current.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,8 +20,6 @@ use x509_parser::prelude::{ASN1Time, FromDer as _, X509Certificate};
 
 use crate::installation_key::write_private;
 
-/// Life of a worker's certificate.
-const WORKER_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Life of the coordinator's own certificate; a new one is made at each start.
 const SERVER_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Life of the authority.
@@ -132,11 +131,12 @@ impl Authority {
         Ok((format!("{}{}", certificate.pem(), self.pem), key.serialize_pem().into()))
     }
 
-    /// A worker's client certificate for the key of its request: chain with the authority last, PEM.
+    /// A worker's client certificate for the key of its request, good for so long from now: chain with the authority
+    /// last, PEM.
     ///
     /// # Errors
     /// Where the request's key cannot be certified.
-    pub fn worker(&self, csr: &Csr, worker: &str) -> Result<String> {
+    pub fn worker(&self, csr: &Csr, worker: &str, life: Duration) -> Result<String> {
         let mut request = CertificateSigningRequestParams {
             params: CertificateParams::default(),
             public_key: csr.params.public_key.clone(),
@@ -146,7 +146,7 @@ impl Authority {
         params.subject_alt_names = vec![SanType::DnsName(worker.to_owned().try_into().map_err(of("a worker"))?)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        live(params, WORKER_LIFE)?;
+        live(params, life + SKEW)?;
         let certificate = request.signed_by(&self.issuer).map_err(of("a worker"))?;
         Ok(format!("{}{}", certificate.pem(), self.pem))
     }
@@ -233,11 +233,14 @@ mod tests {
         let mut plain = CertificateParams::new(vec!["somebody-else".to_owned()]).unwrap();
         plain.distinguished_name = named("somebody-else");
         let csr = Csr::from_der(plain.serialize_request(&key).unwrap().der()).unwrap();
-        let chain = authority.worker(&csr, "wrk-1").unwrap();
+        let life = Duration::from_secs(72 * 3600);
+        let chain = authority.worker(&csr, "wrk-1", life).unwrap();
         let leaf = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
         assert_eq!(subject_of(&leaf).as_deref(), Some("wrk-1"));
         let (_, parsed) = X509Certificate::from_der(&leaf).unwrap();
         assert!(!parsed.is_ca());
+        let left = parsed.validity().time_to_expiration().unwrap().unsigned_abs();
+        assert!(left >= life && left <= life + SKEW, "{left:?}");
         assert!(!chain.contains("somebody-else"));
     }
 

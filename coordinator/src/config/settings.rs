@@ -101,8 +101,8 @@ pub const SETTINGS: &[Setting] = &[
         "worker.instance_type",
         "HAULIER_WORKER_INSTANCE_TYPE",
         "worker-instance-type",
-        Some("m7i.large"),
-        "EC2 instance type of workers, where the policy names none",
+        Some("m7i.large,m6i.large"),
+        "EC2 instance types of workers in order of preference, where the policy names none; separated by commas",
     ),
     setting(
         "worker.image_tag",
@@ -131,6 +131,13 @@ pub const SETTINGS: &[Setting] = &[
         "worker-attempts",
         Some("3"),
         "Workers that one session may use up before it fails",
+    ),
+    setting(
+        "worker.launch_rounds",
+        "HAULIER_WORKER_LAUNCH_ROUNDS",
+        "worker-launch-rounds",
+        Some("5"),
+        "Rounds through all instance types and subnets, where EC2 has no room for a worker, before the session fails",
     ),
     setting(
         "reaper.interval_seconds",
@@ -194,6 +201,13 @@ pub const SETTINGS: &[Setting] = &[
         "pace-available-seconds",
         Some("3600"),
         "Seconds an instance may take to become available",
+    ),
+    setting(
+        "pace.capacity_seconds",
+        "HAULIER_PACE_CAPACITY_SECONDS",
+        "pace-capacity-seconds",
+        Some("60"),
+        "Seconds before the second round of launches where EC2 has no room for a worker; each later pause is twice as long",
     ),
     setting(
         "pace.schedule_seconds",

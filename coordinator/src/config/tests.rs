@@ -68,12 +68,14 @@ fn every_setting_can_be_given_by_variable_and_flag() {
         ("pace.cancel_seconds", "2"),
         ("pace.outage_seconds", "3"),
         ("pace.available_seconds", "4"),
+        ("pace.capacity_seconds", "6"),
         ("pace.schedule_seconds", "5"),
         ("log.format", "json"),
         ("log.filter", "debug"),
         ("worker.role_arn", "arn:aws:iam::111122223333:role/w"),
         ("worker.instance_profile", "w"),
-        ("worker.instance_type", "c7i.large"),
+        ("worker.instance_type", "c7i.large, m7i.large"),
+        ("worker.launch_rounds", "2"),
         ("worker.image_tag", "a=b"),
         ("worker.patience_seconds", "31"),
         ("worker.deadline_hours", "2"),
@@ -90,6 +92,8 @@ fn every_setting_can_be_given_by_variable_and_flag() {
     assert_eq!(config, loaded("version: 1\n", &[], &flags).unwrap());
     assert_eq!(config.pace.poll, Duration::from_millis(51));
     assert_eq!(config.pace.available, Duration::from_secs(4));
+    assert_eq!(config.worker.instance_types, ["c7i.large", "m7i.large"]);
+    assert_eq!((config.worker.launch_rounds, config.pace.capacity), (2, Duration::from_secs(6)));
     assert_eq!(config.control_names, ["haulier.example", "10.0.0.5"]);
     assert_eq!(config.log, Log { format: LogFormat::Json, filter: "debug".to_owned() });
     assert_eq!(config.worker.role_arn.as_deref(), Some("arn:aws:iam::111122223333:role/w"));

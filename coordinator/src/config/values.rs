@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use haulier_domain::policy::{Arn, Fault, is_region};
+use haulier_domain::policy::{Arn, Fault, is_instance_type, is_region};
 use tracing_subscriber::EnvFilter;
 
 use super::settings::SETTINGS;
@@ -79,6 +79,7 @@ impl Values {
         let cancel = self.seconds("pace.cancel_seconds", 1, 3600);
         let outage = self.seconds("pace.outage_seconds", 0, 604_800);
         let available = self.seconds("pace.available_seconds", 1, 604_800);
+        let capacity = self.seconds("pace.capacity_seconds", 1, 3600);
         let schedule = self.seconds("pace.schedule_seconds", 1, 3600);
         Some(Pace {
             poll: poll?,
@@ -88,6 +89,7 @@ impl Values {
             cancel: cancel?,
             outage: outage?,
             available: available?,
+            capacity: capacity?,
             schedule: schedule?,
         })
     }
@@ -111,9 +113,7 @@ impl Values {
         let instance_profile = self.optional("worker.instance_profile", "write its name, not its ARN", |text| {
             !text.is_empty() && !text.contains([':', '/', ' '])
         });
-        let instance_type = self.read("worker.instance_type", "write it as in m7i.large", |text| {
-            text.contains('.').then(|| text.to_owned())
-        });
+        let instance_types = self.read("worker.instance_type", "write them as in m7i.large", instance_types);
         let image_tag = self.read("worker.image_tag", "write key=value", |text| {
             let (key, value) = text.split_once('=')?;
             (!key.is_empty() && !value.is_empty()).then(|| (key.to_owned(), value.to_owned()))
@@ -121,14 +121,16 @@ impl Values {
         let patience = self.seconds("worker.patience_seconds", 30, 86_400);
         let deadline = self.number("worker.deadline_hours", 1, 720);
         let attempts = self.number("worker.attempts", 1, 100);
+        let launch_rounds = self.number("worker.launch_rounds", 1, 100);
         Some(WorkerSettings {
             role_arn: role_arn?,
             instance_profile: instance_profile?,
-            instance_type: instance_type?,
+            instance_types: instance_types?,
             image_tag: image_tag?,
             patience: patience?,
             deadline: Duration::from_secs(deadline? * 3600),
             attempts: attempts?,
+            launch_rounds: launch_rounds?,
         })
     }
 
@@ -170,6 +172,11 @@ fn advertised(text: &str) -> Option<String> {
     let (host, port) = authority.rsplit_once(':')?;
     let fits = !host.is_empty() && !host.contains(['/', '@', '?', '#']) && port.parse::<u16>().is_ok();
     fits.then(|| format!("https://{authority}"))
+}
+
+fn instance_types(text: &str) -> Option<Vec<String>> {
+    let types: Vec<String> = text.split(',').map(|kind| kind.trim().to_owned()).collect();
+    types.iter().all(|kind| is_instance_type(kind)).then_some(types)
 }
 
 fn host_names(text: &str) -> Option<Vec<String>> {

@@ -204,7 +204,9 @@ impl Policies {
         let ask = || async {
             let nobody = Account { id: String::new(), role_arn: None, external_id: None };
             let caller = async { self.sessions.services().cloud.identity(&nobody).await?.caller().await }.await;
-            let caller = caller.map_err(|error| failures::cloud("asking for the coordinator's own account", &error))?;
+            let caller = caller.map_err(|error| {
+                failures::as_itself(failures::cloud("asking for the coordinator's own account", &error))
+            })?;
             Ok(caller.account)
         };
         self.own_account.get_or_try_init(ask).await.cloned()

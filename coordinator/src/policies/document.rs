@@ -3,7 +3,7 @@
 mod parts;
 
 use haulier_domain::policy::{
-    self, Account, DEFAULT_CONCURRENCY, DEFAULT_PRIORITY, Databases, Fault, Login, Policy, Selection, WorkerDefaults,
+    self, Account, DEFAULT_CONCURRENCY, DEFAULT_PRIORITY, Databases, Fault, Login, Policy, Selection, Transfer, WorkerDefaults,
 };
 use haulier_domain::schedule::ScheduleText;
 
@@ -23,6 +23,7 @@ const KEYS: &[&str] = &[
     "snapshot",
     "schedule",
     "concurrency",
+    "transfer",
 ];
 
 /// Reads a policy.
@@ -81,6 +82,7 @@ fn lenient(fields: &Fields<'_>) -> Policy {
         snapshot: fields.optional("snapshot").and_then(|value| value.boolean()).unwrap_or(true),
         schedule: fields.required("schedule").and_then(schedule).unwrap_or(ScheduleText::Manual),
         concurrency: number("concurrency", DEFAULT_CONCURRENCY),
+        transfer: fields.optional("transfer").map_or_else(Transfer::default, parts::transfer),
     }
 }
 

@@ -44,7 +44,8 @@ pub struct Missed {
 
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "account {} in {}: {}", self.place.account.id, self.place.region, self.failure.cause)
+        let Self { place, failure } = self;
+        write!(f, "account {} in {}: {} (remedy: {})", place.account.id, place.region, failure.cause, failure.remedy)
     }
 }
 

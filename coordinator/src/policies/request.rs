@@ -21,10 +21,10 @@ pub(super) fn backup(policy: &Policy, found: &Found) -> BackupRequest {
         snapshot: policy.snapshot,
         worker: worker_for(policy, &found.place, zone),
         concurrency: policy.concurrency,
-        parallel_streams: 0,
-        compression_level: 0,
-        large_table_bytes: 0,
-        split_table_bytes: 0,
+        parallel_streams: policy.transfer.parallel_streams.unwrap_or_default(),
+        compression_level: policy.transfer.compression_level.unwrap_or_default(),
+        large_table_bytes: policy.transfer.large_table_bytes.unwrap_or_default(),
+        split_table_bytes: policy.transfer.split_table_bytes.unwrap_or_default(),
     }
 }
 
@@ -61,7 +61,7 @@ pub fn worker_for(policy: &Policy, place: &Place, availability_zone: Option<&str
     };
     WorkerConfiguration {
         image_id: shape.image_id,
-        instance_type: shape.instance_type,
+        instance_types: shape.instance_types,
         root_volume_gib: None,
         instance_profile: shape.instance_profile,
         role_arn: shape.role_arn,
@@ -81,14 +81,14 @@ mod tests {
         let account = crate::sessions::Account { id: "111122223333".into(), role_arn: None, external_id: None };
         let place = Place { account, region: "eu-central-1".into() };
         let worker = worker_for(&policy, &place, Some("eu-central-1a"));
-        assert_eq!(worker.instance_type.as_deref(), Some("m7i.xlarge"));
+        assert_eq!(worker.instance_types, ["m7i.xlarge", "m6i.xlarge"]);
         assert_eq!(worker.instance_profile.as_deref(), Some("haulier-worker"));
         assert_eq!(worker.image_id.as_deref(), Some("ami-0123456789abcdef0"));
         assert_eq!(worker.tags["cost-center"], "4711");
         assert_eq!(worker.networks[0].security_group_ids, ["sg-0123456789abcdef0"]);
         let elsewhere = Place { region: "us-east-1".into(), ..place };
         let plain = worker_for(&policy, &elsewhere, None);
-        assert_eq!(plain.instance_type.as_deref(), Some("m7i.large"));
+        assert_eq!(plain.instance_types, ["m7i.large"]);
         assert!(plain.networks.is_empty());
     }
 }

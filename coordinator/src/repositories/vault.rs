@@ -41,7 +41,7 @@ impl RepositoryVaults {
     }
 
     async fn bucket(&self, what: &str, bucket: &str, region: &str) -> Result<Arc<dyn ObjectStore>, Failure> {
-        self.cloud.bucket(bucket, region).await.map_err(|error| failures::cloud(what, &error))
+        self.cloud.bucket(bucket, region).await.map_err(|error| failures::as_itself(failures::cloud(what, &error)))
     }
 
     /// What opens the master key, fetched anew each time it is needed.
@@ -55,7 +55,7 @@ impl RepositoryVaults {
                 KeyKind::Passphrase => Opener::Passphrase(self.cloud.secrets(region).await?.secret(arn).await?),
             })
         };
-        reached.await.map_err(|error| failures::cloud(what, &error))
+        reached.await.map_err(|error| failures::as_itself(failures::cloud(what, &error)))
     }
 
     async fn unlock(&self, repository: &Repository) -> Result<UnlockedRepository, Failure> {

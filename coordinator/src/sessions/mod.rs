@@ -169,7 +169,7 @@ impl Sessions {
     pub async fn instances(&self, place: &Place) -> Result<Vec<haulier_cloud::databases::DbInstance>, Failure> {
         let what = format!("listing the DB instances of account {} in {}", place.account.id, place.region);
         let found = async { self.services.cloud.databases(place).await?.instances().await }.await;
-        found.map_err(|error| crate::failures::cloud(&what, &error))
+        found.map_err(|error| crate::failures::in_account(crate::failures::cloud(&what, &error), &place.account))
     }
 
     async fn start(

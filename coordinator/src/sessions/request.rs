@@ -64,8 +64,8 @@ pub enum Login {
 pub struct WorkerConfiguration {
     /// Image; otherwise the newest one tagged `haulier:component=worker`.
     pub image_id: Option<String>,
-    /// Instance type.
-    pub instance_type: Option<String>,
+    /// Instance types in order of preference; empty means the coordinator's.
+    pub instance_types: Vec<String>,
     /// Size of the root volume in GiB.
     pub root_volume_gib: Option<u32>,
     /// Instance profile; it needs no permissions.

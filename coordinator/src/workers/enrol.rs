@@ -10,7 +10,7 @@ use tonic::Status;
 use super::admission;
 use crate::certificates::{Csr, sha256_hex};
 use crate::failures;
-use crate::ledger::Resource;
+use crate::ledger::{Entry, Resource, TAG_NAME};
 use crate::services::Services;
 use crate::sessions::Place;
 use crate::state::{Binding, StateError, Worker};
@@ -31,7 +31,10 @@ pub(super) async fn enrol(services: &Services, request: wire::EnrolRequest) -> R
     let csr_sha256 = sha256_hex(&request.certificate_request);
     let identity = request.identity.ok_or_else(|| refuse(&worker.id, &"it sent no signed identity"))?;
     let instance_id = admit(services, &worker, &place, identity, &csr_sha256).await?;
-    let chain = services.authority.worker(&csr, worker.id.as_str()).map_err(|error| refuse(&worker.id, &error))?;
+    // It was told its deadline before it was launched: from now on this is longer than it may live.
+    let life = services.settings.pace.session;
+    let chain =
+        services.authority.worker(&csr, worker.id.as_str(), life).map_err(|error| refuse(&worker.id, &error))?;
     let noted = async {
         services.state.note_worker_instance(&worker.id, &instance_id).await?;
         services.state.note_enrolled(&worker.id, &chain, &request.agent_version).await
@@ -89,7 +92,9 @@ async fn admit(
     // Listings lag behind launches: the worker asks again.
     let instance = instance.ok_or_else(|| later(&worker.id, &"its instance is not listed yet"))?;
     let entries = services.state.open_entries(&worker.session, Some(worker.epoch)).await.map_err(internal)?;
-    let entry = entries.iter().find(|entry| entry.resource == Resource::Ec2Instance);
+    // A worker that was refused in one place is launched in another: the row is the one under the instance's name.
+    let named = |entry: &&Entry| instance.tags.get(TAG_NAME).is_some_and(|name| *name == entry.name);
+    let entry = entries.iter().filter(|entry| entry.resource == Resource::Ec2Instance).find(named);
     admission::instance(&instance, worker, &services.installation, entry, Timestamp::now())
         .map_err(|refusal| refuse(&worker.id, &refusal))?;
     Ok(instance.id)

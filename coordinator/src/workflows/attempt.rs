@@ -6,13 +6,16 @@
 
 use haulier_domain::failure::Failure;
 use haulier_domain::id::Epoch;
+use haulier_domain::placement::{Refused, next_candidate, no_capacity, worth_waiting};
 use haulier_domain::session::Completed;
 use serde::{Deserialize, Serialize};
 
 use super::flow::{Flow, Flowed};
 use super::steps::assignment::Job;
+use super::steps::network::Groups;
 use super::steps::preflight::Source;
 use super::steps::transfer::Ended;
+use super::steps::worker::{Launch, Launched, Plan};
 use super::steps::{network, transfer, worker};
 
 /// What a worker has brought to its end.
@@ -46,10 +49,33 @@ async fn attempt(flow: &Flow, near: &Source, job: &Job, epoch: Epoch) -> Flowed<
     let work = flow.work();
     let plan = flow.step("plan-worker", || worker::plan(work, near, epoch)).await?;
     let groups = flow.step("open-groups", || network::open(work, near, job, &plan, epoch)).await?;
-    let worker = flow.step("launch-worker", || worker::launch(work, &plan, &groups, epoch)).await?;
+    let worker = launch(flow, near, &plan, &groups, epoch).await?;
     if let Some(group) = &groups.database {
         flow.step("join-instance", || network::join(work, near, group, epoch)).await?;
     }
     flow.step("assign", || worker::assign(work, job, &worker)).await?;
     flow.step("transfer", || transfer::follow(work, &worker)).await
+}
+
+/// Launches the worker where EC2 has room for it: one candidate after another, in rounds with growing pauses.
+async fn launch(flow: &Flow, near: &Source, plan: &Plan, groups: &Groups, epoch: Epoch) -> Flowed<Launched> {
+    let work = flow.work();
+    let mut refused: Vec<Refused> = Vec::new();
+    for round in 1..=work.services.settings.worker.launch_rounds.max(1) {
+        if round > 1 {
+            flow.step("wait-for-capacity", || worker::wait_for_capacity(work, round)).await?;
+        }
+        while let Some(candidate) = next_candidate(&plan.candidates, &refused, round) {
+            let attempt = refused.len() + 1;
+            let launch = || worker::launch(work, plan, groups, epoch, candidate, attempt);
+            match flow.step("launch-worker", launch).await? {
+                Launch::Up(worker) => return Ok(worker),
+                Launch::Refused(obstacle) => refused.push(Refused { candidate, round, obstacle }),
+            }
+        }
+        if !worth_waiting(&plan.candidates, &refused) {
+            break;
+        }
+    }
+    Err(no_capacity(&near.id, &plan.candidates, &refused).into())
 }

@@ -15,6 +15,7 @@ use haulier_domain::session::{SessionKind, Stop};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::SqlitePool;
 use tracing::Instrument as _;
 
 use super::flow::{Flow, Interrupted};
@@ -36,6 +37,12 @@ pub enum EngineError {
     /// Its file cannot be opened.
     #[error("opening workflows.db")]
     Open(#[source] durare::Error),
+    /// The environment would give the workflows another version or owner than the code does.
+    #[error("the environment renames workflows: remove {variable}")]
+    Renamed {
+        /// The variable that does it.
+        variable: &'static str,
+    },
     /// The sessions it should carry on cannot be listed.
     #[error("resuming sessions")]
     Resume(#[source] crate::state::StateError),
@@ -47,6 +54,7 @@ pub enum EngineError {
 /// The running engine.
 pub struct Engine {
     durable: DurableEngine,
+    pool: SqlitePool,
     services: Arc<Services>,
 }
 
@@ -77,7 +85,7 @@ impl Engine {
         let pool = sqlite_pool(&services.settings.state_dir.join("workflows.db"))
             .await
             .map_err(|error| EngineError::Open(error.into()))?;
-        let mut builder = DurableEngine::builder(Arc::new(SqliteProvider::from_pool(pool)));
+        let mut builder = DurableEngine::builder(Arc::new(SqliteProvider::from_pool(pool.clone())));
         builder.app_version(VERSION).executor_id(EXECUTOR).max_recovery_attempts(MAX_RECOVERIES);
         for kind in [SessionKind::Backup, SessionKind::DatabaseRestore, SessionKind::Verify] {
             let services = services.clone();
@@ -92,7 +100,14 @@ impl Engine {
             });
         }
         let durable = builder.build().await.map_err(EngineError::Open)?;
-        Ok(Arc::new(Self { durable, services }))
+        // A variable of the environment would win over both. Under another version workflows would not be found again, or
+        // be carried on by code that did not begin them.
+        let pinned =
+            [("DBOS__APPVERSION", durable.app_version() == VERSION), ("DBOS__VMID", durable.executor_id() == EXECUTOR)];
+        if let Some((variable, _)) = pinned.into_iter().find(|(_, is_ours)| !is_ours) {
+            return Err(EngineError::Renamed { variable });
+        }
+        Ok(Arc::new(Self { durable, pool, services }))
     }
 
     /// Goes on with every session that has not ended: its workflow is recovered, begun if it never was, and ended from
@@ -167,11 +182,14 @@ impl Engine {
         }
     }
 
-    /// Stops taking up work and gives running steps a moment. Whatever is cut off goes on at the next start.
+    /// Stops taking up work and gives running steps a moment. Whatever is cut off goes on at the next start: its step
+    /// stops where it stands, and nothing more of it is committed once this returns.
     pub async fn shutdown(&self, grace: Duration) {
         if let Err(error) = self.durable.shutdown(grace).await {
             tracing::warn!(%error, "engine did not shut down");
         }
+        self.services.halted.cancel();
+        self.pool.close().await;
     }
 }
 

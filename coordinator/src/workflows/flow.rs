@@ -15,6 +15,7 @@ use super::engine::Journal;
 use super::observer::Moment;
 use super::steps::end;
 use super::trouble::{Attempt, Trouble};
+use crate::failures;
 use crate::ledger::Naming;
 use crate::services::Services;
 use crate::sessions::{Place, Request};
@@ -78,7 +79,7 @@ impl Work {
     /// Adds a line to its log. A log that cannot be written holds nothing up.
     pub(crate) async fn log(&self, severity: Severity, text: &str) {
         if let Err(error) = self.services.state.log(self.id(), severity, text).await {
-            tracing::warn!(session_id = %self.id(), error = %crate::failures::chain(&error), "log line lost");
+            tracing::warn!(session_id = %self.id(), error = %failures::chain(&error), "log line lost");
         }
         self.services.feeds.changed(self.id());
     }
@@ -200,9 +201,24 @@ impl Flow {
             services.observer.at(self.work.id(), name, Moment::Done).await;
             result
         };
-        let result = self.journal.record(name, observed).await;
+        // A coordinator that has stopped goes no further, as if it had been killed here: the next one repeats the step.
+        let unless_halted = async {
+            tokio::select! {
+                biased;
+                () = services.halted.cancelled() => std::future::pending().await,
+                result = observed => result,
+            }
+        };
+        let result = self.journal.record(name, unless_halted).await;
+        if services.halted.is_cancelled() {
+            return std::future::pending().await;
+        }
         services.observer.at(self.work.id(), name, Moment::Committed).await;
         result
+    }
+
+    fn in_account(&self, failure: Failure) -> Failure {
+        failures::in_account(failure, &self.work.place().account)
     }
 
     async fn persist<T, F, Fut>(&self, body: &F) -> Result<T, Stop>
@@ -219,8 +235,11 @@ impl Flow {
             }
             match body().await {
                 Ok(value) => return Ok(value),
+                Err(Trouble::Stop(Stop::Failed(failure))) => return Err(self.in_account(failure).into()),
                 Err(Trouble::Stop(stop)) => return Err(stop),
-                Err(Trouble::Again(failure)) if began.elapsed() >= pace.outage => return Err(failure.into()),
+                Err(Trouble::Again(failure)) if began.elapsed() >= pace.outage => {
+                    return Err(self.in_account(failure).into());
+                }
                 Err(Trouble::Again(failure)) => {
                     tracing::info!(session_id = %self.work.id(), %failure, "trouble that may pass, repeating");
                     tokio::select! {

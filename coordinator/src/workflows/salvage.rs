@@ -58,8 +58,15 @@ pub(crate) fn spawn(services: Arc<Services>, session: SessionId, reason: Reason)
     tokio::spawn(async move { self::session(&services, &session, &reason).await });
 }
 
-/// Ends the session, however often it takes.
+/// Ends the session, however often it takes. A coordinator that has stopped leaves it to the next.
 pub(crate) async fn session(services: &Services, session: &SessionId, reason: &Reason) {
+    tokio::select! {
+        () = insist(services, session, reason) => {}
+        () = services.halted.cancelled() => {}
+    }
+}
+
+async fn insist(services: &Services, session: &SessionId, reason: &Reason) {
     tracing::warn!(session_id = %session, ?reason, "ending a session from the ledger");
     let mut pause = BackOff::new(services.settings.pace.back_off);
     loop {

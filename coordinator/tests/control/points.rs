@@ -81,7 +81,7 @@ async fn a_restore_goes_by_default_where_the_point_came_from() {
     let Request::DatabaseRestore(request) = request_of(&scene, &started.session_id).await else { panic!() };
     assert_eq!((request.target.id.as_str(), request.target.place.region.as_str()), ("shop", REGION));
     assert_eq!(request.login, Login::MasterSecret);
-    assert_eq!(request.worker.instance_type.as_deref(), Some("c7i.xlarge"));
+    assert_eq!(request.worker.instance_types, ["c7i.xlarge"]);
     assert!(request.roles);
     let names: Vec<_> = request.databases.iter().map(|database| database.database.as_str()).collect();
     assert_eq!(names, ["shop"], "no name means every database");
@@ -146,5 +146,5 @@ async fn a_check_runs_next_to_the_points_instance_even_without_its_policy() {
     let Request::Verify(request) = request_of(&scene, &started.session_id).await else { panic!() };
     let point: PointId = POINT.parse().unwrap();
     assert_eq!((request.point, request.near.id.as_str(), request.full), (point, "shop", true));
-    assert_eq!(request.worker.instance_type, None);
+    assert_eq!(request.worker.instance_types, [""; 0]);
 }

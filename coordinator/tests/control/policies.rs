@@ -1,5 +1,6 @@
 //! Policies through the service: stored, resolved, run.
 
+use haulier_coordinator::sessions::Request;
 use haulier_proto::control::v1 as wire;
 use tonic::Code;
 
@@ -58,7 +59,7 @@ async fn a_run_starts_a_session_for_each_resource_and_nothing_twice() {
     assert!(listed.sessions.iter().all(|session| session.policy == "all" && session.point_id.is_empty()));
     let id = first.session_ids[0].parse().unwrap();
     let request = scene.sessions().get(&id).await.unwrap().request;
-    assert!(matches!(request, haulier_coordinator::sessions::Request::Backup(backup) if backup.databases == ["a"]));
+    assert!(matches!(request, Request::Backup(backup) if backup.databases == ["a"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +74,8 @@ async fn an_account_that_lets_nobody_in_does_not_hold_up_the_others() {
     scene.apply(&policy("alone", "{include: all}", &alone)).await;
     let request = wire::RunPolicyRequest { name: "alone".to_owned(), idempotency_key: String::new() };
     let (code, failure) = refused(scene.client().run_policy(request).await);
-    assert_eq!((code, failure.code.as_str()), (Code::FailedPrecondition, "cloud-denied"));
+    assert_eq!((code, failure.code.as_str()), (Code::FailedPrecondition, "cloud-role-refused"));
+    assert!(failure.remedy.contains(&format!("role arn:aws:iam::{OTHER}:role/haulier")), "{failure}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,4 +93,24 @@ async fn resources_are_listed_with_their_policy() {
     let accounts = format!("accounts:\n  - role_arn: arn:aws:iam::{OTHER}:role/haulier\n");
     scene.apply(&policy("other", "{include: all}", &accounts)).await;
     assert_eq!(list().await, [row(OWN, "crm", ""), row(OWN, "shop", "own"), row(OTHER, "shop", "other")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_policy_says_of_its_transfers_is_what_its_sessions_are_asked() {
+    let scene = Scene::with_repository(&["shop"]).await;
+    let transfer = "transfer:\n  parallel_streams: 3\n  large_table_bytes: 2097152\n  split_table_bytes: 4194304\n  compression_level: 9\n";
+    for (name, more, want) in
+        [("said", transfer, (3, 2 << 20, 4 << 20, 9)), ("unsaid", "priority: 900\n", (0, 0, 0, 0))]
+    {
+        scene.apply(&policy(name, "{include: all}", more)).await;
+        let id = scene.run(name, "").await.session_ids[0].parse().unwrap();
+        let Request::Backup(asked) = scene.sessions().get(&id).await.unwrap().request else { panic!("not a backup") };
+        let told = (asked.parallel_streams, asked.large_table_bytes, asked.split_table_bytes, asked.compression_level);
+        assert_eq!(told, want, "{name}");
+    }
+    let wrong = policy("nightly", "{include: all}", "transfer: {parallel_streams: many, level: 3}\n");
+    let request = wire::ValidatePolicyRequest { document: wrong };
+    let faults = scene.client().validate_policy(request).await.unwrap().into_inner().faults;
+    let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["transfer.parallel_streams", "transfer.level"]);
 }

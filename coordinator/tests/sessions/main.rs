@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod backup;
+mod capacity;
 mod crashes;
 mod faults;
 mod reaper;
+mod start;
 mod support;
 mod turns;
 mod workers;

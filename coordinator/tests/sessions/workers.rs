@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use haulier_cloud::compute::Compute as _;
 use haulier_coordinator::ledger::{TAG_EPOCH, TAG_SESSION};
@@ -10,9 +11,13 @@ use haulier_domain::id::Epoch;
 use haulier_domain::session::SessionState;
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::worker_service_client::WorkerServiceClient;
+use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, KeyPair};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use tonic::Code;
 use tonic::transport::Identity;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::support::observer::Observer;
 use crate::support::worker::{Script, UserData, channel, enrol, enrolment};
@@ -193,6 +198,28 @@ fn an_instance_that_was_not_launched_for_the_worker_is_refused() {
         assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied, "another request");
         enrol(&access, &authority, &told, &instance, &key).await.expect("the right instance and key");
     });
+}
+
+#[test]
+fn a_certificate_lives_as_long_as_its_worker_may() {
+    let scene = Scene::new(Script::Endless);
+    let mut settings = scene.settings();
+    settings.pace.session = Duration::from_secs(72 * 3600);
+    let running = scene.start_with(settings, Arc::new(Observer::default()));
+    let id = running.backup("orders");
+    running.until(&id, "transfer", |session| session.step == "transfer");
+    let (_, spec) = scene.access.memory.compute().launches().pop().unwrap();
+    let told: toml::Table = toml::from_str(&spec.user_data).unwrap();
+    let deadline: Timestamp = told["deadline"].as_str().unwrap().parse().unwrap();
+    let fleet = scene.fleet.log();
+    let enrolled = move || fleet.attachments.load(Ordering::SeqCst) >= 1;
+    running.until(&id, "its worker", move |_| enrolled());
+    let (certificate, _) = scene.fleet.log().certificate_of(told["worker_id"].as_str().unwrap());
+    let leaf = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let (_, parsed) = X509Certificate::from_der(&leaf).unwrap();
+    let ends = Timestamp::from_second(parsed.validity().not_after.timestamp()).unwrap();
+    assert!(ends >= deadline, "{ends} is before {deadline}");
+    assert!(ends.duration_since(deadline) <= SignedDuration::from_hours(1), "{ends} is long after {deadline}");
 }
 
 fn user_data(text: &str) -> UserData {

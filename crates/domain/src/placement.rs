@@ -11,9 +11,15 @@
 //! refused, except where the operator has prepared a permanent pair of groups.
 //!
 //! A configuration may leave the subnet open: then the rule chooses it, and the configuration's groups hold all the same.
+//!
+//! The answer is a list, best first: where EC2 has no capacity in one place, the worker goes to the next (see
+//! [`next_candidate`]). Places after the first lie in its VPC and need the same groups, so that what was made for the
+//! worker serves it wherever it ends up.
 
+mod candidate;
 mod failure;
 
+pub use candidate::{Candidate, Obstacle, Refused, candidates, next_candidate, no_capacity, worth_waiting};
 pub use failure::Unplaced;
 
 /// What is known of a database instance.
@@ -68,51 +74,82 @@ pub struct Placement {
 
 /// Which of the networks prepared for a Region is for a database in this zone.
 pub fn prepared_for(prepared: &[Prepared<'_>], availability_zone: Option<&str>) -> Option<usize> {
+    in_order(prepared, availability_zone).first().copied()
+}
+
+/// The prepared networks for a database in this zone, best first.
+fn in_order(prepared: &[Prepared<'_>], availability_zone: Option<&str>) -> Vec<usize> {
     let nearness = |network: &Prepared<'_>| match network.availability_zone {
         zone @ Some(_) if zone == availability_zone => 0,
         None => 1,
         Some(_) => 2,
     };
-    (0..prepared.len()).min_by_key(|&index| {
-        let network = &prepared[index];
-        (nearness(network), network.availability_zone)
-    })
+    let mut order: Vec<usize> = (0..prepared.len()).collect();
+    order.sort_by_key(|&index| (nearness(&prepared[index]), prepared[index].availability_zone));
+    order
 }
 
-/// Subnets that have to be described before [`place`] can decide: the prepared one, or those of the subnet group.
-pub fn subnets_in_question(
-    prepared: &[Prepared<'_>],
-    database: &DatabasePlace<'_>,
-    subnet_group: &[String],
-) -> Vec<String> {
-    let network = prepared_for(prepared, database.availability_zone).map(|index| prepared[index]);
-    match network.and_then(|network| network.subnet_id) {
-        Some(subnet_id) => vec![subnet_id.to_owned()],
-        None => subnet_group.to_vec(),
+/// Subnets that have to be described before [`places`] can decide: the prepared ones, and those of the subnet group
+/// where the rule has a say.
+pub fn subnets_in_question(prepared: &[Prepared<'_>], subnet_group: &[String]) -> Vec<String> {
+    let named = prepared.iter().filter_map(|network| network.subnet_id).map(str::to_owned);
+    let by_rule = prepared.is_empty() || prepared.iter().any(|network| network.subnet_id.is_none());
+    let group = subnet_group.iter().filter(|_| by_rule).cloned();
+    let mut ids: Vec<String> = Vec::new();
+    for id in named.chain(group) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
     }
+    ids
 }
 
-/// Where the database's worker is launched, given the subnets in question as they are now.
+/// Where the database's worker may be launched, best first and at least one place, given the subnets in question as they
+/// are now.
 ///
 /// # Errors
-/// Says why there is no place for it.
-pub fn place(
+/// Says why there is no place for it. A fault in the configuration that is meant for the database is told, and not made
+/// up for by another one.
+pub fn places(
     prepared: &[Prepared<'_>],
     database: &DatabasePlace<'_>,
     subnets: &[SubnetPlace],
-) -> Result<Placement, Unplaced> {
-    let index = prepared_for(prepared, database.availability_zone);
-    let network = index.map(|index| prepared[index]).unwrap_or_default();
-    let subnet = match network.subnet_id {
-        Some(subnet_id) => by_configuration(subnet_id, network.permanent_pair, database, subnets)?,
-        None => by_rule(database, subnets)?,
+) -> Result<Vec<Placement>, Unplaced> {
+    let order = in_order(prepared, database.availability_zone);
+    let networks: Vec<Option<usize>> =
+        if order.is_empty() { vec![None] } else { order.into_iter().map(Some).collect() };
+    let mut found: Vec<(bool, Placement)> = Vec::new();
+    let mut problem = None;
+    for (rank, index) in networks.into_iter().enumerate() {
+        let network = index.map(|index| prepared[index]).unwrap_or_default();
+        let usable = match network.subnet_id {
+            Some(subnet_id) => {
+                by_configuration(subnet_id, network.permanent_pair, database, subnets).map(|it| vec![it])
+            }
+            None => by_rule(database, subnets),
+        };
+        match usable {
+            Ok(usable) => found.extend(usable.into_iter().map(|subnet| {
+                let (vpc_id, subnet_id) = (subnet.vpc_id.clone(), subnet.id.clone());
+                let availability_zone = subnet.availability_zone.clone();
+                (network.permanent_pair, Placement { vpc_id, subnet_id, availability_zone, prepared: index })
+            })),
+            Err(full @ Unplaced::Full { .. }) => problem = problem.or(Some(full)),
+            Err(fault) if rank == 0 => return Err(fault),
+            Err(_) => {}
+        }
+    }
+    let Some((permanent_pair, vpc_id)) = found.first().map(|(pair, first)| (*pair, first.vpc_id.clone())) else {
+        return Err(problem.unwrap_or_else(|| Unplaced::NoVpc { database: database.id.to_owned() }));
     };
-    Ok(Placement {
-        vpc_id: subnet.vpc_id.clone(),
-        subnet_id: subnet.id.clone(),
-        availability_zone: subnet.availability_zone.clone(),
-        prepared: index,
-    })
+    found.retain(|(pair, place)| *pair == permanent_pair && place.vpc_id == vpc_id);
+    let mut places: Vec<Placement> = Vec::new();
+    for (_, place) in found {
+        if !places.iter().any(|earlier| earlier.subnet_id == place.subnet_id) {
+            places.push(place);
+        }
+    }
+    Ok(places)
 }
 
 fn by_configuration<'s>(
@@ -139,7 +176,7 @@ fn by_configuration<'s>(
     Ok(subnet)
 }
 
-fn by_rule<'s>(database: &DatabasePlace<'_>, subnets: &'s [SubnetPlace]) -> Result<&'s SubnetPlace, Unplaced> {
+fn by_rule<'s>(database: &DatabasePlace<'_>, subnets: &'s [SubnetPlace]) -> Result<Vec<&'s SubnetPlace>, Unplaced> {
     let id = || database.id.to_owned();
     let vpc_id = database.vpc_id.ok_or_else(|| Unplaced::NoVpc { database: id() })?;
     let mut inside: Vec<&SubnetPlace> = subnets.iter().filter(|subnet| subnet.vpc_id == vpc_id).collect();
@@ -153,10 +190,11 @@ fn by_rule<'s>(database: &DatabasePlace<'_>, subnets: &'s [SubnetPlace]) -> Resu
             .then_with(|| b.free_addresses.cmp(&a.free_addresses))
             .then_with(|| a.id.cmp(&b.id))
     });
-    match inside.iter().find(|subnet| subnet.free_addresses > 0) {
-        Some(subnet) => Ok(subnet),
-        None => Err(Unplaced::Full { subnets: inside.iter().map(|subnet| subnet.id.clone()).collect() }),
+    let free: Vec<&SubnetPlace> = inside.iter().copied().filter(|subnet| subnet.free_addresses > 0).collect();
+    if free.is_empty() {
+        return Err(Unplaced::Full { subnets: inside.iter().map(|subnet| subnet.id.clone()).collect() });
     }
+    Ok(free)
 }
 
 #[cfg(test)]

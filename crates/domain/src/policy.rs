@@ -12,16 +12,20 @@ mod arn;
 mod fault;
 mod model;
 mod selection;
+mod transfer;
 mod validate;
 mod worker;
 
 pub use arn::{Arn, InvalidArn};
 pub use fault::Fault;
 pub use model::{
-    Account, Databases, Login, Policy, Resource, Selection, Selector, Tags, WorkerConfiguration, WorkerDefaults,
+    Account, Databases, Login, Policy, Resource, Selection, Selector, Tags, Transfer, WorkerConfiguration,
+    WorkerDefaults,
 };
 pub use selection::{Ownership, owners};
+pub use transfer::{DEFAULT_LARGE_TABLE_BYTES, DEFAULT_SPLIT_TABLE_BYTES};
 pub use validate::{DEFAULT_CONCURRENCY, DEFAULT_PRIORITY, faults, is_region, is_resource_name};
+pub use worker::is_instance_type;
 
 #[cfg(test)]
 pub(crate) mod tests;

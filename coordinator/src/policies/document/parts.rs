@@ -1,6 +1,8 @@
-//! The nested parts of a policy: which resources, and which workers.
+//! The nested parts of a policy: which resources, which workers, and how they read and store.
 
-use haulier_domain::policy::{Selection, Selector, WorkerConfiguration, WorkerDefaults};
+use std::str::FromStr;
+
+use haulier_domain::policy::{Selection, Selector, Transfer, WorkerConfiguration, WorkerDefaults};
 
 use crate::yaml::{Fields, Reader};
 
@@ -74,12 +76,35 @@ fn configuration(value: Reader<'_>) -> WorkerConfiguration {
     }
 }
 
+fn instance_types(value: Reader<'_>) -> Option<Vec<String>> {
+    let types = value.text_or_texts()?;
+    if types.is_empty() {
+        value.fault("is empty", "list at least one instance type, or remove the key");
+    }
+    Some(types)
+}
+
+/// Reads `transfer`.
+pub(super) fn transfer(value: Reader<'_>) -> Transfer {
+    fn number<T: FromStr>(fields: &Fields<'_>, key: &'static str) -> Option<T> {
+        fields.optional(key).and_then(|value| value.parsed("a whole number"))
+    }
+    const KEYS: &[&str] = &["parallel_streams", "large_table_bytes", "split_table_bytes", "compression_level"];
+    let Some(fields) = value.fields(KEYS) else { return Transfer::default() };
+    Transfer {
+        parallel_streams: number(&fields, "parallel_streams"),
+        large_table_bytes: number(&fields, "large_table_bytes"),
+        split_table_bytes: number(&fields, "split_table_bytes"),
+        compression_level: number(&fields, "compression_level"),
+    }
+}
+
 fn shape(fields: &Fields<'_>) -> WorkerDefaults {
     let text = |key| fields.optional(key).and_then(|value: Reader<'_>| value.text());
     WorkerDefaults {
         role_arn: text("role_arn"),
         instance_profile: text("instance_profile"),
-        instance_type: text("instance_type"),
+        instance_types: fields.optional("instance_type").and_then(instance_types).unwrap_or_default(),
         image_id: text("image"),
         tags: fields.optional("tags").and_then(|value| value.map_of(Reader::text)).unwrap_or_default(),
     }

@@ -29,7 +29,7 @@ fn the_example_is_valid_and_names_every_key() {
     assert_eq!(policy.resources.include[1], Selector::Ids(vec!["billing".into(), "shop".into()]));
     assert_eq!(policy.worker.tags, Tags::from([("cost-center".into(), "4711".into())]));
     assert_eq!(policy.configurations[0].subnet_id.as_deref(), Some("subnet-0123456789abcdef0"));
-    assert_eq!(policy.configurations[0].worker.instance_type.as_deref(), Some("m7i.xlarge"));
+    assert_eq!(policy.configurations[0].worker.instance_types, ["m7i.xlarge", "m6i.xlarge"]);
     for key in KEYS {
         assert!(text.contains(&format!("\n{key}:")), "the example lacks {key}");
     }

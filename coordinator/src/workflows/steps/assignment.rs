@@ -1,6 +1,7 @@
 //! What a worker is told to do, and what its credentials are for.
 
 use haulier_domain::failure::Failure;
+use haulier_domain::policy::{DEFAULT_LARGE_TABLE_BYTES, DEFAULT_SPLIT_TABLE_BYTES};
 use haulier_domain::session_policy::{DatabaseAccess, Scope, document};
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::assignment::Work as WireWork;
@@ -11,11 +12,6 @@ use super::publish::DomainPlace;
 use crate::sessions::{BackupRequest, DatabaseSelection, Login, OnClash, RestoreRequest, VerifyRequest};
 use crate::workers::Grant;
 use crate::workflows::flow::Work;
-
-/// Tables from this size get a data stream of their own where the policy does not say.
-const LARGE_TABLE: u64 = 64 << 20;
-/// Tables from this size are read by ctid ranges where the policy does not say.
-const SPLIT_TABLE: u64 = 1 << 30;
 
 /// One worker's work.
 #[derive(Debug, Clone)]
@@ -42,8 +38,8 @@ pub(in crate::workflows) fn backup(
         instance: Some(instance(work, source, login)),
         domain: Some(domain.to_wire()),
         databases: request.databases.clone(),
-        large_table_bytes: or(request.large_table_bytes, LARGE_TABLE),
-        split_table_bytes: or(request.split_table_bytes, SPLIT_TABLE),
+        large_table_bytes: or(request.large_table_bytes, DEFAULT_LARGE_TABLE_BYTES),
+        split_table_bytes: or(request.split_table_bytes, DEFAULT_SPLIT_TABLE_BYTES),
         parallel_streams: request.parallel_streams,
         compression_level: request.compression_level,
     });

@@ -28,8 +28,10 @@ const ANYWHERE: &str = "0.0.0.0/0";
 /// The groups of one worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::workflows) struct Groups {
-    /// On the worker's interface.
-    pub(super) worker: Vec<String>,
+    /// What a worker needs besides the database, where a candidate has no prepared groups.
+    pub(super) base: Option<String>,
+    /// The worker's side of the pair, where there is one.
+    pub(super) worker: Option<String>,
     /// To be joined to the DB instance, where there is a pair.
     pub(in crate::workflows) database: Option<String>,
 }
@@ -43,12 +45,9 @@ pub(in crate::workflows) async fn open(
     epoch: Epoch,
 ) -> Attempt<Groups> {
     let compute = work.services.cloud.compute(work.place()).await.during(|| "reaching EC2".to_owned())?;
-    let mut worker = plan.network.security_group_ids.clone();
-    if worker.is_empty() {
-        worker.push(base(work, &compute, &plan.vpc_id).await?);
-    }
-    if plan.network.permanent_pair || !job.needs_database {
-        return Ok(Groups { worker, database: None });
+    let base = if plan.needs_base_group() { Some(base(work, &compute, &plan.vpc_id).await?) } else { None };
+    if plan.permanent_pair() || !job.needs_database {
+        return Ok(Groups { base, worker: None, database: None });
     }
     let database_side = pair_group(work, &compute, &plan.vpc_id, epoch, Role::Database).await?;
     let worker_side = pair_group(work, &compute, &plan.vpc_id, epoch, Role::Worker).await?;
@@ -68,8 +67,7 @@ pub(in crate::workflows) async fn open(
             .await
             .during(|| format!("opening port {} on group {group}", rule.port))?;
     }
-    worker.push(worker_side);
-    Ok(Groups { worker, database: Some(database_side) })
+    Ok(Groups { base, worker: Some(worker_side), database: Some(database_side) })
 }
 
 /// Joins our group to the instance's list, as it is now, and waits until it is in force.

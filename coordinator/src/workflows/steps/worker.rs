@@ -1,10 +1,13 @@
 //! A worker is planned, launched and given its work.
 
-use haulier_cloud::compute::{Compute, LaunchSpec, TagFilter};
+use haulier_cloud::CloudError;
+use haulier_cloud::compute::{Compute, LaunchSpec, Subnet, TagFilter};
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{Epoch, WorkerId};
-use haulier_domain::placement::{DatabasePlace, Placement, Prepared, SubnetPlace, place, subnets_in_question};
-use haulier_domain::session::Severity;
+use haulier_domain::placement::{
+    Candidate, DatabasePlace, Obstacle, Placement, Prepared, SubnetPlace, candidates, places, subnets_in_question,
+};
+use haulier_domain::session::{Severity, Stop};
 use jiff::{SignedDuration, Timestamp};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -18,21 +21,54 @@ use crate::sessions::WorkerNetwork;
 use crate::state::NewWorker;
 use crate::workers::{credentials, user_data, worker_id};
 use crate::workflows::flow::Work;
-use crate::workflows::trouble::{Attempt, During as _, of_vault};
+use crate::workflows::trouble::{Attempt, During as _, Trouble, of_vault};
 
 /// Everything a launch is made of. It is committed before the launch, so that a repeated launch is the same one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::workflows) struct Plan {
     image_id: String,
-    instance_type: String,
-    subnet_id: String,
+    /// Launches that can be tried, in order.
+    pub(in crate::workflows) candidates: Vec<Candidate>,
     deadline: Timestamp,
     coordinator: String,
     authority_sha256: String,
     /// VPC of the worker.
     pub(super) vpc_id: String,
-    /// The operator's network, where one was prepared.
-    pub(super) network: WorkerNetwork,
+    /// The networks that candidates name, as the operator has prepared them.
+    networks: Vec<WorkerNetwork>,
+}
+
+impl Plan {
+    /// The network of a candidate: what was prepared, or one where nothing is.
+    fn network(&self, candidate: &Candidate) -> WorkerNetwork {
+        candidate.prepared.and_then(|index| self.networks.get(index).cloned()).unwrap_or_default()
+    }
+
+    /// Whether the candidates' groups reach the database already. It is the same for all of them.
+    pub(super) fn permanent_pair(&self) -> bool {
+        self.candidates.first().is_some_and(|first| self.network(first).permanent_pair)
+    }
+
+    /// Whether a candidate needs the base group of its VPC, since no group was prepared for it.
+    pub(super) fn needs_base_group(&self) -> bool {
+        self.candidates.iter().any(|candidate| self.network(candidate).security_group_ids.is_empty())
+    }
+
+    /// The groups of a candidate's worker.
+    fn groups(&self, candidate: &Candidate, groups: &Groups) -> Vec<String> {
+        let prepared = self.network(candidate).security_group_ids;
+        let base = if prepared.is_empty() { groups.base.iter().cloned().collect() } else { prepared };
+        base.into_iter().chain(groups.worker.clone()).collect()
+    }
+}
+
+/// What a launch came to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::workflows) enum Launch {
+    /// The worker boots.
+    Up(Launched),
+    /// EC2 has no room for it; another type, place or time may have.
+    Refused(Obstacle),
 }
 
 /// A worker that was launched.
@@ -52,26 +88,29 @@ pub(in crate::workflows) async fn plan(work: &Work, near: &Source, epoch: Epoch)
     services.state.claim_epoch(work.id(), epoch).await?;
     let what = || "choosing image and network of the worker".to_owned();
     let compute = services.cloud.compute(work.place()).await.during(what)?;
-    let placement = placement(work, near, compute.as_ref()).await?;
+    let places = possible_places(work, near, compute.as_ref()).await?;
     let wanted = work.request().worker();
     let life = SignedDuration::try_from(services.settings.pace.session).unwrap_or(SignedDuration::from_hours(24));
-    let network = placement.prepared.and_then(|index| wanted.networks.get(index).cloned()).unwrap_or_default();
+    let types = if wanted.instance_types.is_empty() {
+        &services.settings.worker.instance_types
+    } else {
+        &wanted.instance_types
+    };
     Ok(Plan {
         image_id: match &wanted.image_id {
             Some(image) => image.clone(),
             None => newest_image(work, compute.as_ref()).await?,
         },
-        instance_type: wanted.instance_type.clone().unwrap_or_else(|| services.settings.worker.instance_type.clone()),
-        subnet_id: placement.subnet_id,
-        vpc_id: placement.vpc_id,
+        candidates: candidates(types, &places),
+        vpc_id: places.into_iter().next().map(|place| place.vpc_id).unwrap_or_default(),
         deadline: Timestamp::now().saturating_add(life).unwrap_or(Timestamp::MAX),
         coordinator: services.worker_endpoint.get().cloned().unwrap_or_default(),
         authority_sha256: services.authority.sha256(),
-        network,
+        networks: wanted.networks.clone(),
     })
 }
 
-async fn placement(work: &Work, near: &Source, compute: &dyn Compute) -> Attempt<Placement> {
+async fn possible_places(work: &Work, near: &Source, compute: &dyn Compute) -> Attempt<Vec<Placement>> {
     let networks = &work.request().worker().networks;
     let prepared: Vec<Prepared<'_>> = networks
         .iter()
@@ -87,8 +126,8 @@ async fn placement(work: &Work, near: &Source, compute: &dyn Compute) -> Attempt
         vpc_id: near.vpc_id.as_deref(),
         availability_zone: near.availability_zone.as_deref(),
     };
-    let ids = subnets_in_question(&prepared, &database, &near.subnets);
-    let described = compute.subnets(&ids).await.during(|| format!("looking up subnets {}", ids.join(", ")))?;
+    let ids = subnets_in_question(&prepared, &near.subnets);
+    let described = known_subnets(compute, &ids).await.during(|| format!("looking up subnets {}", ids.join(", ")))?;
     let subnets: Vec<SubnetPlace> = described
         .into_iter()
         .map(|subnet| SubnetPlace {
@@ -98,7 +137,24 @@ async fn placement(work: &Work, near: &Source, compute: &dyn Compute) -> Attempt
             free_addresses: subnet.free_addresses,
         })
         .collect();
-    place(&prepared, &database, &subnets).map_err(|unplaced| unplaced.failure(&near.id).into())
+    places(&prepared, &database, &subnets).map_err(|unplaced| unplaced.failure(&near.id).into())
+}
+
+/// The subnets that exist. AWS answers for none where it does not know one of them.
+async fn known_subnets(compute: &dyn Compute, ids: &[String]) -> Result<Vec<Subnet>, CloudError> {
+    match compute.subnets(ids).await {
+        Err(error) if error.is_not_found() => {}
+        answer => return answer,
+    }
+    let mut known = Vec::new();
+    for id in ids {
+        match compute.subnets(std::slice::from_ref(id)).await {
+            Ok(subnets) => known.extend(subnets),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(known)
 }
 
 async fn newest_image(work: &Work, compute: &dyn Compute) -> Attempt<String> {
@@ -116,12 +172,21 @@ async fn newest_image(work: &Work, compute: &dyn Compute) -> Attempt<String> {
     })?)
 }
 
-/// Launches the worker. Its token follows from the installation key, so a repeated launch has the same user-data; its hash
-/// is committed first.
-pub(in crate::workflows) async fn launch(work: &Work, plan: &Plan, groups: &Groups, epoch: Epoch) -> Attempt<Launched> {
+/// Tries to launch the worker as one of its candidates. Its token follows from the installation key, so a repeated launch
+/// has the same user-data; its hash is committed first. Each attempt has a row and a client token of its own: EC2 refuses
+/// an earlier token with another type or subnet.
+pub(in crate::workflows) async fn launch(
+    work: &Work,
+    plan: &Plan,
+    groups: &Groups,
+    epoch: Epoch,
+    candidate: usize,
+    attempt: usize,
+) -> Attempt<Launch> {
     let services = &work.services;
     let worker = worker_id(work.id(), epoch);
-    let name = work.naming.of_epoch(epoch, "worker");
+    let name = worker_name(work, epoch, attempt);
+    let candidate = candidate_of(work, plan, candidate)?;
     let token = services.key.enrolment_token(worker.as_str());
     let user_data = user_data::render(&user_data::UserData {
         haulier_worker: 1,
@@ -151,19 +216,62 @@ pub(in crate::workflows) async fn launch(work: &Work, plan: &Plan, groups: &Grou
     let spec = LaunchSpec {
         client_token: name.clone(),
         image_id: plan.image_id.clone(),
-        instance_type: plan.instance_type.clone(),
-        subnet_id: plan.subnet_id.clone(),
-        security_group_ids: groups.worker.clone(),
+        instance_type: candidate.instance_type.clone(),
+        subnet_id: candidate.subnet_id.clone(),
+        security_group_ids: plan.groups(candidate, groups),
         instance_profile: wanted.instance_profile.clone().or_else(|| services.settings.worker.instance_profile.clone()),
         user_data,
         tags,
         root_volume_gib: wanted.root_volume_gib,
     };
-    let instance = compute.launch(&spec).await.during(what)?;
+    let instance = match compute.launch(&spec).await {
+        Ok(instance) => instance,
+        Err(error) => match obstacle(&error) {
+            Some(obstacle) => {
+                services.state.mark_removed(entry.id).await?;
+                work.log(Severity::Warning, &format!("EC2 has no room for {candidate}: {}", obstacle.words())).await;
+                return Ok(Launch::Refused(obstacle));
+            }
+            None => return Err(error).during(what),
+        },
+    };
     services.state.mark_created(entry.id, &instance.id).await?;
     services.state.note_worker_instance(&worker, &instance.id).await?;
-    work.log(Severity::Info, &format!("worker {worker} is booting as {}", instance.id)).await;
-    Ok(Launched { worker, epoch, instance_id: instance.id })
+    let booting = format!("worker {worker} is booting as {}, {candidate}", instance.id);
+    work.log(Severity::Info, &booting).await;
+    Ok(Launch::Up(Launched { worker, epoch, instance_id: instance.id }))
+}
+
+/// What another type, place or time may cure. A refusal counts where EC2 has answered that nothing was launched; one with
+/// an unknown outcome is asked for again with the same token.
+fn obstacle(error: &CloudError) -> Option<Obstacle> {
+    error.code.as_deref().filter(|_| !error.is_indeterminate()).and_then(Obstacle::of_code)
+}
+
+/// The client token and name of an attempt: `…-worker`, then `…-worker-2` and so on.
+fn worker_name(work: &Work, epoch: Epoch, attempt: usize) -> String {
+    let role = if attempt == 1 { "worker".to_owned() } else { format!("worker-{attempt}") };
+    work.naming.of_epoch(epoch, &role)
+}
+
+fn candidate_of<'p>(work: &Work, plan: &'p Plan, index: usize) -> Result<&'p Candidate, Failure> {
+    plan.candidates.get(index).ok_or_else(|| {
+        let what = format!("launching a worker for {}", work.request().instance().id);
+        Failure::new("coordinator-state", what, "the plan lacks the launch to try", "run the session again")
+    })
+}
+
+/// Pauses before another round of launches: each pause is twice as long as the one before, and at most sixteen times as
+/// long as the first.
+pub(in crate::workflows) async fn wait_for_capacity(work: &Work, round: u64) -> Attempt<()> {
+    let doublings = u32::try_from(round.saturating_sub(2)).unwrap_or(u32::MAX).min(4);
+    let pause = work.services.settings.pace.capacity * 2_u32.pow(doublings);
+    let text = format!("EC2 has no room for a worker anywhere it may run; trying again in {} s", pause.as_secs());
+    work.log(Severity::Warning, &text).await;
+    tokio::select! {
+        () = tokio::time::sleep(pause) => Ok(()),
+        () = work.cancelled() => Err(Trouble::Stop(Stop::Cancelled)),
+    }
 }
 
 fn intent(work: &Work, epoch: Epoch, name: &str) -> Intent {

@@ -54,6 +54,7 @@ pub(crate) struct Scene {
 pub(crate) struct Running {
     runtime: Option<Runtime>,
     pub(crate) sessions: Sessions,
+    coordinator: Option<Coordinator>,
 }
 
 impl Scene {
@@ -97,6 +98,7 @@ impl Scene {
                 session: Duration::from_secs(3600),
                 settle: Duration::from_millis(100),
                 reaper: Duration::from_secs(3600),
+                capacity: Duration::from_millis(5),
                 schedule: Duration::from_secs(3600),
             },
         }
@@ -111,7 +113,7 @@ impl Scene {
     pub(crate) fn start_with(&self, settings: Settings, observer: Arc<Observer>) -> Running {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let access = self.access.clone();
-        let sessions = runtime.block_on(async move {
+        let coordinator = runtime.block_on(async move {
             let deadline = Instant::now() + Duration::from_secs(20);
             let coordinator = loop {
                 let parts = Parts { vaults: None, observer: Some(observer.clone()) };
@@ -123,11 +125,10 @@ impl Scene {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             };
             create_repository(coordinator.sessions()).await;
-            let sessions = coordinator.sessions().clone();
-            std::mem::forget(coordinator);
-            sessions
+            coordinator
         });
-        Running { runtime: Some(runtime), sessions }
+        let sessions = coordinator.sessions().clone();
+        Running { runtime: Some(runtime), sessions, coordinator: Some(coordinator) }
     }
 
     /// What the sessions of this scene left in the cloud: everything that is new, but the base group that is kept per VPC
@@ -208,9 +209,16 @@ impl Running {
         session
     }
 
-    /// Everything it was doing stops here.
+    /// Everything it was doing stops here. With the last of it the state directory is let go, as when a process dies.
     pub(crate) fn kill(mut self) {
         self.runtime.take().unwrap().shutdown_timeout(Duration::from_secs(5));
+    }
+
+    /// Stops it in order. Its runtime lives on with whatever did not stop, until the result is dropped.
+    pub(crate) fn stop(mut self) -> Self {
+        let coordinator = self.coordinator.take().unwrap();
+        self.run(coordinator.stop());
+        self
     }
 }
 

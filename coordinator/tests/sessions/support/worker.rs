@@ -60,6 +60,7 @@ pub(crate) struct Fleet {
 pub(crate) struct Log {
     pub(crate) enrolled: Mutex<BTreeMap<String, (String, String)>>,
     pub(crate) assignments: AtomicU32,
+    pub(crate) backups: Mutex<Vec<wire::BackupPostgres>>,
     pub(crate) attachments: AtomicU32,
     pub(crate) secrets: Mutex<Vec<String>>,
 }
@@ -251,6 +252,7 @@ impl Worker {
             }
             (_, Some(wire::assignment::Work::BackupPostgres(backup))) => {
                 let root = self.dump(&backup).await;
+                self.log.backups.lock().unwrap().push(backup);
                 let proposed = wire::event::Event::PointProposed(wire::PointProposed { root });
                 vec![log, wire::Event { sequence: 2, event: Some(proposed) }, finished(3, done)]
             }

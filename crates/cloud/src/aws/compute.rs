@@ -212,18 +212,20 @@ impl Compute for Ec2 {
         let mut images = Vec::new();
         while let Some(image) = pages.next().await {
             let image = image.map_err(|error| failed("DescribeImages", "images by tag", error))?;
-            if image.state() != Some(&ImageState::Available) {
-                continue;
-            }
-            images.push(Image {
-                id: image.image_id().unwrap_or_default().to_owned(),
-                name: image.name().unwrap_or_default().to_owned(),
-                created_at: image.creation_date().unwrap_or_default().to_owned(),
-                tags: tags(image.tags()),
-            });
+            images.extend(usable(&image));
         }
         Ok(images)
     }
+}
+
+/// An image that instances can be launched from: neither one that is still being made, nor one that failed or is disabled.
+fn usable(image: &aws_sdk_ec2::types::Image) -> Option<Image> {
+    (image.state() == Some(&ImageState::Available)).then(|| Image {
+        id: image.image_id().unwrap_or_default().to_owned(),
+        name: image.name().unwrap_or_default().to_owned(),
+        created_at: image.creation_date().unwrap_or_default().to_owned(),
+        tags: tags(image.tags()),
+    })
 }
 
 /// What is gone need not be removed.

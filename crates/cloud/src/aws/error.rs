@@ -1,7 +1,9 @@
 //! What the SDK reports, in the port's terms.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::error::{CloudError, ErrorKind, Outcome};
@@ -15,6 +17,16 @@ pub(super) fn failed<E>(
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
+    if let Some((code, message)) = refused_credentials(&error) {
+        let kind = match classify(Some(&code), None) {
+            kind @ (ErrorKind::Denied | ErrorKind::Throttled) => kind,
+            _ => ErrorKind::Unavailable,
+        };
+        let operation = if kind == ErrorKind::Denied { "AssumeRole" } else { operation };
+        let message = format!("no credentials for the call: {message}");
+        let (target, outcome) = (target.into(), Outcome::Determinate);
+        return CloudError { operation, target, kind, outcome, code: Some(code), message, source: None };
+    }
     let status = error.raw_response().map(|response| response.status().as_u16());
     let (kind, outcome, code, message) = match &error {
         SdkError::ServiceError(service) => {
@@ -46,6 +58,20 @@ where
     let is_answer = matches!(error, SdkError::ServiceError(_));
     let source = (!is_answer).then(|| Box::new(error) as Box<dyn std::error::Error + Send + Sync>);
     CloudError { operation, target: target.into(), kind, outcome, code, message, source }
+}
+
+/// What STS answered where the call was not even sent, since its credentials could not be had: code and message.
+fn refused_credentials(error: &(dyn std::error::Error + 'static)) -> Option<(String, String)> {
+    let mut below = error.source();
+    let mut is_credentials = false;
+    while let Some(cause) = below {
+        is_credentials |= cause.is::<CredentialsError>();
+        if let Some(answer) = cause.downcast_ref::<ErrorMetadata>().filter(|_| is_credentials) {
+            return Some((answer.code()?.to_owned(), answer.message().unwrap_or("no message").to_owned()));
+        }
+        below = cause.source();
+    }
+    None
 }
 
 /// An answer that lacks what the API promises. The call may well have worked.
@@ -108,6 +134,9 @@ fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
         | "InvalidToken"
         | "KMSInvalidStateException" => ErrorKind::Denied,
         "InsufficientInstanceCapacity"
+        | "InsufficientHostCapacity"
+        | "InsufficientCapacity"
+        | "Unsupported"
         | "VcpuLimitExceeded"
         | "InstanceLimitExceeded"
         | "SnapshotQuotaExceeded"
@@ -148,6 +177,8 @@ mod tests {
             (Some("IdempotentParameterMismatch"), Some(400), ErrorKind::IdempotencyMismatch),
             (Some("InvalidDBInstanceState"), Some(400), ErrorKind::Conflict),
             (Some("RequestLimitExceeded"), Some(503), ErrorKind::Throttled),
+            (Some("InsufficientInstanceCapacity"), Some(500), ErrorKind::Exhausted),
+            (Some("Unsupported"), Some(400), ErrorKind::Exhausted),
             (Some("SomethingNew"), Some(400), ErrorKind::Invalid),
             (Some("SomethingNew"), Some(500), ErrorKind::Unavailable),
             (None, Some(404), ErrorKind::NotFound),

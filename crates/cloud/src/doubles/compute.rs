@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::errors::{not_found, refused};
-use super::world::{Computer, MemoryCloud, World};
+use super::world::{Computer, LaunchRefusal, MemoryCloud, World};
 use crate::compute::{
     Compute, Direction, Image, Instance, InstanceState, LaunchSpec, Peer, Permission, SecurityGroup, Subnet, TagFilter,
 };
@@ -29,6 +29,14 @@ impl MemoryCompute {
     pub fn launches(&self) -> Vec<(String, LaunchSpec)> {
         let world = self.cloud.lock();
         world.instances.iter().map(|(id, computer)| (id.clone(), computer.spec.clone())).collect()
+    }
+
+    /// Refuses so many launches of this type in this subnet with this code, as EC2 does where it has no room:
+    /// `InsufficientInstanceCapacity`, `Unsupported`, `InsufficientFreeAddressesInSubnet`.
+    pub fn refuse_launches(&self, instance_type: &str, subnet_id: &str, code: &str, times: u32) {
+        let (instance_type, subnet_id) = (instance_type.to_owned(), subnet_id.to_owned());
+        let refusal = LaunchRefusal { instance_type, subnet_id, code: code.to_owned(), times };
+        self.cloud.lock().launch_refusals.push(refusal);
     }
 
     /// The instance powers itself off, or is taken away: it goes down with the reason that AWS would give.
@@ -87,6 +95,16 @@ fn check_launch(world: &World, spec: &LaunchSpec) -> Result<String> {
     Ok(subnet.availability_zone.clone())
 }
 
+fn check_room(world: &mut World, spec: &LaunchSpec) -> Result<()> {
+    let strikes = |refusal: &&mut LaunchRefusal| {
+        refusal.times > 0 && refusal.instance_type == spec.instance_type && refusal.subnet_id == spec.subnet_id
+    };
+    let Some(refusal) = world.launch_refusals.iter_mut().find(strikes) else { return Ok(()) };
+    refusal.times -= 1;
+    let message = format!("no room for {} in {}", spec.instance_type, spec.subnet_id);
+    Err(refused("RunInstances", &spec.client_token, ErrorKind::Exhausted, &refusal.code, &message))
+}
+
 #[async_trait]
 impl Compute for MemoryCompute {
     async fn launch(&self, spec: &LaunchSpec) -> Result<Instance> {
@@ -100,6 +118,7 @@ impl Compute for MemoryCompute {
                 return Err(refused("RunInstances", &spec.client_token, kind, code, message));
             }
             let zone = check_launch(world, spec)?;
+            check_room(world, spec)?;
             let id = world.fresh_id("i");
             let described = Instance {
                 id: id.clone(),

@@ -38,6 +38,15 @@ pub(super) struct World {
     pub(super) databases: BTreeMap<String, Database>,
     pub(super) snapshots: BTreeMap<String, Snapshot>,
     pub(super) snapshot_quota: usize,
+    pub(super) launch_refusals: Vec<LaunchRefusal>,
+}
+
+/// Launches that EC2 refuses for want of room.
+pub(super) struct LaunchRefusal {
+    pub(super) instance_type: String,
+    pub(super) subnet_id: String,
+    pub(super) code: String,
+    pub(super) times: u32,
 }
 
 /// An EC2 instance with what it was launched from.
@@ -118,6 +127,7 @@ impl MemoryCloud {
             databases: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             snapshot_quota: 100,
+            launch_refusals: Vec::new(),
         };
         Self { world: Arc::new(Mutex::new(world)), changes: watch::Sender::new(0) }
     }

@@ -18,6 +18,14 @@ fn subnet(id: &str, vpc: &str, zone: &str, free: u32) -> SubnetPlace {
     }
 }
 
+fn place(
+    prepared: &[Prepared<'_>],
+    database: &DatabasePlace<'_>,
+    subnets: &[SubnetPlace],
+) -> Result<Placement, Unplaced> {
+    places(prepared, database, subnets).map(|places| places[0].clone())
+}
+
 #[test]
 fn the_rule_prefers_the_zone_then_free_addresses_then_the_id() {
     let rows: &[(&[SubnetPlace], &str)] = &[
@@ -72,7 +80,7 @@ fn a_network_for_the_zone_wins_over_one_for_the_region_over_another_zone() {
 #[test]
 fn a_prepared_subnet_must_exist_lie_in_the_vpc_and_have_room() {
     let networks = [prepared(None, Some("mine"))];
-    assert_eq!(subnets_in_question(&networks, &DATABASE, &["s1".to_owned()]), ["mine"]);
+    assert_eq!(subnets_in_question(&networks, &["s1".to_owned()]), ["mine"]);
     for (subnets, code) in [
         (vec![], "worker-subnet-unknown"),
         (vec![subnet("mine", "vpc-2", "a", 5)], "worker-subnet-in-other-vpc"),
@@ -94,9 +102,57 @@ fn a_permanent_pair_may_lie_in_another_vpc() {
 #[test]
 fn a_network_without_a_subnet_leaves_it_to_the_rule_and_keeps_its_groups() {
     let networks = [prepared(None, None)];
-    assert_eq!(subnets_in_question(&networks, &DATABASE, &["s1".to_owned()]), ["s1"]);
+    assert_eq!(subnets_in_question(&networks, &["s1".to_owned()]), ["s1"]);
     let placement = place(&networks, &DATABASE, &[subnet("s1", "vpc-1", "a", 5)]).unwrap();
     assert_eq!((placement.subnet_id.as_str(), placement.prepared), ("s1", Some(0)));
+}
+
+#[test]
+fn further_places_lie_in_the_vpc_of_the_first_and_need_the_same_groups() {
+    let ids = |networks: &[Prepared<'_>], subnets: &[SubnetPlace]| -> Vec<String> {
+        places(networks, &DATABASE, subnets).unwrap().into_iter().map(|place| place.subnet_id).collect()
+    };
+    let all = [
+        subnet("s1", "vpc-1", "a", 3),
+        subnet("s2", "vpc-1", "b", 9),
+        subnet("s3", "vpc-1", "b", 0),
+        subnet("s4", "vpc-2", "a", 9),
+        subnet("s5", "vpc-1", "c", 20),
+    ];
+    assert_eq!(
+        ids(&[], &all),
+        ["s1", "s5", "s2"],
+        "by rule: the zone, then free addresses, never a full or foreign one"
+    );
+    let (near, far) = (prepared(Some("eu-central-1a"), Some("s1")), prepared(Some("eu-central-1b"), Some("s2")));
+    assert_eq!(ids(&[far, near], &all), ["s1", "s2"], "prepared networks, and no others");
+    let open = prepared(None, None);
+    assert_eq!(ids(&[open, far], &all), ["s1", "s5", "s2"], "a subnet once, whoever names it");
+    let pair = Prepared { permanent_pair: true, ..far };
+    assert_eq!(ids(&[near, pair], &all), ["s1"], "a permanent pair needs no groups of ours");
+    let foreign = Prepared { permanent_pair: true, ..prepared(Some("eu-central-1b"), Some("s4")) };
+    assert_eq!(ids(&[Prepared { permanent_pair: true, ..near }, foreign], &all), ["s1"], "another VPC");
+}
+
+#[test]
+fn a_full_subnet_is_made_up_for_and_a_faulty_configuration_is_told() {
+    let (near, far) = (prepared(Some("eu-central-1a"), Some("mine")), prepared(None, Some("s2")));
+    let second = subnet("s2", "vpc-1", "b", 9);
+    let full = [subnet("mine", "vpc-1", "a", 0), second.clone()];
+    assert_eq!(place(&[near, far], &DATABASE, &full).unwrap().subnet_id, "s2");
+    let unknown = place(&[near, far], &DATABASE, std::slice::from_ref(&second)).unwrap_err();
+    assert_eq!(unknown.failure("shop").code, "worker-subnet-unknown");
+    let other_is_faulty = [subnet("mine", "vpc-1", "a", 5)];
+    assert_eq!(places(&[near, far], &DATABASE, &other_is_faulty).unwrap().len(), 1);
+}
+
+#[test]
+fn every_subnet_that_may_be_chosen_is_asked_for() {
+    let group = ["s1".to_owned(), "s2".to_owned()];
+    assert_eq!(subnets_in_question(&[], &group), ["s1", "s2"]);
+    let named = prepared(None, Some("s2"));
+    assert_eq!(subnets_in_question(&[named], &group), ["s2"]);
+    assert_eq!(subnets_in_question(&[named, prepared(Some("eu-central-1a"), None)], &group), ["s2", "s1"]);
 }
 
 proptest! {

@@ -38,6 +38,21 @@ pub struct Policy {
     pub schedule: ScheduleText,
     /// Workers at once.
     pub concurrency: u32,
+    /// How a backup reads and stores.
+    pub transfer: Transfer,
+}
+
+/// How a backup reads and stores: what is `None` is left to the coordinator and its workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Data streams read at once; otherwise one for each of the worker's cores.
+    pub parallel_streams: Option<u32>,
+    /// Tables of at least this many bytes get a data stream of their own; otherwise from 16 MiB.
+    pub large_table_bytes: Option<u64>,
+    /// Tables of at least this many bytes are read over several connections; otherwise from 1 GiB.
+    pub split_table_bytes: Option<u64>,
+    /// Zstandard level; otherwise the repository's.
+    pub compression_level: Option<i32>,
 }
 
 /// An account and how to get into it.
@@ -100,8 +115,8 @@ pub struct WorkerDefaults {
     pub role_arn: Option<String>,
     /// Instance profile, by name.
     pub instance_profile: Option<String>,
-    /// EC2 instance type.
-    pub instance_type: Option<String>,
+    /// EC2 instance types in order of preference; empty says nothing.
+    pub instance_types: Vec<String>,
     /// Machine image; otherwise the newest that carries the installation's tag.
     pub image_id: Option<String>,
     /// Tags for the worker, besides Haulier's own.

@@ -22,6 +22,7 @@ pub(crate) fn policy(name: &str) -> Policy {
         snapshot: true,
         schedule: ScheduleText::Manual,
         concurrency: DEFAULT_CONCURRENCY,
+        transfer: Transfer::default(),
     }
 }
 
@@ -111,7 +112,18 @@ const CASES: &[Case] = &[
     (|p| p.resources.exclude = vec![tags(&[("env", &[])])], "resources.exclude[0].tags.env", "has no value"),
     (|p| p.resources.exclude = vec![Selector::All], "resources.exclude", "excludes everything"),
     (|p| p.repository = "my repo".into(), "repository", "not a name of a repository"),
-    (|p| p.worker.instance_type = Some("large".into()), "worker.instance_type", "not an instance type"),
+    (|p| p.worker.instance_types = vec!["large".into()], "worker.instance_type", "not an instance type"),
+    (
+        |p| p.worker.instance_types = vec!["m7i.large".into(), "x".into()],
+        "worker.instance_type[1]",
+        "not an instance type",
+    ),
+    (|p| p.worker.instance_types = vec!["m7i.large".into(); 2], "worker.instance_type[1]", "listed twice"),
+    (
+        |p| p.worker.instance_types = (0..11).map(|n| format!("m7i.{n}xlarge")).collect(),
+        "worker.instance_type",
+        "too many",
+    ),
     (|p| p.worker.image_id = Some("latest".into()), "worker.image", "not the id of an image"),
     (|p| p.worker.instance_profile = Some("arn:aws:iam::1:x/y".into()), "worker.instance_profile", "not the name"),
     (|p| p.worker.role_arn = Some("worker".into()), "worker.role_arn", "not the ARN"),
@@ -163,6 +175,14 @@ const CASES: &[Case] = &[
         "not a known time zone",
     ),
     (|p| p.concurrency = 0, "concurrency", "out of range"),
+    (|p| p.transfer.parallel_streams = Some(0), "transfer.parallel_streams", "out of range"),
+    (|p| p.transfer.parallel_streams = Some(65), "transfer.parallel_streams", "out of range"),
+    (|p| p.transfer.compression_level = Some(0), "transfer.compression_level", "not a level"),
+    (|p| p.transfer.compression_level = Some(20), "transfer.compression_level", "not a level"),
+    (|p| p.transfer.large_table_bytes = Some(8192), "transfer.large_table_bytes", "out of range"),
+    (|p| p.transfer.split_table_bytes = Some(1 << 46), "transfer.split_table_bytes", "out of range"),
+    (|p| p.transfer.split_table_bytes = Some(1 << 20), "transfer.split_table_bytes", "stand alone from"),
+    (|p| p.transfer.large_table_bytes = Some(1 << 40), "transfer.large_table_bytes", "would be split from"),
 ];
 
 #[test]
@@ -175,6 +195,20 @@ fn each_fault_names_its_field_and_a_remedy() {
         assert_eq!(fault.field, *field);
         assert!(fault.message.contains(message), "case {index}: {fault} lacks {message:?}");
         assert!(!fault.remedy.is_empty(), "case {index}: {fault}");
+    }
+}
+
+#[test]
+fn the_bounds_of_a_transfer_are_within_it() {
+    for (streams, large, split, level) in [(1, 1 << 20, 1 << 20, 1), (64, 32 << 40, 32 << 40, 19)] {
+        let mut good = policy("nightly");
+        good.transfer = Transfer {
+            parallel_streams: Some(streams),
+            large_table_bytes: Some(large),
+            split_table_bytes: Some(split),
+            compression_level: Some(level),
+        };
+        assert_eq!(faults(&good), []);
     }
 }
 
@@ -253,14 +287,14 @@ fn a_configuration_that_names_the_account_comes_before_one_for_all() {
 #[test]
 fn the_narrower_setting_wins() {
     let shape = |kind: &str, tags: &[(&str, &str)]| WorkerDefaults {
-        instance_type: Some(kind.to_owned()),
+        instance_types: vec![kind.to_owned()],
         tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         ..WorkerDefaults::default()
     };
     let wide = WorkerDefaults { role_arn: Some("wide".to_owned()), ..shape("m7i.large", &[("a", "1"), ("b", "1")]) };
     let narrow = wide.narrowed_by(&shape("m7i.xlarge", &[("b", "2")]));
     assert_eq!(narrow.role_arn.as_deref(), Some("wide"));
-    assert_eq!(narrow.instance_type.as_deref(), Some("m7i.xlarge"));
+    assert_eq!(narrow.instance_types, ["m7i.xlarge"]);
     assert_eq!(narrow.tags, shape("", &[("a", "1"), ("b", "2")]).tags);
     assert_eq!(wide.narrowed_by(&WorkerDefaults::default()), wide);
 }

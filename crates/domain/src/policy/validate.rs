@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::fault::Fault;
 use super::model::{Account, Databases, Login, Policy, Selection, Selector};
-use super::{Arn, worker};
+use super::{Arn, transfer, worker};
 use crate::schedule::{InvalidSchedule, Schedule};
 
 /// Priority of a policy that does not say.
@@ -55,6 +55,7 @@ pub fn faults(policy: &Policy) -> Vec<Fault> {
     if !(1..=MAX_CONCURRENCY).contains(&policy.concurrency) {
         found.add("concurrency", format!("{} workers are out of range", policy.concurrency), "write 1 to 1000");
     }
+    transfer::check(&mut found, &policy.transfer);
     found.0
 }
 

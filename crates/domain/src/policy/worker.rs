@@ -7,6 +7,8 @@ use super::validate::{Faults, check_role, is_region, repeated};
 
 /// Haulier puts up to eight tags of its own on a worker; AWS allows fifty in all.
 const MAX_TAGS: usize = 40;
+/// Instance types of one list.
+const MAX_TYPES: usize = 10;
 
 impl Policy {
     /// Worker configurations for an account and Region, one for each Availability Zone and one for all of them at most:
@@ -34,7 +36,12 @@ impl WorkerDefaults {
         Self {
             role_arn: pick(&narrow.role_arn, &self.role_arn),
             instance_profile: pick(&narrow.instance_profile, &self.instance_profile),
-            instance_type: pick(&narrow.instance_type, &self.instance_type),
+            instance_types: if narrow.instance_types.is_empty() {
+                &self.instance_types
+            } else {
+                &narrow.instance_types
+            }
+            .clone(),
             image_id: pick(&narrow.image_id, &self.image_id),
             tags: tags.collect(),
         }
@@ -120,12 +127,21 @@ fn check_shape(found: &mut Faults, at: &str, shape: &WorkerDefaults, account: Op
     if let Some(role) = &shape.role_arn {
         check_role(found, &format!("{at}.role_arn"), role, account);
     }
-    if let Some(kind) = shape.instance_type.as_ref().filter(|kind| !is_instance_type(kind)) {
-        found.add(
-            format!("{at}.instance_type"),
-            format!("{kind:?} is not an instance type"),
-            "write it as in m7i.large",
-        );
+    for (index, kind) in shape.instance_types.iter().enumerate() {
+        let field = if shape.instance_types.len() == 1 {
+            format!("{at}.instance_type")
+        } else {
+            format!("{at}.instance_type[{index}]")
+        };
+        if !is_instance_type(kind) {
+            found.add(field, format!("{kind:?} is not an instance type"), "write it as in m7i.large");
+        } else if shape.instance_types[..index].contains(kind) {
+            found.add(field, format!("{kind} is listed twice"), "list each type once, the preferred one first");
+        }
+    }
+    if shape.instance_types.len() > MAX_TYPES {
+        let message = format!("{} types are too many", shape.instance_types.len());
+        found.add(format!("{at}.instance_type"), message, format!("list {MAX_TYPES} at most"));
     }
     if let Some(profile) = shape.instance_profile.as_ref().filter(|profile| !is_profile_name(profile)) {
         found.add(
@@ -144,7 +160,8 @@ fn check_shape(found: &mut Faults, at: &str, shape: &WorkerDefaults, account: Op
     check_tags(found, &format!("{at}.tags"), &shape.tags);
 }
 
-fn is_instance_type(text: &str) -> bool {
+/// Whether the text is shaped like an EC2 instance type: `m7i.large`.
+pub fn is_instance_type(text: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };

@@ -194,10 +194,22 @@ impl Session {
     pub(super) async fn obey<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
         tokio::select! {
             done = work => Ok(done),
-            () = self.cancel.cancelled() => {
-                let _ = tokio::time::timeout(CANCEL_TIMEOUT, self.token.cancel_query(self.tls.clone())).await;
-                Err(Stopped::Cancelled)
-            }
+            () = self.cancel.cancelled() => self.stop().await,
         }
+    }
+
+    /// The same for one of millions of small answers, most of which are there already: then the order to stop, for which
+    /// every lane would take the same lock, is not looked at. Whoever uses this obeys now and then.
+    pub(super) async fn obey_where_waiting<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = self.cancel.cancelled() => self.stop().await,
+        }
+    }
+
+    async fn stop<T>(&self) -> Result<T, Stopped> {
+        let _ = tokio::time::timeout(CANCEL_TIMEOUT, self.token.cancel_query(self.tls.clone())).await;
+        Err(Stopped::Cancelled)
     }
 }

@@ -5,6 +5,7 @@
 mod bench;
 mod equality;
 mod failures;
+mod lanes;
 mod large;
 mod oracle;
 mod parts;

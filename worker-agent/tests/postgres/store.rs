@@ -7,6 +7,7 @@ use bytes::Bytes;
 use haulier_domain::postgres::manifest::StreamReference;
 use haulier_worker_agent::postgres::{StoreError, StreamKind, StreamReader, StreamStore, StreamWriter};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Clone)]
 struct Stream {
@@ -52,11 +53,33 @@ impl Gate {
     }
 }
 
+/// A place at which whoever reads a stream waits until the test lets all of them go.
+#[derive(Debug)]
+pub(crate) struct ReadingGate {
+    name: String,
+    reached: Notify,
+    open: CancellationToken,
+}
+
+impl ReadingGate {
+    /// Waits until somebody stands before it.
+    pub(crate) async fn reached(&self) {
+        let waiting = tokio::time::timeout(std::time::Duration::from_secs(60), self.reached.notified());
+        waiting.await.expect("somebody comes to the gate");
+    }
+
+    /// Lets them go on.
+    pub(crate) fn open(&self) {
+        self.open.cancel();
+    }
+}
+
 /// The store.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryStore {
     streams: Arc<Mutex<Vec<Stream>>>,
     gate: Mutex<Option<Arc<Gate>>>,
+    reading: Mutex<Option<Arc<ReadingGate>>>,
     damaged: Mutex<Option<(String, usize)>>,
 }
 
@@ -69,6 +92,14 @@ impl MemoryStore {
     pub(crate) fn gate(&self, kind: StreamKind, at: At) -> Arc<Gate> {
         let gate = Arc::new(Gate { kind, at, reached: Notify::new(), open: Notify::new() });
         *self.gate.lock().unwrap() = Some(Arc::clone(&gate));
+        gate
+    }
+
+    /// Puts up a gate before the first piece of every stream with this in its name.
+    pub(crate) fn reading_gate(&self, name: &str) -> Arc<ReadingGate> {
+        let gate =
+            Arc::new(ReadingGate { name: name.to_owned(), reached: Notify::new(), open: CancellationToken::new() });
+        *self.reading.lock().unwrap() = Some(Arc::clone(&gate));
         gate
     }
 
@@ -122,7 +153,8 @@ impl StreamStore for MemoryStore {
         let stream = index.and_then(|index| streams.get(index)).ok_or_else(|| refused("opening a stream"))?.clone();
         let damaged = self.damaged.lock().unwrap().clone();
         let broken = damaged.filter(|(name, _)| stream.name.contains(name)).map(|(_, after)| after);
-        Ok(Box::new(Reading { next: 0, broken, stream }))
+        let gate = self.reading.lock().unwrap().clone().filter(|gate| stream.name.contains(&gate.name));
+        Ok(Box::new(Reading { next: 0, broken, stream, gate }))
     }
 }
 
@@ -152,11 +184,16 @@ struct Reading {
     next: usize,
     broken: Option<usize>,
     stream: Stream,
+    gate: Option<Arc<ReadingGate>>,
 }
 
 #[async_trait]
 impl StreamReader for Reading {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        if let Some(gate) = self.gate.take() {
+            gate.reached.notify_one();
+            gate.open.cancelled().await;
+        }
         if self.broken.is_some_and(|after| self.next >= after) {
             return Err(refused(&format!("reading stream {}", self.stream.name)));
         }

@@ -5,6 +5,7 @@
 pub mod archive;
 pub mod clash;
 pub mod clients;
+pub mod course;
 pub mod diagnosis;
 pub mod grantors;
 pub mod manifest;

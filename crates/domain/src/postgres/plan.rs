@@ -5,7 +5,7 @@ use super::clients;
 use super::manifest::PageRange;
 
 /// Tables of at least this many bytes get a stream of their own, unless the job says otherwise.
-pub const LARGE_TABLE_BYTES: u64 = 64 << 20;
+pub const LARGE_TABLE_BYTES: u64 = 16 << 20;
 
 /// Tables of at least this many bytes are split, unless the job says otherwise.
 pub const SPLIT_TABLE_BYTES: u64 = 512 << 20;

@@ -64,7 +64,7 @@ pub(super) async fn copy(
         scope.context.progress.report(ProgressEvent::Moved(length));
         Ok(())
     };
-    while let Some(row) = session.obey(rows.try_next()).await?.map_err(|error| failed(&error))? {
+    while let Some(row) = session.obey_where_waiting(rows.try_next()).await?.map_err(|error| failed(&error))? {
         count += newlines(&row);
         bytes += row.len() as u64;
         if row.len() >= PIECE {

@@ -13,6 +13,7 @@ use super::super::context::Stopped;
 use super::super::failures;
 use super::super::job::RestoreOutcome;
 use super::membership::Memberships;
+use super::phases::Phase;
 use super::target::Named;
 use super::{Scope, skip};
 
@@ -89,6 +90,11 @@ impl Head {
     /// The entries that are restored.
     pub(super) fn kept(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| self.kept.contains(&entry.id))
+    }
+
+    /// Those of one phase, in the archive's order.
+    pub(super) fn of_phase(&self, phase: Phase) -> impl Iterator<Item = &Entry> {
+        self.kept().filter(move |entry| Phase::of(entry) == phase)
     }
 
     /// Whether a table is restored.

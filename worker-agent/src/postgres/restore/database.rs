@@ -13,10 +13,11 @@ use super::super::connect::Session;
 use super::super::context::{ProgressEvent, Severity, Stopped};
 use super::super::job::{RestoreOutcome, RestoredDatabase};
 use super::archive::Head;
+use super::filling::{Bare, Filled};
 use super::membership::Memberships;
 use super::phases::{self, Phase, Refused};
 use super::target::{self, Named};
-use super::{Scope, attempt, data, finish, skip};
+use super::{Scope, attempt, finish, skip, statistics};
 
 /// Restores one database.
 pub(super) async fn restore(
@@ -30,15 +31,15 @@ pub(super) async fn restore(
     drop_left(scope, &front, &working).await?;
     let restored = restore_under(scope, &front, wanted, &working, memberships, outcome).await;
     match restored {
-        Ok(counted) => {
+        Ok(filled) => {
             let text = format!("database {:?} is restored as {:?}", wanted.database.name, wanted.target.name);
             scope.context.log.log(Severity::Info, &text);
-            outcome.bytes += counted.bytes;
+            outcome.bytes += filled.bytes;
             outcome.databases.push(RestoredDatabase {
                 database: wanted.database.name.clone(),
                 restored_as: wanted.target.name.clone(),
-                counted_tables: counted.tables,
-                counted_rows: counted.rows,
+                counted_tables: filled.tables,
+                counted_rows: filled.rows,
             });
             Ok(())
         }
@@ -53,7 +54,7 @@ async fn restore_under(
     working: &str,
     memberships: &mut Memberships,
     outcome: &mut RestoreOutcome,
-) -> Result<data::Counted, Stopped> {
+) -> Result<Filled, Stopped> {
     let place = wanted.database.name.as_str();
     let progress = |phase| {
         scope.context.progress.report(ProgressEvent::Phase(phase));
@@ -74,27 +75,19 @@ async fn restore_under(
     let inside = scope.connector.connect(working).await?;
     let lent = finish::lend_schemas(&inside, scope, &head).await?;
     note(phases::run(scope, &head, Phase::Structure, working, None).await?, outcome);
-    progress("data");
-    let (counted, refused) = data::restore(scope, &head, wanted, working).await?;
-    note(refused, outcome);
-    progress("indexes");
+    let relations = statistics::relations(&inside).await?;
     drop(inside);
-    note(phases::run(scope, &head, Phase::Indexes, working, None).await?, outcome);
-    // Hours may have passed: connections that idled all that time are not relied upon.
-    let inside = scope.connector.connect(working).await?;
-    finish::take_back_schemas(&inside, &lent).await?;
-    note(phases::run(scope, &head, Phase::Closing, working, None).await?, outcome);
-    progress("analyze");
-    attempt(&inside, "ANALYZE", place, "gathering statistics", outcome).await?;
+    let mut filled = Bare::new(scope, head, wanted, working, relations, lent).fill().await?;
+    note(std::mem::take(&mut filled.refused), outcome);
     if wanted.database.properties.without_public {
+        let inside = scope.connector.connect(working).await?;
         attempt(&inside, "DROP SCHEMA public", place, "absence of schema public", outcome).await?;
     }
-    drop(inside);
     progress("finish");
     let front = target::open_front(&scope.connector).await?;
     finish::properties(scope, &front, wanted, working, outcome).await?;
     finish::rename(scope, &front, wanted, working).await?;
-    Ok(counted)
+    Ok(filled)
 }
 
 async fn create(scope: &Scope, front: &Session, wanted: &Named<'_>, working: &str) -> Result<(), Stopped> {

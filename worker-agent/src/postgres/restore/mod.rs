@@ -5,18 +5,21 @@
 //! then, and only where the operator asked for it. Whatever goes wrong before, the database under its working name is
 //! dropped; an attempt that was killed is cleared away by the next one under the same key.
 //!
-//! The order within a database: schemas, everything else before data, data (small tables from the archive, large ones
-//! by `COPY` side by side), indexes and constraints and triggers, then privileges, comments, and what looks at
-//! the data again (materialised views). The archive's head, which is small, is kept in a private file, so that
-//! `pg_restore` can work on it with several jobs; its data is streamed.
+//! The order within a database: schemas, everything else before data, then side by side on as many lanes as the job
+//! allows: data (small tables from the archive, large ones by `COPY`), each table's indexes and constraints once it is
+//! filled, triggers and foreign keys once all are, statistics; and after all that privileges, comments, and what looks at
+//! the data again (materialised views). The archive's head, which is small, is kept in a private file, so that several
+//! runs of `pg_restore` can work on it; its data is streamed.
 
 mod archive;
 mod data;
 mod database;
+mod filling;
 mod finish;
 mod membership;
 mod phases;
 mod roles;
+mod statistics;
 mod target;
 
 use std::sync::Arc;

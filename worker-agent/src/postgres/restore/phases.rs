@@ -1,4 +1,5 @@
-//! `pg_restore`, one run for each phase, each with the list of its entries.
+//! Runs of `pg_restore`, each with the list of its entries. Several may be at work at once; each has a connection of its
+//! own, and a list in a file of its own.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -26,7 +27,7 @@ pub(super) enum Phase {
     Structure,
     /// Data of the archive.
     Data,
-    /// Indexes, constraints, triggers.
+    /// Indexes, constraints, triggers: entry by entry, as rows and lanes allow.
     Indexes,
     /// Privileges and comments, then what looks at data again or acts by itself.
     Closing,
@@ -48,19 +49,14 @@ impl Phase {
         }
     }
 
-    fn file(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
-            Self::Schemas => "list-schemas",
-            Self::Structure => "list-structure",
-            Self::Data => "list-data",
-            Self::Indexes => "list-indexes",
-            Self::Closing => "list-closing",
+            Self::Schemas => "schemas",
+            Self::Structure => "structure",
+            Self::Data => "data",
+            Self::Indexes => "indexes",
+            Self::Closing => "closing",
         }
-    }
-
-    /// Whether several jobs may share it. The rest runs in the archive's order.
-    fn jobs(self, parallel: usize) -> usize {
-        if self == Self::Indexes { parallel } else { 1 }
     }
 }
 
@@ -70,7 +66,7 @@ pub(super) struct Refused {
     pub(super) reason: String,
 }
 
-/// Runs one phase. `data` is the archive's stream where the phase needs its data.
+/// Runs one phase in the archive's order. `data` is the archive's stream where the phase needs its data.
 pub(super) async fn run(
     scope: &Scope,
     head: &Head,
@@ -78,26 +74,42 @@ pub(super) async fn run(
     working: &str,
     data: Option<&StreamReference>,
 ) -> Result<Vec<Refused>, Stopped> {
+    let entries: Vec<&Entry> = head.of_phase(phase).collect();
+    let fed = data.filter(|_| entries.iter().any(|entry| entry.has_data));
+    let numbers: Vec<i64> = entries.iter().map(|entry| entry.id).collect();
+    run_list(scope, head, phase, &numbers, working, fed).await
+}
+
+/// Restores these entries out of those that come after the rows, one after the other.
+pub(super) async fn entries(
+    scope: &Scope,
+    head: &Head,
+    numbers: &[i64],
+    working: &str,
+) -> Result<Vec<Refused>, Stopped> {
+    run_list(scope, head, Phase::Indexes, numbers, working, None).await
+}
+
+async fn run_list(
+    scope: &Scope,
+    head: &Head,
+    phase: Phase,
+    numbers: &[i64],
+    working: &str,
+    fed: Option<&StreamReference>,
+) -> Result<Vec<Refused>, Stopped> {
+    let Some(first) = numbers.first() else { return Ok(Vec::new()) };
     let mut list = String::new();
-    let mut any_data = false;
-    for entry in head.kept().filter(|entry| Phase::of(entry) == phase) {
-        any_data |= entry.has_data;
-        let _ = writeln!(list, "{};", entry.id);
+    for number in numbers {
+        let _ = writeln!(list, "{number};");
     }
-    if list.is_empty() {
-        return Ok(Vec::new());
-    }
-    let doing = format!("restoring {} of database {working:?}", phase.file().trim_start_matches("list-"));
-    let fed = data.filter(|_| any_data);
-    let list = scope.files.write(phase.file(), list.as_bytes())?;
+    let doing = format!("restoring {} of database {working:?}", phase.name());
+    // Each entry is in one run only.
+    let list = scope.files.write(&format!("list-{}-{first}", phase.name()), list.as_bytes())?;
     let mut arguments: Vec<OsString> = vec!["--no-password".into(), "--no-tablespaces".into()];
     let mut use_list = OsString::from("--use-list=");
     use_list.push(&list);
     arguments.extend([use_list, database_argument(working)]);
-    let jobs = phase.jobs(scope.parallel);
-    if jobs > 1 {
-        arguments.push(format!("--jobs={jobs}").into());
-    }
     if fed.is_none() {
         arguments.push(head.file.clone().into());
     }

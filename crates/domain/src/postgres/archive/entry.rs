@@ -40,6 +40,8 @@ pub struct Entry {
     copies: bool,
     /// Its statements, kept for privileges alone.
     pub statements: Option<String>,
+    /// Whether an index brings a change of its table along: what it is clustered on, what replicas know rows by.
+    pub alters: bool,
     /// Where in the archive's head its statements stand, length included.
     pub(super) statements_at: std::ops::Range<usize>,
     /// Where in the archive's head its owner stands, length included.
@@ -71,7 +73,9 @@ impl Entry {
             _ => return Err(()),
         };
         let statements_from = start + cursor.taken();
-        let statements = more!(cursor.text()?).filter(|_| matches!(kind.as_str(), "ACL" | "DEFAULT ACL"));
+        let statements = more!(cursor.text()?);
+        let alters = kind == "INDEX" && statements.as_deref().is_some_and(|text| text.contains("ALTER TABLE"));
+        let statements = statements.filter(|_| matches!(kind.as_str(), "ACL" | "DEFAULT ACL"));
         let statements_at = statements_from..start + cursor.taken();
         let _drop = more!(cursor.text()?);
         let copy = more!(cursor.text()?);
@@ -104,6 +108,7 @@ impl Entry {
             needs,
             copies,
             statements,
+            alters,
             statements_at,
             owner_at,
         }))
@@ -145,6 +150,7 @@ impl Entry {
             needs: needs.to_vec(),
             copies: kind == "TABLE DATA",
             statements: None,
+            alters: false,
             statements_at: 0..0,
             owner_at: 0..0,
         }

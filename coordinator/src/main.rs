@@ -18,6 +18,10 @@ use tracing_subscriber::EnvFilter;
 /// Variables by which the platform that the durable engine was made for would rename our workflows' version and owner.
 const FOREIGN: [&str; 2] = ["DBOS__APPVERSION", "DBOS__VMID"];
 
+/// Stack of each thread. A workflow's step is polled through every layer of the flow and of the SDK, and below them RDS's
+/// answers are read by functions whose frames alone take hundreds of kilobytes: two megabytes, the usual, are not enough.
+const STACK: usize = 16 << 20;
+
 fn main() -> ExitCode {
     forget_foreign_settings();
     let config = match config::load(std::env::args_os(), |name| std::env::var(name).ok()) {
@@ -26,7 +30,8 @@ fn main() -> ExitCode {
         Err(error) => return complain(&error.into()),
     };
     let started = start_logs(&config).and_then(|()| {
-        let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.enable_all().thread_stack_size(STACK).build().context("starting the runtime")?;
         runtime.block_on(run(&config))
     });
     match started {

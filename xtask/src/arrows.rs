@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::build;
 
 /// What each of our crates may use of ours outside its tests. A crate that is not listed fails the check.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("haulier-domain", &[]),
     ("haulier-cloud", &["haulier-domain"]),
     ("haulier-repository", &["haulier-cloud", "haulier-domain"]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("haulier-coordinator", &["haulier-cloud", "haulier-domain", "haulier-proto", "haulier-repository"]),
     ("haulier-worker-agent", &["haulier-cloud", "haulier-domain", "haulier-proto", "haulier-repository"]),
     ("haulier-cli", &["haulier-cloud", "haulier-domain", "haulier-proto", "haulier-repository"]),
+    ("haulier-bench", &["haulier-cloud", "haulier-domain", "haulier-repository"]),
     ("haulier-localcloud", &[]),
     ("e2e", &[]),
     ("xtask", &["e2e"]),

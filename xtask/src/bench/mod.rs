@@ -18,6 +18,7 @@ mod crowd;
 mod machine;
 mod measure;
 mod memory;
+mod peers;
 mod report;
 mod session;
 mod stock;
@@ -28,7 +29,10 @@ use report::Report;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    contest: Option<Other>,
     /// Print the results as one JSON object on the last line.
     #[arg(long)]
     json: bool,
@@ -40,6 +44,13 @@ pub(crate) struct Arguments {
     rounds: usize,
 }
 
+/// Other contests than the one against the stock tools.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Measures the repository beside restic, rustic, borg and bupstash.
+    Peers(peers::Arguments),
+}
+
 /// How many times larger the large database is.
 const FACTOR: u32 = 5;
 
@@ -48,6 +59,9 @@ const BINARIES: &str = "HAULIER_BIN_DIR";
 
 /// Builds in the release profile, then measures with what was built.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(Other::Peers(arguments)) = &arguments.contest {
+        return peers::run(arguments);
+    }
     ensure!(arguments.rounds > 0, "a median needs a round");
     setup::run()?;
     setup::require_package("zstd", "what pg_dump is piped through for comparison")?;
@@ -55,11 +69,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if std::env::var_os(BINARIES).is_some() {
         return measure_all(arguments);
     }
-    say("building Haulier in the release profile (the first time takes many minutes)");
-    build::run(build::cargo().args(["build", "--workspace", "--bins", "--release"]))?;
+    build_release()?;
     // The rest runs in a process of its own that finds the binaries through its environment.
     let program = std::env::current_exe().context("the path of the running program")?;
     build::run(Command::new(program).args(std::env::args_os().skip(1)).env(BINARIES, release_folder()?))
+}
+
+fn build_release() -> Result<()> {
+    say("building Haulier in the release profile (the first time takes many minutes)");
+    build::run(build::cargo().args(["build", "--workspace", "--bins", "--release"]))
 }
 
 /// Beside the folder that this program came from.

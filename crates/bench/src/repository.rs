@@ -1,0 +1,168 @@
+//! The repository as a contestant: one stream in, one stream out, through the same calls that a worker makes.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use bytes::BytesMut;
+use clap::{Args, ValueEnum};
+use futures::TryStreamExt as _;
+use haulier_domain::id::{DomainId, Epoch, PointId};
+use haulier_domain::point::PointSummary;
+use haulier_domain::secret::SecretString;
+use haulier_repository::{
+    Domain, DomainConfig, NewKey, PassphraseCost, PointRoot, Repository, StreamKind, StreamRoot, Unlock, Writer,
+};
+
+use crate::folder::Folder;
+
+/// Bytes that are read from standard input at once.
+const BLOCK: usize = 1 << 20;
+/// More than any stream's description has.
+const DESCRIPTION: u64 = 16 << 20;
+/// The prefix within the folder.
+const PREFIX: &str = "haulier";
+
+/// Stores standard input as a restore point.
+#[derive(Debug, Args)]
+pub(crate) struct Store {
+    /// The repository's folder.
+    folder: PathBuf,
+    /// Name of the point.
+    #[arg(long)]
+    name: String,
+    /// What the stream carries.
+    #[arg(long, value_enum, default_value_t = Kind::Rows)]
+    kind: Kind,
+    /// zstd level.
+    #[arg(long, default_value_t = 3)]
+    level: i32,
+}
+
+/// Writes the stream of a restore point to standard output.
+#[derive(Debug, Args)]
+pub(crate) struct Read {
+    /// The repository's folder.
+    folder: PathBuf,
+    /// Name of the point.
+    #[arg(long)]
+    name: String,
+}
+
+/// What a stream carries.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Kind {
+    /// Rows of tables, as `pg_dump` prints them.
+    Rows,
+    /// Pages of a database file.
+    Pages,
+}
+
+impl From<Kind> for StreamKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Rows => Self::TableRows,
+            Kind::Pages => Self::Pages,
+        }
+    }
+}
+
+/// Creates a repository with one domain. Its passphrase costs nothing to open: on a worker the coordinator has done that.
+pub(crate) fn create(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    runtime()?.block_on(async {
+        let cost = PassphraseCost { memory_kib: 64, iterations: 1, lanes: 1 };
+        let key = NewKey::Passphrase(passphrase(), cost);
+        let repository = Repository::create(store_in(folder), PREFIX, &key, jiff::Timestamp::now()).await?;
+        repository.domain_key(&domain_id()?, true).await?;
+        Ok(())
+    })
+}
+
+/// Stores standard input and publishes it.
+pub(crate) fn store(store: &Store) -> Result<()> {
+    runtime()?.block_on(async {
+        let domain = domain(&store.folder, store.level).await?;
+        let writer = domain.writer().await?;
+        let stream = write_input(&writer, store.kind).await?;
+        let mut document = writer.stream("manifest", StreamKind::Document)?;
+        document.write(serde_json::to_vec(&stream).context("describing the stream")?.into()).await?;
+        let manifest = document.finish().await?;
+        let written = writer.finish().await?;
+        let root = PointRoot {
+            version: PointRoot::VERSION,
+            point: point_id(&store.name)?,
+            session: format!("ses-{}", store.name).parse().context("the session's id")?,
+            epoch: Epoch(1),
+            created: jiff::Timestamp::now(),
+            engine: "postgres".to_owned(),
+            manifest,
+            catalogue: written.catalogue,
+            required_features: Vec::new(),
+            totals: written.totals,
+            summary: PointSummary::default(),
+            labels: BTreeMap::new(),
+        };
+        domain.publish_point(&root).await.context("publishing the point")
+    })
+}
+
+/// Reads only here block this thread; the runtime's own threads go on meanwhile.
+async fn write_input(writer: &Writer, kind: Kind) -> Result<StreamRoot> {
+    let mut stream = writer.stream("data", kind.into())?;
+    let mut input = std::io::stdin().lock();
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.resize(BLOCK, 0);
+        let length = input.read(&mut buffer).context("reading standard input")?;
+        if length == 0 {
+            return stream.finish().await.context("finishing the stream");
+        }
+        stream.write(buffer.split_to(length).freeze()).await?;
+    }
+}
+
+/// Reads a point's stream back.
+pub(crate) fn read(read: &Read) -> Result<()> {
+    runtime()?.block_on(async {
+        let domain = domain(&read.folder, 3).await?;
+        let root = domain.read_point(&point_id(&read.name)?).await?;
+        let document = domain.read_to_bytes(&root.manifest, DESCRIPTION).await?;
+        let stream: StreamRoot = serde_json::from_slice(&document).context("reading the stream's description")?;
+        let mut out = std::io::stdout().lock();
+        let mut parts = std::pin::pin!(domain.read(&stream));
+        while let Some(part) = parts.try_next().await? {
+            out.write_all(&part).context("writing standard output")?;
+        }
+        out.flush().context("writing standard output")
+    })
+}
+
+async fn domain(folder: &Path, level: i32) -> Result<Domain> {
+    let repository = Repository::open(store_in(folder), PREFIX).await?;
+    let unlocked = repository.unlock(&Unlock::Passphrase(passphrase())).await?;
+    let config = DomainConfig { level, ..DomainConfig::new(std::env::temp_dir()) };
+    Ok(unlocked.domain(&domain_id()?, config).await?)
+}
+
+fn store_in(folder: &Path) -> Arc<Folder> {
+    Arc::new(Folder(folder.to_owned()))
+}
+
+fn domain_id() -> Result<DomainId> {
+    "dom-bench".parse().context("the domain's id")
+}
+
+fn point_id(name: &str) -> Result<PointId> {
+    format!("pnt-{name}").parse().context("the point's id")
+}
+
+fn passphrase() -> SecretString {
+    SecretString::new("what is stored here is made up")
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")
+}

@@ -1,4 +1,4 @@
-# The worker image: Debian 12, PostgreSQL clients of every major version, the agent and its unit.
+# The worker image: Debian 12, PostgreSQL clients and servers of every major version, the agent and its unit.
 #
 #   packer init ami/haulier-worker.pkr.hcl
 #   packer build -var region=eu-central-1 -var agent=target/release/haulier-worker \
@@ -72,7 +72,7 @@ variable "rds_bundle_sha256" {
 variable "postgresql_source" {
   type        = string
   default     = "pgdg"
-  description = "Where the PostgreSQL clients come from: pgdg (all supported major versions) or debian (one)."
+  description = "Where the PostgreSQL clients and servers come from: pgdg (all supported major versions) or debian (one)."
   validation {
     condition     = contains(["pgdg", "debian"], var.postgresql_source)
     error_message = "The source must be pgdg or debian."

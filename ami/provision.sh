@@ -18,10 +18,13 @@ apt_get() {
   apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 --yes "$@"
 }
 
-install_postgresql_clients() {
+install_postgresql() {
+  # Before any server package: none of them may make a cluster or start one. A worker makes its scratch servers itself.
+  install -d -m 0755 /etc/postgresql-common
+  printf '%s\n' 'create_main_cluster = false' "start_conf = 'manual'" >/etc/postgresql-common/createcluster.conf
+  apt_get install --no-install-recommends postgresql-common
   if [ "$source" = pgdg ]; then
     # Debian's own package brings PGDG's signing key, so that nothing unsigned is trusted on the way.
-    apt_get install --no-install-recommends postgresql-common
     local codename
     # shellcheck source=/dev/null
     codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
@@ -34,13 +37,23 @@ Signed-By: /usr/share/postgresql-common/pgdg/apt.postgresql.org.asc
 SOURCE
     apt_get update
   fi
-  # Every major version on offer, side by side: pg_dump must be of the server's own.
+  # Every major version on offer, side by side: pg_dump must be of the server's own, and so must a scratch server.
   mapfile -t clients < <(apt-cache --names-only search '^postgresql-client-[0-9]+$' | awk '{ print $1 }' | sort -V)
   [ "${#clients[@]}" -gt 0 ] || { echo 'provision: the package sources offer no PostgreSQL client' >&2; exit 1; }
-  apt_get install --no-install-recommends "${clients[@]}"
+  mapfile -t servers < <(apt-cache --names-only search '^postgresql-[0-9]+$' | awk '{ print $1 }' | sort -V)
+  [ "${#servers[@]}" -gt 0 ] || { echo 'provision: the package sources offer no PostgreSQL server' >&2; exit 1; }
+  # Databases of RDS have locales such as en_US.UTF-8, and a scratch copy of one needs the same.
+  apt_get install --no-install-recommends "${clients[@]}" "${servers[@]}" locales-all
   for client in "${clients[@]}"; do
     "/usr/lib/postgresql/${client##*-}/bin/pg_dump" --version
   done
+  for server in "${servers[@]}"; do
+    "/usr/lib/postgresql/${server##*-}/bin/postgres" --version
+  done
+  [ -z "$(pg_lsclusters --no-header)" ] || { echo 'provision: a server package has made a cluster' >&2; exit 1; }
+  # Debian's units would start clusters at boot; there are none, and there shall never be any.
+  systemctl disable postgresql.service
+  systemctl mask postgresql.service
 }
 
 install_authorities() {
@@ -84,7 +97,7 @@ close_the_machine() {
 apt_get update
 apt_get upgrade
 apt_get install --no-install-recommends ca-certificates curl
-install_postgresql_clients
+install_postgresql
 install_authorities
 install_agent
 close_the_machine

@@ -194,13 +194,17 @@ pub(crate) enum PointCommand {
         /// Id: pnt-…
         id: String,
     },
-    /// Start a session that reads a restore point
-    Check {
+    /// Start a session that verifies a restore point: it reads its structure, every byte, or restores it
+    #[command(visible_alias = "check")]
+    Verify {
         /// Id: pnt-…
         id: String,
         /// Read every byte, not the structure alone
-        #[arg(long)]
+        #[arg(long, conflicts_with = "restore")]
         full: bool,
+        /// Restore every database into a scratch server on the worker and compare every table
+        #[arg(long)]
+        restore: bool,
         #[command(flatten)]
         start: Start,
     },

@@ -3,6 +3,7 @@
 mod lists;
 mod point;
 mod policy;
+mod proof;
 mod session;
 mod target;
 

@@ -15,7 +15,8 @@ pub(super) async fn run(context: Context<'_>, command: PointCommand) -> Result<E
     match command {
         PointCommand::List { resource, repository } => list(context, resource, repository).await,
         PointCommand::Show { id } => show(context, &id).await,
-        PointCommand::Check { id, full, start } => check(context, id, full, start).await,
+        PointCommand::Verify { id, restore: true, start, .. } => verify(context, id, start).await,
+        PointCommand::Verify { id, full, start, .. } => check(context, id, full, start).await,
     }
 }
 
@@ -49,6 +50,14 @@ async fn show(mut context: Context<'_>, id: &str) -> Result<Exit, CliError> {
             output::record(&mut context.io.out, &view.record())?;
             writeln!(context.io.out)?;
             output::table(&mut context.io.out, &view.databases)?;
+            if let Some(proof) = &view.latest_proof {
+                writeln!(context.io.out)?;
+                output::table(&mut context.io.out, &proof.databases)?;
+                if !proof.exceptions.is_empty() {
+                    writeln!(context.io.out)?;
+                    output::table(&mut context.io.out, &proof.exceptions)?;
+                }
+            }
         }
     }
     Ok(Exit::Success)
@@ -60,6 +69,16 @@ async fn check(mut context: Context<'_>, id: String, full: bool, start: Start) -
     let answer = context.client.check_point(request).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
     let control::CheckPointResponse { session_id, repeated_call } = answer;
+    let started = Started { session_id, repeated_call, target_instance: None, databases: None, session: None };
+    follow::started(&mut context, started, start.wait).await
+}
+
+async fn verify(mut context: Context<'_>, id: String, start: Start) -> Result<Exit, CliError> {
+    let doing = format!("verifying restore point {id}");
+    let request = control::VerifyPointRequest { id, idempotency_key: start.key() };
+    let answer = context.client.verify_point(request).await;
+    let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
+    let control::VerifyPointResponse { session_id, repeated_call } = answer;
     let started = Started { session_id, repeated_call, target_instance: None, databases: None, session: None };
     follow::started(&mut context, started, start.wait).await
 }

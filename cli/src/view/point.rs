@@ -4,6 +4,7 @@ use haulier_proto::control::v1::{Point, PointDatabase};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::proof::ProofView;
 use super::{filled, time};
 use crate::output::{Row, bytes, moment};
 
@@ -25,6 +26,7 @@ pub(crate) struct PointView {
     pub(crate) bytes_stored: u64,
     pub(crate) snapshot_id: Option<String>,
     pub(crate) remarks: Vec<String>,
+    pub(crate) latest_proof: Option<ProofView>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,6 +56,7 @@ impl From<Point> for PointView {
             bytes_stored: point.bytes_stored,
             snapshot_id: filled(point.snapshot_id),
             remarks: point.remarks,
+            latest_proof: point.latest_proof.map(ProofView::from),
         }
     }
 }
@@ -89,6 +92,9 @@ impl PointView {
             ("stored", bytes(self.bytes_stored)),
             ("snapshot", text(&self.snapshot_id)),
         ];
+        if let Some(proof) = &self.latest_proof {
+            fields.extend(proof.record());
+        }
         fields.extend(self.remarks.iter().map(|remark| ("remark", remark.clone())));
         fields
     }

@@ -197,6 +197,7 @@ fn every_exit_code_and_command_is_documented() {
         "point list",
         "point show",
         "point check",
+        "point verify",
         "restore database",
         "repository create",
         "repository list",

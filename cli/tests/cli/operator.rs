@@ -17,6 +17,7 @@ fn a_repeated_key_is_told_and_one_of_another_request_is_refused() {
     for command in [
         &["policy", "run", "nightly"][..],
         &["point", "check", "pnt-1"],
+        &["point", "verify", "pnt-1", "--restore"],
         &["restore", "database", "--point", "pnt-1", "--database", "shop"],
     ] {
         let with = |key: &str, more: &[&str]| coordinator.run(&[command, &["--idempotency-key", key], more].concat());

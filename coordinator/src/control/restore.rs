@@ -5,7 +5,9 @@ mod wanted;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::id::PointId;
+use haulier_domain::point::PointSummary;
 use haulier_domain::policy::Arn;
+use haulier_domain::postgres::scratch;
 use haulier_proto::control::v1 as wire;
 use haulier_proto::status::refusal;
 use haulier_proto::worker::v1::DatabaseLogin;
@@ -64,18 +66,39 @@ fn login(point: &Point, wanted: Option<DatabaseLogin>, what: &str) -> Result<Log
     }
 }
 
-/// Reads a request to check a point. Its worker runs where the point's instance is.
-pub(super) async fn verify(policies: &Policies, id: &str, full: bool) -> Result<VerifyRequest, Status> {
+/// How thoroughly a point is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// It is read: its structure, or every byte.
+    Read { full: bool },
+    /// It is restored into a scratch server, and compared.
+    Restore,
+}
+
+/// Reads a request to look at a point. Its worker runs where the point's instance is; for a restore test it gets a disk
+/// that holds the point's largest database.
+pub(super) async fn verify(policies: &Policies, id: &str, depth: Depth) -> Result<VerifyRequest, Status> {
     let what = format!("checking restore point {id}");
     let point = point(policies, id, &what).await?;
     let place = place(policies, &point, &what).await?;
+    let mut worker = worker(policies, &point, &place).await;
+    if depth == Depth::Restore {
+        let needed = root_volume_gib(&convert::summary(&point));
+        worker.root_volume_gib = Some(worker.root_volume_gib.map_or(needed, |asked| asked.max(needed)));
+    }
     Ok(VerifyRequest {
         policy: named(&point),
-        worker: worker(policies, &point, &place).await,
+        worker,
         near: InstanceRef { place, id: point.resource.clone() },
         point: point.id,
-        full,
+        full: depth == Depth::Read { full: true },
+        restore: depth == Depth::Restore,
     })
+}
+
+fn root_volume_gib(summary: &PointSummary) -> u32 {
+    let needed = summary.databases.iter().map(|database| scratch::disk(database.bytes, database.server_bytes)).max();
+    scratch::root_volume_gib(needed.unwrap_or_default(), summary.bytes_read)
 }
 
 pub(super) async fn point(policies: &Policies, id: &str, what: &str) -> Result<Point, Status> {

@@ -206,11 +206,18 @@ impl ControlService for Control {
     async fn get_point(&self, request: Request<wire::GetPointRequest>) -> Answer<wire::GetPointResponse> {
         let id = request.into_inner().id;
         let point = restore::point(&self.policies, &id, &format!("showing restore point {id}")).await?;
-        Ok(Response::new(wire::GetPointResponse { point: Some(convert::point(point)) }))
+        let proof = self.sessions().state().latest_proof(&point.id).await;
+        let proof = proof.map_err(|error| status::of_state(&format!("showing restore point {id}"), &error))?;
+        let latest_proof = proof.map(convert::proof);
+        Ok(Response::new(wire::GetPointResponse { point: Some(wire::Point { latest_proof, ..convert::point(point) }) }))
     }
 
     async fn check_point(&self, request: Request<wire::CheckPointRequest>) -> Answer<wire::CheckPointResponse> {
         start::check(&self.policies, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn verify_point(&self, request: Request<wire::VerifyPointRequest>) -> Answer<wire::VerifyPointResponse> {
+        start::verify(&self.policies, request.into_inner()).await.map(Response::new)
     }
 
     async fn restore_database(

@@ -5,6 +5,7 @@ use haulier_proto::control::v1 as wire;
 use tonic::Status;
 
 use super::repeat::{Answer, Keyed};
+use super::restore::Depth;
 use super::{convert, restore, status};
 use crate::policies::Policies;
 use crate::sessions::{Request, RestoreRequest};
@@ -35,13 +36,31 @@ pub(super) async fn check(
     let what = format!("checking restore point {}", request.id);
     let keyed = Keyed::new(policies.sessions().state(), &what, "check-point", &request, &key);
     let start = async {
-        let verify = restore::verify(policies, &request.id, request.full).await?;
+        let verify = restore::verify(policies, &request.id, Depth::Read { full: request.full }).await?;
         let key = format!("check {}/{}", request.id, keyed.key());
         let session = policies.sessions().start_verify(verify, Some(key)).await;
         Ok(Answer::session(session.map_err(|error| status::of_state(&what, &error))?))
     };
     let (answer, repeated_call) = keyed.once(start).await?;
     Ok(wire::CheckPointResponse { session_id: answer.into_session(), repeated_call })
+}
+
+/// Starts a restore test of a point.
+pub(super) async fn verify(
+    policies: &Policies,
+    mut request: wire::VerifyPointRequest,
+) -> Result<wire::VerifyPointResponse, Status> {
+    let key = std::mem::take(&mut request.idempotency_key);
+    let what = format!("verifying restore point {}", request.id);
+    let keyed = Keyed::new(policies.sessions().state(), &what, "verify-point", &request, &key);
+    let start = async {
+        let verify = restore::verify(policies, &request.id, Depth::Restore).await?;
+        let key = format!("verify {}/{}", request.id, keyed.key());
+        let session = policies.sessions().start_verify(verify, Some(key)).await;
+        Ok(Answer::session(session.map_err(|error| status::of_state(&what, &error))?))
+    };
+    let (answer, repeated_call) = keyed.once(start).await?;
+    Ok(wire::VerifyPointResponse { session_id: answer.into_session(), repeated_call })
 }
 
 /// Starts a restore.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch, PointId, RepositoryId, SessionId};
+use haulier_domain::proof::Proof;
 use haulier_domain::secret::SecretBytes;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -83,6 +84,8 @@ pub trait Vaults: Send + Sync + std::fmt::Debug {
         domain: &DomainId,
         proposal: &Proposal,
     ) -> Result<PointFacts, Failure>;
+    /// Stores what a restore test has shown beside its point, which stays as it is. Repeating it changes nothing.
+    async fn store_proof(&self, repository: &Repository, domain: &DomainId, proof: &Proof) -> Result<(), Failure>;
     /// The root of a published point, as JSON.
     async fn root(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<Vec<u8>, Failure>;
 }

@@ -9,6 +9,7 @@ use haulier_cloud::keys::Keys;
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, PointId, RepositoryId};
+use haulier_domain::proof::Proof;
 use haulier_domain::secret::{SecretBytes, SecretString};
 use haulier_repository::{
     Domain, DomainConfig, Error, KeyWrapper, NewKey, PassphraseCost, PointRoot, Repository as Opened, Unlock,
@@ -120,6 +121,12 @@ impl Vaults for RepositoryVaults {
         let opened = self.domain(repository, domain, &what).await?;
         opened.publish_point(&root).await.map_err(|error| failures::repository(&what, &error))?;
         Ok(facts(&root))
+    }
+
+    async fn store_proof(&self, repository: &Repository, domain: &DomainId, proof: &Proof) -> Result<(), Failure> {
+        let what = format!("storing the proof of {} in repository {}", proof.point, repository.name);
+        let opened = self.domain(repository, domain, &what).await?;
+        opened.store_proof(proof).await.map_err(|error| failures::repository(&what, &error))
     }
 
     async fn root(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<Vec<u8>, Failure> {

@@ -195,6 +195,9 @@ pub struct VerifyRequest {
     pub near: InstanceRef,
     /// Read every byte.
     pub full: bool,
+    /// Restore it into a scratch server on the worker instead, and compare.
+    #[serde(default)]
+    pub restore: bool,
     /// How the worker is made.
     #[serde(default)]
     pub worker: WorkerConfiguration,

@@ -15,6 +15,7 @@ mod locks;
 mod places;
 mod points;
 mod policies;
+mod proofs;
 mod repositories;
 mod sessions;
 mod workers;

@@ -1,10 +1,10 @@
-//! Check of a restore point.
+//! Check of a restore point, or its restore into a scratch server.
 
 use haulier_domain::session::Completed;
 
 use super::attempt::on_a_worker;
 use super::flow::{Flow, Flowed, Halt, Interrupted};
-use super::steps::{assignment, preflight, publish, turn};
+use super::steps::{assignment, preflight, proof, publish, turn};
 use crate::sessions::{Request, VerifyRequest};
 
 /// The whole session, from its turn to its end.
@@ -20,6 +20,9 @@ async fn check(flow: &Flow) -> Flowed<Completed> {
     let root = flow.step("read-point", || publish::read_root(work, &domain, &request.point)).await?;
     let job = assignment::verify(work, request, &domain, &root)?;
     let delivered = on_a_worker(flow, &near, &job).await?;
+    if request.restore {
+        flow.step("store-proof", || proof::store(work, request, &domain, &delivered)).await?;
+    }
     Ok(delivered.completed)
 }
 

@@ -11,4 +11,5 @@ mod reaper;
 mod start;
 mod support;
 mod turns;
+mod verify;
 mod workers;

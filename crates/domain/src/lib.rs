@@ -7,6 +7,7 @@ pub mod placement;
 pub mod point;
 pub mod policy;
 pub mod postgres;
+pub mod proof;
 pub mod schedule;
 pub mod secret;
 pub mod security_groups;

@@ -31,4 +31,7 @@ pub struct DatabaseSummary {
     pub bytes: u64,
     /// Tables with data of their own, partitions counted one by one.
     pub tables: u64,
+    /// Bytes it takes on its server, indexes included; absent where this was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_bytes: Option<u64>,
 }

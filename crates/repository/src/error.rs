@@ -34,6 +34,8 @@ pub enum ObjectKind {
     Point,
     /// `prune/<number>`: what is marked and what is to be deleted.
     Prune,
+    /// `proofs/<point>/<session>`: what a restore test of a point has shown.
+    Proof,
 }
 
 impl fmt::Display for ObjectKind {
@@ -47,6 +49,7 @@ impl fmt::Display for ObjectKind {
             Self::List => "list page",
             Self::Point => "restore point",
             Self::Prune => "prune record",
+            Self::Proof => "proof",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Where objects lie. This is the one place that spells keys.
 
-use haulier_domain::id::{DomainId, PointId};
+use haulier_domain::id::{DomainId, PointId, SessionId};
 
 use crate::ids::{IndexId, ListId, PackId};
 
@@ -99,6 +99,16 @@ impl DomainLayout {
     /// The key of a restore point's root.
     pub fn point(&self, id: &PointId) -> String {
         format!("{}{id}", self.points())
+    }
+
+    /// What the keys of all proofs of a point start with. No worker may write here.
+    pub fn proofs(&self, point: &PointId) -> String {
+        format!("{}proofs/{point}/", self.root)
+    }
+
+    /// The key of the proof that a session has made of a point.
+    pub fn proof(&self, point: &PointId, session: &SessionId) -> String {
+        format!("{}{session}", self.proofs(point))
     }
 
     /// What the keys of all prune records start with.

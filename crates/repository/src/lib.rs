@@ -28,6 +28,7 @@ mod pool;
 pub mod prune;
 mod reader;
 mod repository;
+mod proof;
 mod store;
 mod stream;
 mod wire;

@@ -178,4 +178,6 @@ struct Needs {
     version: u32,
     #[serde(default)]
     required_features: Vec<String>,
+        // What was proven of it means nothing without it.
+        self.delete_proofs(id).await?;
 }

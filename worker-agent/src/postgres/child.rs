@@ -80,6 +80,9 @@ impl Child {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if tool == "pg_dump" {
+            command.env("PGOPTIONS", super::text::OPTIONS);
+        }
         if let Some(address) = instance.address {
             command.env("PGHOSTADDR", address.to_string());
         }

@@ -92,6 +92,8 @@ impl Connector {
     }
 
     async fn connect_with(&self, database: &str, login: Login) -> Result<Session, Stopped> {
+        // A host that is a folder is a server of this machine, behind a socket in that folder, where there is no TLS.
+        let is_local = self.instance.host.starts_with('/');
         let mut config = Config::new();
         config
             .host(&self.instance.host)
@@ -101,7 +103,7 @@ impl Connector {
             .dbname(database)
             .application_name("haulier")
             .options(OPTIONS)
-            .ssl_mode(SslMode::Require)
+            .ssl_mode(if is_local { SslMode::Disable } else { SslMode::Require })
             .connect_timeout(CONNECT_TIMEOUT)
             .keepalives_idle(Duration::from_secs(30))
             .keepalives_interval(Duration::from_secs(30))

@@ -50,7 +50,8 @@ impl Default for Settings {
 /// One step of progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProgressEvent {
-    /// A phase begins: `preflight`, `roles`, `schema`, `data`, `indexes`, `analyze`, `finish`. Counters start anew.
+    /// A phase begins: `preflight`, `roles`, `schema`, `data`, `indexes`, `analyze`, `finish`; of a restore test also
+    /// `scratch` and `compare`. Counters start anew.
     Phase(&'static str),
     /// What the phase is about: a database. Shown where nothing more precise is being moved.
     Current(String),

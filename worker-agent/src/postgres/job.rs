@@ -1,9 +1,11 @@
 //! What to do, and what came of it.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use haulier_domain::point::PointSummary;
 use haulier_domain::postgres::manifest::{Manifest, StreamReference};
+use haulier_domain::proof::{DatabaseProof, Exception};
 use serde::Serialize;
 
 /// How to reach a database instance.
@@ -11,7 +13,7 @@ use serde::Serialize;
 pub struct Instance {
     /// Its identifier, for texts.
     pub id: String,
-    /// DNS name; the server's certificate must be for it.
+    /// DNS name; the server's certificate must be for it. Or the folder of a socket of this machine.
     pub host: String,
     /// Address to connect to instead of resolving the name.
     pub address: Option<IpAddr>,
@@ -80,6 +82,30 @@ pub struct DatabaseRestore {
 }
 
 pub use haulier_domain::postgres::clash::OnClash;
+
+/// Restore a whole point into a scratch server of its own, and compare.
+#[derive(Debug, Clone)]
+pub struct VerifyJob {
+    /// Names the work.
+    pub key: String,
+    /// The manifest's stream.
+    pub manifest: StreamReference,
+    /// Folder on this machine's disk, in which the scratch server's own is made.
+    pub scratch_dir: PathBuf,
+    /// Data streams written, and tables read back, at once; 0 means one per core.
+    pub parallel_streams: usize,
+}
+
+/// What a comparison without a difference found.
+#[derive(Debug, Clone)]
+pub struct VerifyOutcome {
+    /// Version of the scratch server, as it prints itself.
+    pub server_version: String,
+    /// The databases, in the point's order.
+    pub databases: Vec<DatabaseProof>,
+    /// What was not restored, and so not compared.
+    pub exceptions: Vec<Exception>,
+}
 
 /// What a restore made.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -1,6 +1,6 @@
 //! The PostgreSQL mover: streams databases into the repository and back.
 //!
-//! [`backup::run`] and [`restore::run`] are the two ways in. They reach the world through a [`Context`]: who logs in,
+//! [`backup::run`], [`restore::run`] and [`verify::run`] are the ways in. They reach the world through a [`Context`]: who logs in,
 //! where streams go, whom to tell. Nothing of size touches the disk: archives and rows go from a pipe or a connection to
 //! the repository and back. What is decided, `haulier_domain::postgres` decides; here it is done.
 
@@ -15,10 +15,14 @@ mod private_files;
 pub mod restore;
 mod side_by_side;
 pub mod streams;
+mod text;
 mod tools;
+pub mod verify;
 
 pub use context::{Context, LogSink, ProgressEvent, ProgressSink, Settings, Severity, Stopped};
-pub use job::{BackupJob, BackupOutcome, DatabaseRestore, Instance, OnClash, RestoreJob, RestoreOutcome};
+pub use job::{
+    BackupJob, BackupOutcome, DatabaseRestore, Instance, OnClash, RestoreJob, RestoreOutcome, VerifyJob, VerifyOutcome,
+};
 pub use login::{IamLogin, Login, LoginProvider, SecretLogin, TokenSource};
 pub use streams::{StoreError, StreamKind, StreamReader, StreamStore, StreamWriter};
 pub use tools::majors_on_board;

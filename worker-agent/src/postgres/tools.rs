@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use haulier_domain::failure::Failure;
 use haulier_domain::postgres::clients;
 
+/// Programs of a scratch server.
+const SERVER: [&str; 2] = ["initdb", "postgres"];
+
 /// Client tools of one major version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tools {
@@ -38,6 +41,21 @@ pub(super) fn find(roots: &[PathBuf], wanted: u32, what: &str) -> Result<Tools, 
             what,
             format!("this worker has PostgreSQL clients of {majors:?}, and {wanted} or newer is needed"),
             format!("build a worker image with the PostgreSQL {wanted} clients"),
+        )
+    })
+}
+
+/// Finds the server programs of exactly this major version.
+pub(super) fn find_server(roots: &[PathBuf], wanted: u32, what: &str) -> Result<PathBuf, Failure> {
+    let has_server = |bin: &Path| SERVER.iter().all(|program| bin.join(program).is_file());
+    let bins: Vec<_> = installed(roots).into_iter().filter(|(_, bin)| has_server(bin)).collect();
+    bins.iter().find(|(major, _)| *major == wanted).map(|(_, bin)| bin.clone()).ok_or_else(|| {
+        let majors: Vec<_> = bins.iter().map(|(major, _)| *major).collect();
+        Failure::new(
+            "pg-server-missing",
+            what,
+            format!("this worker has PostgreSQL servers of {majors:?}, and the point is of {wanted}"),
+            format!("build a worker image with the PostgreSQL {wanted} server, as `ami/` does"),
         )
     })
 }

@@ -9,6 +9,7 @@ mod restore;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod work;
 
 use std::sync::Arc;
@@ -56,6 +57,7 @@ impl Runner for Movers {
                 Work::Backup(backup) => bench.backup(*backup).await,
                 Work::Restore(restore) => bench.restore(*restore).await,
                 Work::Check(check) => bench.check(*check).await,
+                Work::Verify(verify) => bench.verify(*verify).await,
             }
         };
         tokio::select! {
@@ -73,12 +75,15 @@ impl Runner for Movers {
 /// How long a restore may take to tidy up after a cancel. The mover stops within two seconds; what it has to drop may
 /// take the server longer, and a half-restored database must not stay because of a hurry.
 const TIDYING: Duration = Duration::from_secs(20);
+/// How long a scratch server may take to go: the machine goes with it, so nothing outlives a hurry.
+const ENDING: Duration = Duration::from_secs(5);
 /// A backup and a check leave nothing anywhere that somebody would have to remove.
 const LETTING_GO: Duration = Duration::from_millis(1_200);
 
 fn tidying(assignment: &wire::Assignment) -> Duration {
     match assignment.work {
         Some(wire::assignment::Work::RestorePostgres(_)) => TIDYING,
+        Some(wire::assignment::Work::VerifyRestore(_)) => ENDING,
         _ => LETTING_GO,
     }
 }
@@ -105,9 +110,17 @@ impl Bench<'_> {
 
     /// What the PostgreSQL mover works with.
     async fn context(&self, source: &work::Source, streams: Arc<dyn postgres::StreamStore>) -> postgres::Context {
+        self.context_with(login::provider(self.ports, &self.task, source).await, streams)
+    }
+
+    fn context_with(
+        &self,
+        login: Arc<dyn postgres::LoginProvider>,
+        streams: Arc<dyn postgres::StreamStore>,
+    ) -> postgres::Context {
         let task = &self.task;
         postgres::Context {
-            login: login::provider(self.ports, task, source).await,
+            login,
             streams,
             progress: Arc::new(task.desk.clone()),
             log: Arc::new(task.desk.clone()),

@@ -15,6 +15,7 @@ pub(super) enum Work {
     Backup(Box<Backup>),
     Restore(Box<Restore>),
     Check(Box<Check>),
+    Verify(Box<Verify>),
 }
 
 /// Dump databases into the repository.
@@ -51,6 +52,14 @@ pub(super) struct Check {
 
 /// Where a repository domain is.
 #[derive(Debug)]
+/// Restore a point into a scratch server and compare.
+#[derive(Debug)]
+pub(super) struct Verify {
+    pub(super) root: PointRoot,
+    pub(super) place: Place,
+    pub(super) parallel_streams: usize,
+}
+
 pub(super) struct Place {
     pub(super) bucket: String,
     pub(super) region: String,
@@ -94,6 +103,7 @@ impl TryFrom<wire::Assignment> for Work {
             assignment::Work::CheckPoint(check) => Self::Check(Box::new(check.try_into()?)),
         })
     }
+            assignment::Work::VerifyRestore(verify) => Self::Verify(Box::new(verify.try_into()?)),
 }
 
 impl TryFrom<wire::BackupPostgres> for Backup {
@@ -151,6 +161,18 @@ impl TryFrom<wire::DomainLocation> for Place {
     fn try_from(message: wire::DomainLocation) -> Result<Self, InvalidMessage> {
         const NAME: &str = "DomainLocation";
         Ok(Self {
+impl TryFrom<wire::VerifyRestore> for Verify {
+    type Error = InvalidMessage;
+
+    fn try_from(message: wire::VerifyRestore) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            root: point_root(&message.root, "VerifyRestore")?,
+            place: required(message.domain, "VerifyRestore", "domain")?.try_into()?,
+            parallel_streams: message.parallel_streams as usize,
+        })
+    }
+}
+
             bucket: filled(message.bucket, NAME, "bucket")?,
             region: filled(message.region, NAME, "region")?,
             prefix: message.prefix,

@@ -8,7 +8,7 @@ use crate::server::Server;
 use crate::store::MemoryStore;
 
 /// Roles of the source, made by its master.
-const ROLES: &str = r#"
+pub(crate) const ROLES: &str = r#"
 CREATE ROLE app LOGIN PASSWORD 'secret' CONNECTION LIMIT 5;
 CREATE ROLE "Quo""te; DROP TABLE x; --" NOLOGIN;
 CREATE ROLE readers NOLOGIN VALID UNTIL '2031-01-01 00:00:00+00';
@@ -22,7 +22,7 @@ GRANT app, maker, "Quo""te; DROP TABLE x; --" TO master;
 "#;
 
 /// A database with everything that is hard to carry.
-const EVERYTHING: &str = r#"
+pub(crate) const EVERYTHING: &str = r#"
 CREATE SCHEMA "Sch""ema; --";
 CREATE SCHEMA app AUTHORIZATION app;
 CREATE TYPE app.mood AS ENUM ('sad', 'it''s ok', 'happy "one"');

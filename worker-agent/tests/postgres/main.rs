@@ -13,3 +13,4 @@ mod progress;
 mod server;
 mod store;
 mod targets;
+mod verify;

@@ -115,6 +115,29 @@ pub(super) fn point() -> control::Point {
         bytes_stored: 300_000,
         snapshot_id: String::new(),
         remarks: vec!["databases are not consistent with each other".to_owned()],
+        latest_proof: Some(proof()),
+    }
+}
+
+fn proof() -> control::Proof {
+    control::Proof {
+        session_id: "ses-ok".to_owned(),
+        verified_at: at(90),
+        server_version: "15.18".to_owned(),
+        verdict: "verified except 1 entry that was not restored".to_owned(),
+        databases: vec![control::ProofDatabase {
+            name: "shop".to_owned(),
+            tables: 12,
+            rows: 4711,
+            restore_seconds: 3,
+            compare_seconds: 1,
+            ..Default::default()
+        }],
+        exceptions: vec![control::ProofException {
+            place: "shop".to_owned(),
+            what: "EXTENSION aws_s3".to_owned(),
+            reason: "the target does not offer the extension".to_owned(),
+        }],
     }
 }
 

@@ -215,6 +215,16 @@ impl ControlService for Fake {
         Ok(Response::new(control::CheckPointResponse { session_id: "ses-warning".to_owned(), repeated_call }))
     }
 
+    async fn verify_point(
+        &self,
+        request: Request<control::VerifyPointRequest>,
+    ) -> Answer<control::VerifyPointResponse> {
+        let request = self.note(request);
+        known(&request.id, "point")?;
+        let repeated_call = repeated(&request.idempotency_key)?;
+        Ok(Response::new(control::VerifyPointResponse { session_id: "ses-ok".to_owned(), repeated_call }))
+    }
+
     async fn restore_database(
         &self,
         request: Request<control::RestoreDatabaseRequest>,

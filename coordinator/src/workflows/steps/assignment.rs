@@ -66,18 +66,19 @@ pub(in crate::workflows) fn restore(
     job(work, assigned, domain, Some((target, login)), false)
 }
 
-/// Read a point.
+/// Read a point, or restore it into a scratch server.
 pub(in crate::workflows) fn verify(
     work: &Work,
     request: &VerifyRequest,
     domain: &DomainPlace,
     root: &str,
 ) -> Result<Job, Failure> {
-    let assigned = WireWork::CheckPoint(wire::CheckPoint {
-        root: root.as_bytes().to_vec(),
-        domain: Some(domain.to_wire()),
-        full: request.full,
-    });
+    let (root, place) = (root.as_bytes().to_vec(), Some(domain.to_wire()));
+    let assigned = if request.restore {
+        WireWork::VerifyRestore(wire::VerifyRestore { root, domain: place, parallel_streams: 0 })
+    } else {
+        WireWork::CheckPoint(wire::CheckPoint { root, domain: place, full: request.full })
+    };
     job(work, assigned, domain, None, false)
 }
 

@@ -4,6 +4,7 @@ pub(super) mod assignment;
 pub(super) mod end;
 pub(super) mod network;
 pub(super) mod preflight;
+pub(super) mod proof;
 pub(super) mod publish;
 pub(super) mod snapshot;
 pub(super) mod transfer;

@@ -155,7 +155,7 @@ fn labels(work: &Work, source: &Source, snapshot_id: &str) -> BTreeMap<String, S
     .collect()
 }
 
-async fn find_repository(work: &Work, name: &str) -> Attempt<Repository> {
+pub(super) async fn find_repository(work: &Work, name: &str) -> Attempt<Repository> {
     match work.services.state.repository(name).await {
         Err(StateError::Missing { .. }) => Err(Failure::new(
             "repository-missing",
@@ -168,6 +168,6 @@ async fn find_repository(work: &Work, name: &str) -> Attempt<Repository> {
     }
 }
 
-fn broken(what: &str, cause: &str) -> Trouble {
+pub(super) fn broken(what: &str, cause: &str) -> Trouble {
     Failure::new("worker-broke-protocol", what, cause, "use a worker image of the coordinator's version").into()
 }

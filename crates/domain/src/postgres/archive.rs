@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use entry::{Entry, Section};
 
+use super::content::{Content, LargeObjects};
 use data::Blocks;
 use primitive::Cursor;
 
@@ -99,6 +100,10 @@ pub struct Contents {
     pub entries: Vec<Entry>,
     /// Bytes of it.
     pub bytes: u64,
+    /// What is in the row blocks, by the number of their entry.
+    pub rows: BTreeMap<i64, Content>,
+    /// Large objects in it.
+    pub large_objects: LargeObjects,
 }
 
 impl Reader {
@@ -179,11 +184,12 @@ impl Reader {
             return Err(truncated);
         };
         let found = blocks.finish().ok_or(truncated)?;
-        let missing = self.entries.iter().find(|entry| entry.has_data && !found.contains(&entry.id));
+        let missing = self.entries.iter().find(|entry| entry.has_data && !found.entries.contains(&entry.id));
         if let Some(entry) = missing {
             return Err(Fault::Missing(entry.to_string()));
         }
-        Ok(Contents { header, entries: self.entries, bytes: self.seen })
+        let (rows, large_objects) = (found.rows, found.objects);
+        Ok(Contents { header, entries: self.entries, bytes: self.seen, rows, large_objects })
     }
 
     fn damaged(&self, what: &'static str) -> Fault {

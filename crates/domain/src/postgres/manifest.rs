@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::content::{self, Content, LargeObjects, RowsHash};
 use super::roles::Role;
 
 /// The version this code writes.
@@ -53,6 +54,33 @@ pub struct Database {
     pub archive_tables: u64,
     /// Large tables, each in streams of its own.
     pub tables: Vec<Table>,
+    /// What the archive's tables hold. Points that were made before this was recorded have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archive_contents: Vec<TableContent>,
+    /// Its large objects, all of them in the archive; absent where this was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_objects: Option<LargeObjects>,
+    /// Bytes it takes on its server, indexes included; absent where this was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_bytes: Option<u64>,
+}
+
+/// What a table of the archive holds, by which a restore can be verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TableContent {
+    /// Schema.
+    pub schema: String,
+    /// Table.
+    pub name: String,
+    /// Columns in the order of the rows' values; generated ones are not among them.
+    pub columns: Vec<String>,
+    /// Schema and name of the table the rows go into, where it is not this one: see [`Table::load_into`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_into: Option<(String, String)>,
+    /// Its rows and their hash.
+    #[serde(flatten)]
+    pub content: Content,
 }
 
 /// What belongs to a database itself.
@@ -144,6 +172,9 @@ pub struct DataStream {
     pub rows: u64,
     /// Its bytes.
     pub bytes: u64,
+    /// Hash of its rows; absent where this was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "content::if_known")]
+    pub hash: Option<RowsHash>,
 }
 
 /// A range of a table's pages.
@@ -154,4 +185,43 @@ pub struct PageRange {
     pub from: u64,
     /// First page that is not in it; absent means to the table's end.
     pub to: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database as it was described before contents were recorded.
+    const OLDER: &str = r#"{"name":"shop","consistent-at":"2026-11-20T10:00:00Z","properties":{"owner":"app","encoding":"UTF8",
+        "collate":"C","ctype":"C","locale-provider":"c","locale":null,"icu-rules":null,"connection-limit":-1,
+        "is-template":false,"without-public":false,"comment":null,"privileges":null,"settings":[]},
+        "archive":1,"archive-bytes":10,"archive-tables":2,"tables":[{"schema":"public","name":"big","columns":["a"],
+        "load-into":null,"encoding":"UTF8","streams":[{"stream":2,"pages":null,"rows":3,"bytes":6}]}]}"#;
+
+    #[test]
+    fn a_manifest_without_contents_is_read_and_written_as_it_was() {
+        let older: Database = serde_json::from_str(OLDER).unwrap();
+        assert_eq!((older.archive_contents.len(), older.large_objects, older.server_bytes), (0, None, None));
+        assert_eq!(older.tables[0].streams[0].hash, None);
+        let again: serde_json::Value = serde_json::to_value(&older).unwrap();
+        assert_eq!(again, serde_json::from_str::<serde_json::Value>(OLDER).unwrap());
+    }
+
+    #[test]
+    fn contents_survive_being_written() {
+        let mut database: Database = serde_json::from_str(OLDER).unwrap();
+        let mut tally = content::Tally::default();
+        tally.push(b"1\n2\n");
+        let content = tally.finish().unwrap();
+        database.tables[0].streams[0].hash = content.hash;
+        database.archive_contents = vec![TableContent {
+            schema: "public".into(),
+            name: "small".into(),
+            columns: vec!["a".into()],
+            load_into: None,
+            content,
+        }];
+        let text = serde_json::to_string(&database).unwrap();
+        assert_eq!(serde_json::from_str::<Database>(&text).unwrap(), database);
+    }
 }

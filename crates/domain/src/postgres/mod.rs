@@ -5,6 +5,7 @@
 pub mod archive;
 pub mod clash;
 pub mod clients;
+pub mod content;
 pub mod course;
 pub mod diagnosis;
 pub mod grantors;
@@ -12,6 +13,8 @@ pub mod manifest;
 pub mod plan;
 pub mod quote;
 pub mod roles;
+pub mod scratch;
 pub mod selection;
 pub mod stderr;
 pub mod toc_filter;
+pub mod verification;

@@ -22,6 +22,7 @@ struct Keys {
     list: [u8; 32],
     point: [u8; 32],
     prune: [u8; 32],
+    proof: [u8; 32],
 }
 
 /// The derived keys of a domain.
@@ -43,6 +44,7 @@ impl DomainKeys {
             list: derive(SealedKind::List.context()),
             point: derive(SealedKind::Point.context()),
             prune: derive(SealedKind::Prune.context()),
+            proof: derive(SealedKind::Proof.context()),
         };
         seed.zeroize();
         Self { domain: domain.clone(), keys }
@@ -85,6 +87,7 @@ impl DomainKeys {
             SealedKind::List => &self.keys.list,
             SealedKind::Point => &self.keys.point,
             SealedKind::Prune => &self.keys.prune,
+            SealedKind::Proof => &self.keys.proof,
         };
         Sealer::new(kind, key, &self.domain, salt)
     }

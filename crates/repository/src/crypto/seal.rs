@@ -28,6 +28,7 @@ pub(crate) enum SealedKind {
     List = 3,
     Point = 4,
     Prune = 5,
+    Proof = 6,
 }
 
 impl SealedKind {
@@ -38,6 +39,7 @@ impl SealedKind {
             Self::List => "haulier repository v1: list",
             Self::Point => "haulier repository v1: point",
             Self::Prune => "haulier repository v1: prune",
+            Self::Proof => "haulier repository v1: proof",
         }
     }
 
@@ -48,6 +50,7 @@ impl SealedKind {
             Self::List => ObjectKind::List,
             Self::Point => ObjectKind::Point,
             Self::Prune => ObjectKind::Prune,
+            Self::Proof => ObjectKind::Proof,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! One database: its snapshot, its archive, its large tables.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use haulier_domain::failure::Failure;
-use haulier_domain::postgres::archive::Contents;
-use haulier_domain::postgres::manifest::{DataStream, Database, StreamReference, Table};
+use haulier_domain::postgres::archive::{Contents, Entry};
+use haulier_domain::postgres::manifest::{DataStream, Database, StreamReference, Table, TableContent};
 use haulier_domain::postgres::plan::{self, PlannedTable, TableFacts};
 use haulier_domain::postgres::quote;
 use tokio::task::JoinSet;
@@ -33,6 +34,7 @@ async fn dump_within(scope: Arc<Scope>, database: String) -> Result<(Database, S
     preflight::may_read_all(&snapshot.holder, &database).await?;
     let properties = globals::properties(&snapshot.holder, scope.server_version_num).await?;
     let all = tables::list(&snapshot.holder, &database).await?;
+    let server_bytes = globals::size(&snapshot.holder).await?;
     let bytes: u64 = all.iter().map(|table| table.bytes).sum();
     scope.expected.fetch_add(bytes, Ordering::AcqRel);
     // What is expected is known once every database has been looked into.
@@ -57,6 +59,7 @@ async fn dump_within(scope: Arc<Scope>, database: String) -> Result<(Database, S
         snapshot.end(&database).await?;
     }
     let version = contents.header.client_version.clone();
+    let archive_contents = contents_of_tables(&contents, &all);
     let tables = apart
         .iter()
         .zip(&mut streams)
@@ -77,8 +80,28 @@ async fn dump_within(scope: Arc<Scope>, database: String) -> Result<(Database, S
         archive_tables: contents.entries.iter().filter(|entry| entry.kind == "TABLE DATA").count() as u64,
         tables,
         properties,
+        archive_contents,
+        large_objects: Some(contents.large_objects),
+        server_bytes: Some(server_bytes),
     };
     Ok((database, version))
+}
+
+/// What each table of the archive holds. Rows of an extension's own tables are left out: the extension brings some of
+/// them itself, wherever it is created.
+fn contents_of_tables(contents: &Contents, all: &[TableFacts]) -> Vec<TableContent> {
+    let by_name: BTreeMap<_, _> = all.iter().map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect();
+    let of_entry = |entry: &Entry| {
+        let table = by_name.get(&(entry.schema.as_deref()?, entry.tag.as_str()))?;
+        Some(TableContent {
+            schema: table.schema.clone(),
+            name: table.name.clone(),
+            columns: table.columns.clone(),
+            load_into: table.load_into.clone(),
+            content: *contents.rows.get(&entry.id)?,
+        })
+    };
+    contents.entries.iter().filter_map(of_entry).collect()
 }
 
 /// Reads archive and rows side by side. What fails first stops the others, which are waited for.

@@ -93,6 +93,13 @@ pub(super) async fn properties(session: &Session, server_version_num: u32) -> Re
     })
 }
 
+/// Bytes that the session's database takes, indexes and bloat included.
+pub(super) async fn size(session: &Session) -> Result<u64, Stopped> {
+    let sql = "SELECT pg_catalog.pg_database_size(current_database())";
+    let row = session.query_one("reading the database's size", sql, &[]).await?;
+    Ok(row.get::<_, i64>(0).unsigned_abs())
+}
+
 async fn privileges(session: &Session) -> Result<Vec<Privilege>, Stopped> {
     let sql = "SELECT CASE a.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(a.grantee)::text END,
             pg_get_userbyid(a.grantor)::text, a.privilege_type, a.is_grantable

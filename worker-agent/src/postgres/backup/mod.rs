@@ -145,6 +145,7 @@ fn summarise(manifest: &Manifest) -> PointSummary {
             bytes: database.archive_bytes
                 + database.tables.iter().flat_map(|table| &table.streams).map(|stream| stream.bytes).sum::<u64>(),
             tables: database.archive_tables + database.tables.len() as u64,
+            server_bytes: database.server_bytes,
         })
         .collect();
     let mut remarks = Vec::new();

@@ -2,6 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
+use haulier_domain::failure::Failure;
+use haulier_domain::postgres::content::Tally;
 use haulier_domain::postgres::manifest::{DataStream, PageRange};
 use haulier_domain::postgres::plan::TableFacts;
 use haulier_domain::postgres::quote;
@@ -56,7 +58,7 @@ pub(super) async fn copy(
         .create(StreamKind::TableRows, &format!("{database}/{name}{part}"))
         .await
         .map_err(stored)?;
-    let (mut count, mut bytes) = (0, 0);
+    let (mut tally, mut bytes) = (Tally::default(), 0);
     let mut piece = BytesMut::with_capacity(PIECE);
     let mut hand_on = async |piece: Bytes| -> Result<(), Stopped> {
         let length = piece.len() as u64;
@@ -65,7 +67,7 @@ pub(super) async fn copy(
         Ok(())
     };
     while let Some(row) = session.obey_where_waiting(rows.try_next()).await?.map_err(|error| failed(&error))? {
-        count += newlines(&row);
+        tally.push(&row);
         bytes += row.len() as u64;
         if row.len() >= PIECE {
             // A row of many megabytes is not copied once more.
@@ -87,12 +89,12 @@ pub(super) async fn copy(
     // An answer after the last row proves that the server ended it, not a cut connection.
     session.query_one(&doing, "SELECT 1", &[]).await?;
     let stream = session.obey(stream.finish()).await?.map_err(stored)?;
-    Ok(DataStream { stream, pages: range, rows: count, bytes })
+    let content = tally.finish().ok_or_else(|| incomplete(&doing))?;
+    Ok(DataStream { stream, pages: range, rows: content.rows, bytes, hash: content.hash })
 }
 
-/// In `COPY`'s text format a line break stands for the end of a row and for nothing else.
-fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+fn incomplete(doing: &str) -> Failure {
+    failures::diagnosed(None, "dump-incomplete", doing, "the server's rows end within a row")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::super::connect::{Connector, Session};
 use super::super::context::Stopped;
+use super::super::text::AS_TEXT;
 
 /// How long to wait for somebody's exclusive lock.
 pub(super) const LOCK_TIMEOUT: &str = "5min";
@@ -42,8 +43,8 @@ impl Snapshot {
         let doing = format!("joining the snapshot of database {database:?}");
         let session = connector.connect(database).await?;
         let sql = format!(
-            "SET lock_timeout = '{LOCK_TIMEOUT}'; SET row_security = off; SET datestyle = ISO; SET intervalstyle = postgres;
-             SET extra_float_digits = 3; SET synchronize_seqscans = off; SET client_encoding = {encoding};
+            "SET lock_timeout = '{LOCK_TIMEOUT}'; {AS_TEXT}; SET synchronize_seqscans = off;
+             SET client_encoding = {encoding};
              BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
              SET TRANSACTION SNAPSHOT {id}",
             encoding = quote::literal(&self.encoding),

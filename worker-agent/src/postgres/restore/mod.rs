@@ -168,7 +168,8 @@ struct Version {
     version: u32,
 }
 
-async fn read_manifest(reference: &StreamReference, context: &Context) -> Result<Manifest, Stopped> {
+/// Reads a point's manifest.
+pub(super) async fn read_manifest(reference: &StreamReference, context: &Context) -> Result<Manifest, Stopped> {
     let mut bytes = Vec::new();
     let mut stream = context.streams.open(reference).await.map_err(|error| failures::store(&error))?;
     while let Some(piece) = stream.next().await.map_err(|error| failures::store(&error))? {

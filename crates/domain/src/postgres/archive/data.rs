@@ -1,8 +1,9 @@
 //! The data blocks that follow the table of contents: each names its entry, then pieces with their lengths, then an
 //! empty piece. A block of large objects holds one such run per object.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::content::{Content, LargeObjects, ObjectTally, Tally};
 use super::{Fault, primitive};
 
 const DATA: u8 = 1;
@@ -20,7 +21,18 @@ enum Awaited {
     Piece(u64),
 }
 
-/// Follows the blocks, keeping nothing of their data but the last few bytes.
+/// What blocks were found, and what was in them.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The entries whose data were whole.
+    pub(super) entries: BTreeSet<i64>,
+    /// Rows of those that have rows.
+    pub(super) rows: BTreeMap<i64, Content>,
+    /// Large objects of all blocks.
+    pub(super) objects: LargeObjects,
+}
+
+/// Follows the blocks, keeping nothing of their data but the last few bytes, and what they add up to.
 #[derive(Debug)]
 pub(super) struct Blocks {
     at: u64,
@@ -32,7 +44,10 @@ pub(super) struct Blocks {
     tail: Vec<u8>,
     with_data: BTreeSet<i64>,
     rows: BTreeSet<i64>,
-    found: BTreeSet<i64>,
+    in_rows: bool,
+    found: Found,
+    tally: Tally,
+    objects: ObjectTally,
 }
 
 impl Blocks {
@@ -47,7 +62,10 @@ impl Blocks {
             tail: Vec::new(),
             with_data,
             rows,
-            found: BTreeSet::new(),
+            in_rows: false,
+            found: Found::default(),
+            tally: Tally::default(),
+            objects: ObjectTally::default(),
         }
     }
 
@@ -67,9 +85,10 @@ impl Blocks {
         Ok(())
     }
 
-    /// The entries whose data were whole, if the archive may end here.
-    pub(super) fn finish(self) -> Option<BTreeSet<i64>> {
-        (self.awaited == Awaited::BlockKind).then_some(self.found)
+    /// What was found, if the archive may end here.
+    pub(super) fn finish(self) -> Option<Found> {
+        let found = Found { objects: self.objects.finish(), ..self.found };
+        (self.awaited == Awaited::BlockKind).then_some(found)
     }
 
     fn damaged<T>(&self, what: &'static str) -> Result<T, Fault> {
@@ -87,7 +106,10 @@ impl Blocks {
 
     fn skip(&mut self, bytes: &[u8], left: u64) -> usize {
         let used = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        if self.rows.contains(&self.entry) {
+        if self.kind == LARGE_OBJECTS {
+            self.objects.push(&bytes[..used]);
+        } else if self.in_rows {
+            self.tally.push(&bytes[..used]);
             self.tail.extend_from_slice(&bytes[used.saturating_sub(END_OF_ROWS.len())..used]);
             let excess = self.tail.len().saturating_sub(END_OF_ROWS.len());
             self.tail.drain(..excess);
@@ -112,15 +134,24 @@ impl Blocks {
         let in_objects = self.kind == LARGE_OBJECTS;
         self.awaited = match (self.awaited, value) {
             (Awaited::EntryNumber, entry) => {
-                if !self.with_data.contains(&entry) || self.found.contains(&entry) {
+                if !self.with_data.contains(&entry) || self.found.entries.contains(&entry) {
                     return self.damaged("data of an entry that has none, or twice");
                 }
                 self.entry = entry;
+                self.in_rows = self.rows.contains(&entry);
                 self.tail.clear();
                 if in_objects { Awaited::LargeObject } else { Awaited::PieceLength }
             }
             (Awaited::LargeObject, 0) => self.end()?,
-            (Awaited::LargeObject, _) => Awaited::PieceLength,
+            (Awaited::LargeObject, oid) => {
+                // Numbers beyond 2^31 are written as negative ones.
+                let signed = i32::try_from(oid).map(i32::cast_unsigned);
+                let Ok(oid) = signed.or_else(|_| u32::try_from(oid)) else {
+                    return self.damaged("a large object of impossible number");
+                };
+                self.objects.begin(oid);
+                Awaited::PieceLength
+            }
             (_, 0) if in_objects => Awaited::LargeObject,
             (_, 0) => self.end()?,
             (_, length) => match u64::try_from(length) {
@@ -132,10 +163,14 @@ impl Blocks {
     }
 
     fn end(&mut self) -> Result<Awaited, Fault> {
-        if self.rows.contains(&self.entry) && self.tail != END_OF_ROWS {
-            return self.damaged("rows without their end mark");
+        if self.in_rows {
+            let content = std::mem::take(&mut self.tally).finish();
+            let Some(content) = content.filter(|_| self.tail == END_OF_ROWS) else {
+                return self.damaged("rows without their end mark");
+            };
+            self.found.rows.insert(self.entry, content);
         }
-        self.found.insert(self.entry);
+        self.found.entries.insert(self.entry);
         Ok(Awaited::BlockKind)
     }
 }

@@ -117,6 +117,46 @@ fn every_version_in_use_is_read() {
 }
 
 #[test]
+fn what_it_holds_is_told_however_it_is_cut() {
+    use super::super::content::{ObjectTally, Tally};
+
+    let mut rows = Tally::default();
+    rows.push(b"2\tb\n1\ta\n");
+    let mut objects = ObjectTally::default();
+    for (oid, object) in [(1, b"first".as_slice()), (2, b"second")] {
+        objects.begin(oid);
+        objects.push(object);
+    }
+    let objects = objects.finish();
+    for step in [1, 2, 3, 5, 1000] {
+        let contents = read(&whole(15), step).unwrap();
+        assert_eq!(contents.rows, BTreeMap::from([(2, rows_of(b"1\ta\n2\tb\n"))]), "in steps of {step}");
+        assert_eq!(contents.large_objects, objects, "in steps of {step}");
+    }
+    assert_eq!(rows.finish(), Some(rows_of(b"1\ta\n2\tb\n")));
+}
+
+fn rows_of(bytes: &[u8]) -> Content {
+    let mut tally = super::super::content::Tally::default();
+    tally.push(bytes);
+    tally.finish().unwrap()
+}
+
+#[test]
+fn large_objects_of_every_number_are_read() {
+    let mut builder = Builder::new(15, &ENTRIES);
+    builder.rows(2, &[b"\\.\n\n\n"]);
+    builder.bytes.push(3);
+    builder.integer(3);
+    // 4294967295, as `pg_dump` writes it.
+    builder.integer(-1);
+    builder.integer(0);
+    builder.integer(0);
+    let contents = read(&builder.bytes, 100).unwrap();
+    assert_eq!((contents.large_objects.count, contents.large_objects.bytes), (1, 0));
+}
+
+#[test]
 fn its_head_alone_is_an_archive_without_data() {
     let bytes = whole(14);
     let mut reader = Reader::new();

@@ -14,9 +14,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(PROTOS, [&root])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("haulier.bin"), prost::Message::encode_to_vec(&descriptors))?;
-    // The one message that carries secrets prints nothing of itself.
+    // The messages that carry secrets print nothing of them.
     tonic_prost_build::configure()
-        .skip_debug(["haulier.worker.v1.Credentials", "haulier.worker.v1.EnrolRequest"])
+        .skip_debug([
+            "haulier.worker.v1.Credentials",
+            "haulier.worker.v1.EnrolRequest",
+            "haulier.control.v1.AddRepositoryKeyRequest",
+        ])
         .compile_fds(descriptors)?;
     Ok(())
 }

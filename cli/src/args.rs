@@ -1,5 +1,6 @@
 //! The command line's grammar.
 
+pub(crate) mod key;
 pub(crate) mod restore;
 
 use std::path::PathBuf;
@@ -222,6 +223,19 @@ pub(crate) enum RepositoryCommand {
     Create(RepositoryArguments),
     /// All repositories
     List,
+    /// What opens a repository
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Delete what no restore point needs: marked by one prune, deleted by a later one
+    Prune {
+        /// Name of the repository
+        name: String,
+        /// Change nothing; tell what would be freed
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        start: Start,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,13 @@
 //! The commands: each a request, a rendering of its answer, an exit code.
 
+mod key;
 mod lists;
 mod point;
 mod policy;
 mod repository;
 mod restore;
 mod session;
+mod several;
 
 use clap::CommandFactory;
 
@@ -41,6 +43,10 @@ pub(crate) async fn run(arguments: Arguments, io: &mut Io) -> Result<Exit, CliEr
         Command::Restore(RestoreCommand::Database(arguments)) => restore::run(context, *arguments).await,
         Command::Repository(RepositoryCommand::Create(arguments)) => repository::create(context, arguments).await,
         Command::Repository(RepositoryCommand::List) => repository::list(context).await,
+        Command::Repository(RepositoryCommand::Key(command)) => key::run(context, command).await,
+        Command::Repository(RepositoryCommand::Prune { name, dry_run, start }) => {
+            repository::prune(context, name, dry_run, start).await
+        }
         Command::Resource(command) => lists::resources(context, command).await,
         Command::Worker(command) => lists::workers(context, command).await,
         Command::Ledger(command) => lists::ledger(context, command).await,

@@ -1,15 +1,18 @@
 //! Answers as JSON documents and table rows. Field names are part of the interface: they are added to, never renamed.
 
+mod key;
 mod lists;
 mod point;
 mod policy;
 mod proof;
+mod prune;
 mod session;
 mod target;
 
 use haulier_proto::from_timestamp;
 use jiff::Timestamp;
 
+pub(crate) use key::KeyView;
 pub(crate) use lists::{LedgerView, RepositoryView, ResourceView, WorkerView};
 pub(crate) use point::PointView;
 pub(crate) use policy::{FaultView, PolicyView};

@@ -44,6 +44,8 @@ pub struct Config {
     pub reaper_interval: Duration,
     /// Sessions that run at once in the whole installation; the others wait in order.
     pub max_sessions: u32,
+    /// How long something in a repository is marked before a prune deletes it.
+    pub prune_grace: Duration,
     /// How often things are looked at, and how long they are waited for.
     pub pace: Pace,
 }

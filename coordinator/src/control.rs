@@ -5,7 +5,9 @@
 
 mod convert;
 mod filters;
+mod keys;
 mod listener;
+mod prune;
 mod repeat;
 mod repository;
 mod restore;

@@ -34,6 +34,8 @@ pub struct Settings {
     pub wrapping_key: Option<WrappingKey>,
     /// Sessions that run at once in the whole installation; 0 means any number.
     pub max_sessions: u32,
+    /// How long something in a repository is marked before a prune deletes it.
+    pub prune_grace: Duration,
     /// Workers' defaults.
     pub worker: WorkerSettings,
     /// How often things are looked at, and how long they are waited for.
@@ -137,6 +139,7 @@ impl Settings {
             partition: partition(&config.region).to_owned(),
             wrapping_key: config.installation_kms_key.as_deref().map(wrapping_key),
             max_sessions: config.max_sessions,
+            prune_grace: config.prune_grace,
             worker: WorkerSettings {
                 instance_types: config.worker.instance_types.clone(),
                 instance_profile: config.worker.instance_profile.clone(),
@@ -219,6 +222,7 @@ mod tests {
                 partition: "aws".into(),
                 wrapping_key: None,
                 max_sessions: 0,
+                prune_grace: Duration::ZERO,
                 worker: WorkerSettings::default(),
                 pace: Pace::default(),
             }

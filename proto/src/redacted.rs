@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::control::v1::AddRepositoryKeyRequest;
 use crate::worker::v1::{Credentials, EnrolRequest};
 
 impl fmt::Debug for Credentials {
@@ -20,6 +21,12 @@ impl fmt::Debug for EnrolRequest {
     }
 }
 
+impl fmt::Debug for AddRepositoryKeyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddRepositoryKeyRequest").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +38,8 @@ mod tests {
         let request = EnrolRequest { token: "hunter2".into(), ..Default::default() };
         assert!(!format!("{credentials:?} {request:?}").contains("hunter2"));
         assert!(!format!("{credentials:?}").contains("7, 7"));
+        let key = Some(crate::control::v1::add_repository_key_request::Key::Passphrase("hunter2".into()));
+        let add = AddRepositoryKeyRequest { name: "main".into(), key };
+        assert!(!format!("{add:?}").contains("hunter2"));
     }
 }

@@ -40,7 +40,8 @@ impl Coordinator {
              worker_service:\n  listen: {gateway}:{workers}\n  advertise: https://{gateway}:{workers}\n\
              control_service:\n  listen: 127.0.0.1:{operators}\n\
              worker:\n  role_arn: {role}\n  instance_profile: {profile}\n\
-             reaper:\n  interval_seconds: 10\n",
+             reaper:\n  interval_seconds: 10\n\
+             prune:\n  grace_seconds: 0\n",
             state = state.display(),
             region = facts.region,
             gateway = facts.gateway,

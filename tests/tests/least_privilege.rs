@@ -1,28 +1,12 @@
 //! The policies of docs/permissions.md are enough, word for word.
 
-use anyhow::{Context, Result, ensure};
-use e2e::bin;
+mod documented;
+
+use anyhow::{Result, ensure};
 use e2e::dataset;
 use e2e::stage::Stage;
 
-/// A policy of the document, with this cloud's names in place of the examples.
-fn documented(stage: &Stage, name: &str) -> Result<String> {
-    let document = std::fs::read_to_string(bin::source().join("docs/permissions.md"))?;
-    let start = document.split(&format!("```json {name}\n")).nth(1).context("the document has no such policy")?;
-    let policy = start.split("```").next().context("an end of the policy")?;
-    let facts = stage.cloud.facts();
-    let mut policy = policy.to_owned();
-    for (example, real) in [
-        ("my-backups", "backups"),
-        ("111122223333", facts.account.as_str()),
-        ("eu-central-1", facts.region.as_str()),
-        ("key/my-key", facts.kms_key_arn.rsplit(':').next().unwrap_or_default()),
-    ] {
-        ensure!(policy.contains(example) || name == "session", "the {name} policy does not speak of {example}");
-        policy = policy.replace(example, real);
-    }
-    Ok(policy)
-}
+use documented::documented;
 
 #[test]
 fn the_documented_policies_are_enough_for_a_backup_and_a_restore() -> Result<()> {

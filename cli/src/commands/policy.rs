@@ -7,11 +7,11 @@ use haulier_proto::control::v1 as control;
 use serde::Serialize;
 
 use super::Context;
+use super::several::{self, Several};
 use crate::args::{PolicyCommand, Start};
 use crate::exit::{CliError, Exit};
-use crate::follow;
 use crate::output::{self, Format};
-use crate::view::{EndView, FaultView, PolicyView, SessionView};
+use crate::view::{FaultView, PolicyView};
 
 #[derive(Serialize)]
 struct Validated {
@@ -24,15 +24,6 @@ struct Applied {
     name: String,
     created: bool,
     faults: Vec<FaultView>,
-}
-
-#[derive(Serialize)]
-struct Ran {
-    session_ids: Vec<String>,
-    skipped: Vec<String>,
-    repeated_call: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sessions: Option<Vec<SessionView>>,
 }
 
 #[derive(Serialize)]
@@ -121,43 +112,14 @@ async fn start_now(mut context: Context<'_>, name: String, start: Start) -> Resu
     let answer = context.client.run_policy(request).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
     let control::RunPolicyResponse { session_ids, skipped, repeated_call } = answer;
-    for reason in &skipped {
-        writeln!(context.io.err, "skipped {}", output::printable(reason))?;
-    }
-    if repeated_call {
-        follow::tell_repeated(&mut context, &session_ids)?;
-    }
-    let sessions = match start.wait && !session_ids.is_empty() {
-        true => {
-            follow::tell_waiting(&mut context, &session_ids)?;
-            Some(follow::wait(&mut context, &session_ids).await?)
-        }
-        false => None,
-    };
-    let nothing = session_ids.is_empty();
-    let exit = sessions.as_deref().map_or(Exit::Success, follow::worst);
-    match (context.format, &sessions) {
-        (Format::Json, _) => output::json(&mut context.io.out, &Ran { session_ids, skipped, repeated_call, sessions })?,
-        (Format::Table, Some(sessions)) => {
-            let ends: Vec<EndView<'_>> = sessions.iter().map(EndView).collect();
-            output::table(&mut context.io.out, &ends)?;
-        }
-        (Format::Table, None) => {
-            for id in &session_ids {
-                writeln!(context.io.out, "{id}")?;
-            }
-        }
-    }
-    if nothing {
-        return Err(CliError::new(
-            Exit::Refused,
-            "policy-names-nothing",
-            doing,
-            "no session was started",
-            "see what was skipped and why, and compare `haulier resource list` with the policy",
-        ));
-    }
-    Ok(exit)
+    let nothing = CliError::new(
+        Exit::Refused,
+        "policy-names-nothing",
+        doing,
+        "no session was started",
+        "see what was skipped and why, and compare `haulier resource list` with the policy",
+    );
+    several::started(&mut context, Several::new(session_ids, skipped, repeated_call), start.wait, nothing).await
 }
 
 async fn delete(mut context: Context<'_>, name: String) -> Result<Exit, CliError> {

@@ -8,7 +8,8 @@ use haulier_proto::control::v1::create_repository_request::Key;
 use serde::Serialize;
 
 use super::Context;
-use crate::args::RepositoryArguments;
+use super::several::{self, Several};
+use crate::args::{RepositoryArguments, Start};
 use crate::exit::{CliError, Exit};
 use crate::output::{self, Format};
 use crate::view::RepositoryView;
@@ -65,4 +66,25 @@ pub(super) async fn list(mut context: Context<'_>) -> Result<Exit, CliError> {
     let views: Vec<RepositoryView> = answer.repositories.into_iter().map(RepositoryView::from).collect();
     output::list(&mut context.io.out, context.format, &views)?;
     Ok(Exit::Success)
+}
+
+pub(super) async fn prune(
+    mut context: Context<'_>,
+    name: String,
+    dry_run: bool,
+    start: Start,
+) -> Result<Exit, CliError> {
+    let doing = format!("pruning the repository {name}");
+    let request = control::PruneRepositoryRequest { name, dry_run, idempotency_key: start.key() };
+    let answer = context.client.prune_repository(request).await;
+    let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
+    let control::PruneRepositoryResponse { session_ids, skipped, repeated_call } = answer;
+    let nothing = CliError::new(
+        Exit::Refused,
+        "prune-nothing",
+        doing,
+        "no session was started",
+        "see what was skipped and why; a repository that was never written to has nothing to prune",
+    );
+    several::started(&mut context, Several::new(session_ids, skipped, repeated_call), start.wait, nothing).await
 }

@@ -108,6 +108,7 @@ fn kind(kind: SessionKind) -> &'static str {
         SessionKind::Backup => "backup",
         SessionKind::DatabaseRestore => "database-restore",
         SessionKind::Verify => "verify",
+        SessionKind::Maintenance => "maintenance",
     }
 }
 
@@ -170,6 +171,11 @@ impl SessionView {
         fields.extend(self.databases.iter().map(|database| ("database", database.line())));
         if let Some(progress) = &self.progress {
             fields.push(("progress", progress.line()));
+        }
+        if self.kind == "maintenance"
+            && let Some(report) = &self.report
+        {
+            fields.extend(super::prune::figures(report));
         }
         if let Some(failure) = &self.failure {
             fields.push(("failed", failure.what.clone()));

@@ -152,6 +152,57 @@ fn a_run_tells_its_sessions_and_what_was_skipped() {
 }
 
 #[test]
+fn a_prune_tells_its_sessions_and_its_figures() {
+    let coordinator = Coordinator::start();
+    let ran = coordinator.run(&["repository", "prune", "main", "--dry-run"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "ses-prune\n"));
+    assert!(coordinator.asked().contains("name: \"main\", dry_run: true"), "{}", coordinator.asked());
+    let waited = coordinator.run(&["repository", "prune", "main", "--wait", "-o", "json"]);
+    assert_eq!(waited.json()["sessions"][0]["kind"], "maintenance");
+    let shown = coordinator.run(&["session", "show", "ses-prune"]).out;
+    for line in ["dry run", "no", "freed now", "1.0 MiB in 3 objects", "freed later", "copied", "2026-11-27T14:00:00Z"]
+    {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    let nothing = coordinator.run(&["repository", "prune", "empty"]);
+    assert_eq!(nothing.code, 4);
+    assert!(
+        nothing.err.contains("skipped dom-1: no network") && nothing.err.contains("prune-nothing"),
+        "{}",
+        nothing.err
+    );
+}
+
+#[test]
+fn keys_are_listed_added_removed_and_replaced() {
+    let coordinator = Coordinator::start();
+    let listed = coordinator.run(&["repository", "key", "list", "main"]).out;
+    let words: Vec<Vec<&str>> = lines(&listed).iter().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0], ["ID", "KIND", "DETAIL", "CREATED", "IN", "USE"]);
+    assert_eq!(words[1][..3], ["0a1b", "kms", "arn:aws:kms:eu-central-1:111122223333:key/1"]);
+    assert!(words[1].ends_with(&["by", "the", "coordinator"]) && words[2][..2] == ["2c3d", "passphrase"], "{listed}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passphrase");
+    std::fs::write(&file, "correct horse battery\nnot this line\n").unwrap();
+    let file = file.display().to_string();
+    let added = coordinator.run(&["repository", "key", "add", "main", "--passphrase-file", &file]);
+    assert_eq!((added.code, added.out.as_str()), (0, "key key of 21 characters added\n"));
+    assert!(!coordinator.asked().contains("correct horse"), "{}", coordinator.asked());
+    let absent = coordinator.run(&["repository", "key", "add", "main", "--passphrase-file", "/nonexistent"]);
+    assert_eq!(absent.code, 2);
+    let both = coordinator.run(&["repository", "key", "add", "main", "--kms-key-arn", "a", "--passphrase-file", &file]);
+    assert_eq!(both.code, 2);
+
+    let unsure = coordinator.run(&["repository", "key", "remove", "main", "2c3d"]);
+    assert_eq!(unsure.code, 4);
+    assert!(unsure.err.contains("2c3d") && unsure.err.contains("--yes"), "{}", unsure.err);
+    assert!(!coordinator.asked().contains("RemoveRepositoryKeyRequest"));
+    assert_eq!(coordinator.run(&["repository", "key", "remove", "main", "2c3d", "--yes"]).out, "key 2c3d removed\n");
+    let rotated = coordinator.run(&["repository", "key", "rotate", "main", "-o", "json"]).json();
+    assert_eq!(rotated, serde_json::json!({"id": "new", "removed": ["old"]}));
+}
+
+#[test]
 fn waiting_ends_with_the_gravest_result() {
     let coordinator = Coordinator::start();
     for (name, code) in [("nightly", 0), ("cancelled", 6), ("mixed", 5)] {

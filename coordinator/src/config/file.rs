@@ -14,6 +14,7 @@ const TOP: &[&str] = &[
     "worker",
     "reaper",
     "sessions",
+    "prune",
     "pace",
 ];
 const SECTIONS: &[(&str, &[&str])] = &[
@@ -36,6 +37,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ),
     ("reaper", &["interval_seconds"]),
     ("sessions", &["max_running"]),
+    ("prune", &["grace_seconds"]),
     (
         "pace",
         &[

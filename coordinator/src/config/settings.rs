@@ -154,6 +154,13 @@ pub const SETTINGS: &[Setting] = &[
         "Sessions that run at once in the whole installation",
     ),
     setting(
+        "prune.grace_seconds",
+        "HAULIER_PRUNE_GRACE_SECONDS",
+        "prune-grace-seconds",
+        Some("604800"),
+        "Seconds that something in a repository is marked before a prune deletes it",
+    ),
+    setting(
         "pace.poll_milliseconds",
         "HAULIER_PACE_POLL_MILLISECONDS",
         "pace-poll-milliseconds",

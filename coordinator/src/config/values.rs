@@ -54,6 +54,7 @@ impl Values {
         let worker = self.worker();
         let reaper_interval = self.seconds("reaper.interval_seconds", 10, 86_400);
         let max_sessions = self.number("sessions.max_running", 1, 10_000);
+        let prune_grace = self.seconds("prune.grace_seconds", 0, 31_536_000);
         let pace = self.pace();
         Some(Config {
             state_dir: state_dir?,
@@ -67,6 +68,7 @@ impl Values {
             worker: worker?,
             reaper_interval: reaper_interval?,
             max_sessions: u32::try_from(max_sessions?).ok()?,
+            prune_grace: prune_grace?,
             pace: pace?,
         })
     }

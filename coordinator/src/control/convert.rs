@@ -40,6 +40,7 @@ pub(super) fn session(session: Session) -> wire::Session {
             SessionKind::Backup => wire::SessionKind::Backup,
             SessionKind::DatabaseRestore => wire::SessionKind::DatabaseRestore,
             SessionKind::Verify => wire::SessionKind::Verify,
+            SessionKind::Maintenance => wire::SessionKind::Maintenance,
         }
         .into(),
         state: match session.state {
@@ -69,7 +70,7 @@ fn databases_of(session: &Session) -> Vec<wire::DatabaseTarget> {
     let report = session.completed().and_then(|completed| completed.report.as_deref());
     match &session.request {
         Request::DatabaseRestore(request) => targets(request, report),
-        Request::Backup(_) | Request::Verify(_) => Vec::new(),
+        Request::Backup(_) | Request::Verify(_) | Request::Maintenance(_) => Vec::new(),
     }
 }
 

@@ -111,7 +111,7 @@ fn named(point: &Point) -> Option<String> {
 }
 
 /// Where the point's instance is, and how the coordinator got in when it made the point.
-async fn place(policies: &Policies, point: &Point, what: &str) -> Result<Place, Status> {
+pub(super) async fn place(policies: &Policies, point: &Point, what: &str) -> Result<Place, Status> {
     match policies.sessions().state().place(&point.account, &point.region).await {
         Ok(place) => Ok(place),
         Err(StateError::Missing { .. }) => {
@@ -129,7 +129,7 @@ async fn place(policies: &Policies, point: &Point, what: &str) -> Result<Place, 
 }
 
 /// How the worker is made: as the point's policy says, where it still exists.
-async fn worker(policies: &Policies, point: &Point, place: &Place) -> WorkerConfiguration {
+pub(super) async fn worker(policies: &Policies, point: &Point, place: &Place) -> WorkerConfiguration {
     match policies.get(&point.policy).await {
         Ok(policy) => worker_for(&policy, place, None),
         Err(_) => WorkerConfiguration::default(),

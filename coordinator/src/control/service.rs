@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::tail::{Tail, tail};
-use super::{convert, filters, repository, restore, start, status};
+use super::{convert, filters, keys, prune, repository, restore, start, status};
 use crate::policies::{ApplyError, Found, Listing, Policies};
 use crate::services::Services;
 use crate::sessions::Sessions;
@@ -252,6 +252,41 @@ impl ControlService for Control {
             repositories.push(convert::repository(repository, points));
         }
         Ok(Response::new(wire::ListRepositoriesResponse { repositories }))
+    }
+
+    async fn prune_repository(
+        &self,
+        request: Request<wire::PruneRepositoryRequest>,
+    ) -> Answer<wire::PruneRepositoryResponse> {
+        prune::start(&self.policies, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_repository_keys(
+        &self,
+        request: Request<wire::ListRepositoryKeysRequest>,
+    ) -> Answer<wire::ListRepositoryKeysResponse> {
+        keys::list(self.sessions(), request.into_inner()).await.map(Response::new)
+    }
+
+    async fn add_repository_key(
+        &self,
+        request: Request<wire::AddRepositoryKeyRequest>,
+    ) -> Answer<wire::AddRepositoryKeyResponse> {
+        keys::add(self.sessions(), request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_repository_key(
+        &self,
+        request: Request<wire::RemoveRepositoryKeyRequest>,
+    ) -> Answer<wire::RemoveRepositoryKeyResponse> {
+        keys::remove(self.sessions(), request.into_inner()).await.map(Response::new)
+    }
+
+    async fn rotate_repository_key(
+        &self,
+        request: Request<wire::RotateRepositoryKeyRequest>,
+    ) -> Answer<wire::RotateRepositoryKeyResponse> {
+        keys::rotate(self.sessions(), request.into_inner()).await.map(Response::new)
     }
 
     async fn list_resources(&self, _: Request<wire::ListResourcesRequest>) -> Answer<wire::ListResourcesResponse> {

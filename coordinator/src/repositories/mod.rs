@@ -1,6 +1,7 @@
 //! The repositories as the coordinator works with them: it makes them, hands out the key of one domain, and reads and
 //! publishes points. Data passes through workers alone.
 
+mod keys;
 mod naming;
 mod vault;
 
@@ -14,6 +15,8 @@ use haulier_domain::secret::SecretBytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub(crate) use keys::described;
+pub use keys::{KeyChange, NewRepositoryKey, StoredKey};
 pub use naming::domain_of;
 pub use vault::RepositoryVaults;
 
@@ -86,6 +89,11 @@ pub trait Vaults: Send + Sync + std::fmt::Debug {
     ) -> Result<PointFacts, Failure>;
     /// Stores what a restore test has shown beside its point, which stays as it is. Repeating it changes nothing.
     async fn store_proof(&self, repository: &Repository, domain: &DomainId, proof: &Proof) -> Result<(), Failure>;
+    /// What opens the repository, oldest first.
+    async fn keys(&self, repository: &Repository) -> Result<Vec<StoredKey>, Failure>;
+    /// Adds, removes or replaces what opens the repository. What `repository` names goes on opening it, except where it is
+    /// replaced.
+    async fn change_key(&self, repository: &Repository, change: KeyChange) -> Result<Vec<String>, Failure>;
     /// The root of a published point, as JSON.
     async fn root(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<Vec<u8>, Failure>;
 }

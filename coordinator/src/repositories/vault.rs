@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Had, NewRepository, PointFacts, Proposal, Vaults};
+use super::{Had, KeyChange, NewRepository, PointFacts, Proposal, StoredKey, Vaults};
 use crate::accounts::CloudAccess;
 use crate::failures;
 use crate::state::{KeyKind, Repository};
@@ -46,7 +46,7 @@ impl RepositoryVaults {
     }
 
     /// What opens the master key, fetched anew each time it is needed.
-    async fn opener(&self, what: &str, kind: KeyKind, arn: &str) -> Result<Opener, Failure> {
+    pub(super) async fn opener(&self, what: &str, kind: KeyKind, arn: &str) -> Result<Opener, Failure> {
         let region = arn.split(':').nth(3).unwrap_or_default();
         let reached = async {
             Ok(match kind {
@@ -59,7 +59,7 @@ impl RepositoryVaults {
         reached.await.map_err(|error| failures::as_itself(failures::cloud(what, &error)))
     }
 
-    async fn unlock(&self, repository: &Repository) -> Result<UnlockedRepository, Failure> {
+    pub(super) async fn unlock(&self, repository: &Repository) -> Result<UnlockedRepository, Failure> {
         let mut unlocked = self.unlocked.lock().await;
         if let Some(known) = unlocked.get(&repository.id) {
             return Ok(known.clone());
@@ -127,6 +127,14 @@ impl Vaults for RepositoryVaults {
         let what = format!("storing the proof of {} in repository {}", proof.point, repository.name);
         let opened = self.domain(repository, domain, &what).await?;
         opened.store_proof(proof).await.map_err(|error| failures::repository(&what, &error))
+    }
+
+    async fn keys(&self, repository: &Repository) -> Result<Vec<StoredKey>, Failure> {
+        self.stored_keys(repository).await
+    }
+
+    async fn change_key(&self, repository: &Repository, change: KeyChange) -> Result<Vec<String>, Failure> {
+        self.change(repository, change).await
     }
 
     async fn root(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<Vec<u8>, Failure> {
@@ -204,20 +212,20 @@ async fn open(store: Arc<dyn ObjectStore>, prefix: &str, opener: Opener) -> Resu
 }
 
 /// What opens a master key.
-enum Opener {
+pub(super) enum Opener {
     Kms(Arc<KmsKey>),
     Passphrase(SecretString),
 }
 
 impl Opener {
-    fn new_key(&self) -> NewKey {
+    pub(super) fn new_key(&self) -> NewKey {
         match self {
             Self::Kms(key) => NewKey::Wrapper(key.clone()),
             Self::Passphrase(passphrase) => NewKey::Passphrase(passphrase.clone(), PassphraseCost::default()),
         }
     }
 
-    fn unlock(&self) -> Unlock {
+    pub(super) fn unlock(&self) -> Unlock {
         match self {
             Self::Kms(key) => Unlock::Wrapper(key.clone()),
             Self::Passphrase(passphrase) => Unlock::Passphrase(passphrase.clone()),
@@ -226,7 +234,7 @@ impl Opener {
 }
 
 /// A KMS key as the repository uses it: the repository's id is bound in.
-struct KmsKey {
+pub(super) struct KmsKey {
     arn: String,
     kms: Arc<dyn Keys>,
 }

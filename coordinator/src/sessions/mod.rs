@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 pub use feed::{Feeds, Signal};
 pub use request::{
-    Account, BackupRequest, DatabaseSelection, InstanceRef, Login, OnClash, Place, Request, RestoreRequest,
-    VerifyRequest, WorkerConfiguration, WorkerNetwork,
+    Account, BackupRequest, DatabaseSelection, InstanceRef, Login, MaintenanceRequest, OnClash, Place, Request,
+    RestoreRequest, VerifyRequest, WorkerConfiguration, WorkerNetwork,
 };
 
 use crate::ledger::Entry;
@@ -84,6 +84,18 @@ impl Sessions {
     pub async fn start_verify(&self, request: VerifyRequest, idempotency_key: Option<String>) -> Result<SessionId> {
         let point = self.state().point(&request.point).await?.id;
         self.start(SessionKind::Verify, Request::Verify(request), Some(point), idempotency_key).await
+    }
+
+    /// Starts a prune of a repository's domain.
+    ///
+    /// # Errors
+    /// Where the session cannot be written down.
+    pub async fn start_maintenance(
+        &self,
+        request: MaintenanceRequest,
+        idempotency_key: Option<String>,
+    ) -> Result<SessionId> {
+        self.start(SessionKind::Maintenance, Request::Maintenance(request), None, idempotency_key).await
     }
 
     /// Asks a session to stop, and returns it as it stands. It still tears down.

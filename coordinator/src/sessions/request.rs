@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use haulier_domain::id::PointId;
+use haulier_domain::id::{DomainId, PointId};
 use serde::{Deserialize, Serialize};
 
 /// An AWS account and how the coordinator gets into it.
@@ -203,6 +203,23 @@ pub struct VerifyRequest {
     pub worker: WorkerConfiguration,
 }
 
+/// A prune of a repository's domain. Its worker runs in the network of an instance and touches no database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceRequest {
+    /// Repository by name.
+    pub repository: String,
+    /// Its domain.
+    pub domain: DomainId,
+    /// Instance in whose network the worker runs: the domain's own, where it still exists.
+    pub near: InstanceRef,
+    /// Only find out what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// How the worker is made.
+    #[serde(default)]
+    pub worker: WorkerConfiguration,
+}
+
 /// Any of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -213,6 +230,8 @@ pub enum Request {
     DatabaseRestore(RestoreRequest),
     /// A check.
     Verify(VerifyRequest),
+    /// A prune.
+    Maintenance(MaintenanceRequest),
 }
 
 impl Request {
@@ -222,6 +241,7 @@ impl Request {
             Self::Backup(request) => &request.instance,
             Self::DatabaseRestore(request) => &request.target,
             Self::Verify(request) => &request.near,
+            Self::Maintenance(request) => &request.near,
         }
     }
 
@@ -230,7 +250,7 @@ impl Request {
         match self {
             Self::Backup(request) => Some(&request.instance),
             Self::DatabaseRestore(request) => Some(&request.target),
-            Self::Verify(_) => None,
+            Self::Verify(_) | Self::Maintenance(_) => None,
         }
     }
 
@@ -240,6 +260,7 @@ impl Request {
             Self::Backup(request) => request.policy.as_deref(),
             Self::DatabaseRestore(request) => request.policy.as_deref(),
             Self::Verify(request) => request.policy.as_deref(),
+            Self::Maintenance(_) => None,
         }
     }
 
@@ -247,7 +268,7 @@ impl Request {
     pub fn concurrency(&self) -> u32 {
         match self {
             Self::Backup(request) => request.concurrency,
-            Self::DatabaseRestore(_) | Self::Verify(_) => 0,
+            Self::DatabaseRestore(_) | Self::Verify(_) | Self::Maintenance(_) => 0,
         }
     }
 
@@ -257,6 +278,7 @@ impl Request {
             Self::Backup(request) => &request.worker,
             Self::DatabaseRestore(request) => &request.worker,
             Self::Verify(request) => &request.worker,
+            Self::Maintenance(request) => &request.worker,
         }
     }
 }

@@ -112,6 +112,34 @@ impl State {
         rows.iter().map(repository).collect()
     }
 
+    /// Writes down what the coordinator opens a repository with from now on.
+    ///
+    /// # Errors
+    /// Where the state cannot be written.
+    pub async fn set_repository_key(&self, name: &str, kind: KeyKind, arn: &str) -> Result<()> {
+        sqlx::query("UPDATE repositories SET key_kind = ?, key_arn = ? WHERE name = ?")
+            .bind(kind.as_str())
+            .bind(arn)
+            .bind(name)
+            .execute(&self.pool)
+            .await
+            .map_err(doing("changing what opens a repository"))?;
+        Ok(())
+    }
+
+    /// The domains of a repository that this installation has written to.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub async fn domains(&self, repository: &str) -> Result<Vec<DomainId>> {
+        let rows = sqlx::query("SELECT DISTINCT domain FROM domains WHERE repository = ? ORDER BY domain")
+            .bind(repository)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(doing("listing the domains of a repository"))?;
+        rows.iter().map(|row| parsed(row.get("domain"), "domains.domain")).collect()
+    }
+
     /// The domain of a DB instance in a repository; `fresh` becomes it where there is none yet.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _};
 
 use super::{Result, State, StateError, doing, from_json, parsed, parsed_time, stamp, to_json};
-use crate::sessions::Request;
+use crate::sessions::{BackupRequest, Request};
 
 /// A session as stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -180,6 +180,25 @@ impl State {
             .await
             .map_err(doing("listing live sessions"))?;
         rows.iter().map(session).collect()
+    }
+
+    /// What the newest backup to a repository was asked to do.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub async fn last_backup_to(&self, repository: &str) -> Result<Option<BackupRequest>> {
+        let row = sqlx::query(
+            "SELECT * FROM sessions WHERE kind = 'backup' AND json_extract(request, '$.repository') = ?
+             ORDER BY created_at DESC, id DESC LIMIT 1",
+        )
+        .bind(repository)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(doing("looking for a backup"))?;
+        Ok(match row.as_ref().map(session).transpose()?.map(|session| session.request) {
+            Some(Request::Backup(request)) => Some(request),
+            _ => None,
+        })
     }
 
     /// Notes the step a session has come to.

@@ -19,7 +19,7 @@ use sqlx::SqlitePool;
 use tracing::Instrument as _;
 
 use super::flow::{Flow, Interrupted};
-use super::{VERSION, backup, database_restore, salvage, verify};
+use super::{VERSION, backup, database_restore, maintenance, salvage, verify};
 use crate::services::Services;
 use crate::state::sqlite_pool;
 
@@ -87,7 +87,7 @@ impl Engine {
             .map_err(|error| EngineError::Open(error.into()))?;
         let mut builder = DurableEngine::builder(Arc::new(SqliteProvider::from_pool(pool.clone())));
         builder.app_version(VERSION).executor_id(EXECUTOR).max_recovery_attempts(MAX_RECOVERIES);
-        for kind in [SessionKind::Backup, SessionKind::DatabaseRestore, SessionKind::Verify] {
+        for kind in [SessionKind::Backup, SessionKind::DatabaseRestore, SessionKind::Verify, SessionKind::Maintenance] {
             let services = services.clone();
             builder.register(kind.as_str(), move |context: DurableContext, session: SessionId| {
                 let services = services.clone();
@@ -206,6 +206,7 @@ async fn carry_out(context: DurableContext, services: Arc<Services>, session: Se
             SessionKind::Backup => backup::run(&flow).await,
             SessionKind::DatabaseRestore => database_restore::run(&flow).await,
             SessionKind::Verify => verify::run(&flow).await,
+            SessionKind::Maintenance => maintenance::run(&flow).await,
         }
     };
     if let Err(Interrupted(cause)) = carried.await {

@@ -9,6 +9,7 @@ mod backup;
 mod database_restore;
 pub mod engine;
 mod flow;
+mod maintenance;
 pub mod observer;
 pub(crate) mod salvage;
 mod steps;

@@ -9,7 +9,7 @@ use haulier_proto::worker::v1::database_login::Method;
 use serde_json::json;
 use tonic::Code;
 
-use crate::scene::{OWN, REGION, Scene, policy, refused};
+use crate::scene::{OWN, REGION, Scene, policy, refused, repository};
 
 pub(crate) const POINT: &str = "pnt-1";
 
@@ -147,4 +147,38 @@ async fn a_check_runs_next_to_the_points_instance_even_without_its_policy() {
     let point: PointId = POINT.parse().unwrap();
     assert_eq!((request.point, request.near.id.as_str(), request.full), (point, "shop", true));
     assert_eq!(request.worker.instance_types, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prune_is_a_session_for_each_domain_next_to_its_instance() {
+    let scene = scene().await;
+    let request =
+        wire::PruneRepositoryRequest { name: "main".to_owned(), dry_run: true, idempotency_key: "k".to_owned() };
+    let started = scene.client().prune_repository(request.clone()).await.unwrap().into_inner();
+    assert_eq!((started.session_ids.len(), started.skipped.len(), started.repeated_call), (1, 0, false));
+    let Request::Maintenance(asked) = request_of(&scene, &started.session_ids[0]).await else { panic!() };
+    assert_eq!((asked.domain.as_str(), asked.near.id.as_str(), asked.dry_run), ("dom-1", "shop", true));
+    let again = scene.client().prune_repository(request.clone()).await.unwrap().into_inner();
+    assert_eq!((again.session_ids, again.repeated_call), (started.session_ids, true));
+    let other = wire::PruneRepositoryRequest { dry_run: false, ..request.clone() };
+    assert_eq!(refused(scene.client().prune_repository(other).await).0, Code::AlreadyExists);
+    let unknown = wire::PruneRepositoryRequest { name: "none".to_owned(), idempotency_key: String::new(), ..request };
+    assert_eq!(refused(scene.client().prune_repository(unknown).await).0, Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prune_without_any_instance_is_skipped_with_its_reason() {
+    let scene = scene().await;
+    let point: PointId = POINT.parse().unwrap();
+    let mut point = scene.sessions().point(&point).await.unwrap();
+    point.id = "pnt-2".parse().unwrap();
+    point.repository = "lost".to_owned();
+    point.resource = "gone".to_owned();
+    let lost = wire::CreateRepositoryRequest { prefix: "lost".to_owned(), ..repository("lost") };
+    scene.client().create_repository(lost).await.unwrap();
+    scene.sessions().state().add_point(&point).await.unwrap();
+    let request = wire::PruneRepositoryRequest { name: "lost".to_owned(), ..Default::default() };
+    let started = scene.client().prune_repository(request).await.unwrap().into_inner();
+    assert!(started.session_ids.is_empty());
+    assert!(started.skipped[0].starts_with("dom-1: no instance"), "{:?}", started.skipped);
 }

@@ -246,6 +246,7 @@ fn settings(directory: &std::path::Path) -> Settings {
         partition: "aws".to_owned(),
         wrapping_key: None,
         max_sessions: 0,
+        prune_grace: Duration::ZERO,
         worker: WorkerSettings::default(),
         pace: Pace {
             poll: Duration::from_millis(10),

@@ -7,6 +7,7 @@ mod backup;
 mod capacity;
 mod crashes;
 mod faults;
+mod maintenance;
 mod reaper;
 mod start;
 mod support;

@@ -63,6 +63,8 @@ words! {
         DatabaseRestore => "database-restore",
         /// Reads a restore point and compares it with what was recorded.
         Verify => "verify",
+        /// Deletes what no restore point of a repository domain needs.
+        Maintenance => "maintenance",
     }
 }
 

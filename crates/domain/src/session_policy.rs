@@ -2,7 +2,8 @@
 //!
 //! The worker's role can do this for every session; the policy cuts it down to one. It reads and lists its own domain of
 //! the repository, creates packs, index tables and lists there (never over an existing object: `s3:if-none-match` must be
-//! sent), and cannot delete or publish anything: `points/` is written by the coordinator alone. AWS takes 2,048
+//! sent), and cannot delete or publish anything: `points/` is written by the coordinator alone. A maintenance session may delete
+//! in its domain, but never a point, and stores nothing of its own. AWS takes 2,048
 //! characters, so statements are merged where they can be.
 
 use std::fmt::Write as _;
@@ -21,6 +22,8 @@ pub struct Scope {
     pub domain_prefix: String,
     /// Whether it stores data, or reads only.
     pub writes: bool,
+    /// Whether it keeps the domain tidy: it deletes, and creates nothing that a restore point names directly.
+    pub maintains: bool,
     /// The database, where the session has one.
     pub database: Option<DatabaseAccess>,
 }
@@ -73,10 +76,14 @@ pub fn document(scope: &Scope) -> Result<String, TooLong> {
             Some(&condition("StringLike", "s3:prefix", &format!("{domain_prefix}/*"))),
         ),
     ];
+    let places = |names: &[&str]| names.iter().map(|name| format!("{domain}/{name}/*")).collect::<Vec<_>>();
+    let new_only = condition("Null", "s3:if-none-match", "false");
     if scope.writes {
-        let places = ["packs", "index", "lists"].map(|place| format!("{domain}/{place}/*"));
-        let new_only = condition("Null", "s3:if-none-match", "false");
-        statements.push(allow("s3:PutObject", &places, Some(&new_only)));
+        statements.push(allow("s3:PutObject", &places(&["packs", "index", "lists"]), Some(&new_only)));
+    }
+    if scope.maintains {
+        statements.push(allow("s3:PutObject", &places(&["packs", "index", "prune"]), Some(&new_only)));
+        statements.push(allow("s3:DeleteObject", &places(&["packs", "index", "lists", "prune"]), None));
     }
     match &scope.database {
         Some(DatabaseAccess::Secret { arn, region }) => {
@@ -156,6 +163,7 @@ mod tests {
             bucket: "backups".into(),
             domain_prefix: "prod/domains/dom-1".into(),
             writes,
+            maintains: false,
             database: Some(DatabaseAccess::Secret {
                 arn: "arn:aws:secretsmanager:eu-central-1:111122223333:secret:orders-AbCdEf".into(),
                 region: "eu-central-1".into(),
@@ -183,6 +191,21 @@ mod tests {
         );
         assert_eq!(put["Condition"]["Null"]["s3:if-none-match"], "false");
         assert!(!actions(&scope).iter().any(|action| action.contains("Delete") || action.contains('*')));
+    }
+
+    #[test]
+    fn maintenance_deletes_in_its_domain_and_never_a_point() {
+        let scope = Scope { maintains: true, database: None, ..scope(false) };
+        let places = |action: &str| -> Vec<String> {
+            let found = statements(&scope).into_iter().find(|statement| statement["Action"] == action).unwrap();
+            found["Resource"].as_array().unwrap().iter().map(|place| place.as_str().unwrap().to_owned()).collect()
+        };
+        let in_domain = |place: &str| format!("arn:aws:s3:::backups/prod/domains/dom-1/{place}/*");
+        assert_eq!(places("s3:DeleteObject"), ["packs", "index", "lists", "prune"].map(in_domain));
+        assert_eq!(places("s3:PutObject"), ["packs", "index", "prune"].map(in_domain));
+        assert_eq!(actions(&scope), ["s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"]);
+        let long = Scope { domain_prefix: "x".repeat(150), ..scope };
+        assert!(document(&long).is_ok());
     }
 
     #[test]

@@ -127,6 +127,12 @@ pub enum Error {
         /// How many keys of that kind there are.
         tried: usize,
     },
+    /// The key was not removed: nothing else would open the repository with what is kept.
+    #[error("key {key} stays: no other key of the repository opens with what is kept")]
+    LastKey {
+        /// Its id.
+        key: String,
+    },
     /// The service that wraps keys failed.
     #[error("the wrapping key {wrapper} could not be used")]
     Wrapping {

@@ -169,6 +169,8 @@ impl Domain {
         if there {
             self.core.store.delete(&object).await?;
         }
+        // What was proven of it means nothing without it.
+        self.delete_proofs(id).await?;
         Ok(there)
     }
 }
@@ -178,6 +180,4 @@ struct Needs {
     version: u32,
     #[serde(default)]
     required_features: Vec<String>,
-        // What was proven of it means nothing without it.
-        self.delete_proofs(id).await?;
 }

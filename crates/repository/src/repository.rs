@@ -182,19 +182,8 @@ impl UnlockedRepository {
         &self.repository
     }
 
-    /// Adds another way to open the master key.
-    ///
-    /// # Errors
-    /// Those of wrapping and writing.
-    pub async fn add_key(&self, key: &NewKey) -> Result<()> {
-        self.put_key(key).await.map(|_| ())
-    }
-
-    async fn put_key(&self, key: &NewKey) -> Result<String> {
-        let wrapped = KeyObject::wrap(self.repository.id(), &self.master, key).await?;
-        let object = format!("{}{}", self.repository.layout.keys(), hex::encode(random::<16>()?));
-        self.repository.store.put_new(&object, json::write(&wrapped)?).await?;
-        Ok(object)
+    pub(crate) fn master(&self) -> &SecretBytes {
+        &self.master
     }
 
     /// The domains that have a key.

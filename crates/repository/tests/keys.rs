@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use haulier_cloud::{CloudError, ErrorKind, Outcome};
 use haulier_domain::id::{DomainId, RepositoryId};
 use haulier_domain::secret::{SecretBytes, SecretString};
-use haulier_repository::{Domain, DomainConfig, Error, KeyWrapper, NewKey, ObjectKind, Repository, Unlock};
+use haulier_repository::{
+    Domain, DomainConfig, Error, KeyInfoKind, KeyWrapper, NewKey, ObjectKind, Repository, Unlock,
+};
 
 use support::{Bucket, Fixture, PREFIX, cheap, passphrase, read, rows};
 
@@ -172,4 +174,89 @@ async fn secrets_are_in_no_object_and_in_no_debug_text() {
     let config = DomainConfig::new("/nowhere");
     let text = format!("{key:?} {:?} {:?} {config:?}", fixture.repository, NewKey::Passphrase(passphrase(), cheap()));
     assert!(!text.contains("horse") && !text.contains(&format!("{:?}", key.expose())), "{text}");
+}
+
+fn second() -> NewKey {
+    NewKey::Passphrase(SecretString::new("second"), cheap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_replaced_and_old_data_stays_readable() {
+    let fixture = Fixture::new().await;
+    let (_, stream) = fixture.publish(&fixture.domain().await, "a", &rows(50_000, 1)).await;
+    let repository = fixture.repository.repository();
+    let first = repository.keys().await.unwrap().remove(0);
+    assert_eq!(first.kind, KeyInfoKind::Passphrase(cheap()));
+
+    let kms: Arc<dyn KeyWrapper> = Arc::new(Wrapper { name: "arn:kms:one", mask: 0x5A });
+    let new = NewKey::Wrapper(kms.clone());
+    let id = fixture.repository.add_key(&new).await.unwrap();
+    assert!(fixture.repository.remove_key(&first.id, &new.unlock()).await.unwrap());
+    assert!(!fixture.repository.remove_key(&first.id, &new.unlock()).await.unwrap(), "it is gone");
+    let left = repository.keys().await.unwrap();
+    assert_eq!(
+        left.iter().map(|key| (&key.id, &key.kind)).collect::<Vec<_>>(),
+        [(&id, &KeyInfoKind::Wrapper("arn:kms:one".to_owned()))]
+    );
+
+    let reopened = Repository::open(fixture.bucket.clone(), PREFIX).await.unwrap();
+    let old = reopened.unlock(&Unlock::Passphrase(passphrase())).await.unwrap_err();
+    assert!(matches!(old, Error::NoKeyOpens { tried: 0 }), "{old:?}");
+    let unlocked = reopened.unlock(&Unlock::Wrapper(kms)).await.unwrap();
+    let domain = unlocked.domain(&fixture.id, fixture.config()).await.unwrap();
+    assert!(read(&domain, &stream).await.unwrap() == rows(50_000, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_key_cannot_be_removed() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository.repository();
+    let first = repository.keys().await.unwrap().remove(0).id;
+    let keep = Unlock::Passphrase(passphrase());
+    let refused = |result: Result<bool, Error>| assert!(matches!(result, Err(Error::LastKey { .. })), "{result:?}");
+    refused(fixture.repository.remove_key(&first, &keep).await);
+    // Another key helps only if it opens with what is kept, and can be read.
+    let other = fixture.repository.add_key(&second()).await.unwrap();
+    refused(fixture.repository.remove_key(&first, &keep).await);
+    assert!(fixture.bucket.keys("/keys/").len() == 2);
+    let key = fixture.bucket.keys(&other).remove(0);
+    fixture.bucket.flip(&key, 40);
+    refused(fixture.repository.remove_key(&first, &second().unlock()).await);
+    assert!(matches!(
+        repository.keys().await.unwrap().iter().find(|key| key.id == other).unwrap().kind,
+        KeyInfoKind::Unusable(_)
+    ));
+    // What cannot be read may go.
+    assert!(fixture.repository.remove_key(&other, &keep).await.unwrap());
+    for strange in ["", "../format", "xyz"] {
+        assert!(matches!(fixture.repository.remove_key(strange, &keep).await, Err(Error::Invalid(_))), "{strange}");
+    }
+    fixture.reopen().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_remove_each_others_key_one_stays() {
+    for _ in 0..20 {
+        let fixture = Fixture::new().await;
+        let first = fixture.repository.repository().keys().await.unwrap().remove(0).id;
+        let other = fixture.repository.add_key(&second()).await.unwrap();
+        let remove = |id: String, keep: Unlock| {
+            let repository = fixture.repository.clone();
+            tokio::spawn(async move { repository.remove_key(&id, &keep).await })
+        };
+        let both = [remove(first, second().unlock()), remove(other, Unlock::Passphrase(passphrase()))];
+        for done in futures::future::join_all(both).await {
+            match done.unwrap() {
+                Ok(true) | Err(Error::LastKey { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(!fixture.bucket.keys("/keys/").is_empty());
+        let repository = Repository::open(fixture.bucket.clone(), PREFIX).await.unwrap();
+        let opened = [
+            repository.unlock(&Unlock::Passphrase(passphrase())).await.is_ok(),
+            repository.unlock(&second().unlock()).await.is_ok(),
+        ];
+        assert!(opened.contains(&true));
+    }
 }

@@ -29,6 +29,13 @@ pub(super) fn repository(what: &str, error: &Error) -> Failure {
             let failure = Failure::new("repository-unavailable", what, cause, "check that the bucket can be reached");
             if source.is_transient() { failure.retryable() } else { failure }
         }
+        Error::PruneOverlap { .. } => Failure::new(
+            "prune-overlap",
+            what,
+            cause,
+            "Nothing is lost. Wait until the other prune has ended, then prune again if there is need.",
+        )
+        .retryable(),
         Error::Local { .. } => Failure::new(
             "worker-disk-failed",
             what,

@@ -5,6 +5,7 @@ mod check;
 mod failures;
 mod login;
 mod ports;
+mod prune;
 mod restore;
 mod streams;
 #[cfg(test)]
@@ -58,6 +59,7 @@ impl Runner for Movers {
                 Work::Restore(restore) => bench.restore(*restore).await,
                 Work::Check(check) => bench.check(*check).await,
                 Work::Verify(verify) => bench.verify(*verify).await,
+                Work::Prune(prune) => bench.prune(*prune).await,
             }
         };
         tokio::select! {
@@ -77,7 +79,7 @@ impl Runner for Movers {
 const TIDYING: Duration = Duration::from_secs(20);
 /// How long a scratch server may take to go: the machine goes with it, so nothing outlives a hurry.
 const ENDING: Duration = Duration::from_secs(5);
-/// A backup and a check leave nothing anywhere that somebody would have to remove.
+/// A backup, a check and a prune leave nothing anywhere that somebody would have to remove.
 const LETTING_GO: Duration = Duration::from_millis(1_200);
 
 fn tidying(assignment: &wire::Assignment) -> Duration {

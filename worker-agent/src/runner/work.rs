@@ -4,8 +4,9 @@ use haulier_domain::id::{DomainId, PointId, RepositoryId};
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::assignment;
 use haulier_proto::worker::v1::database_login::Method;
-use haulier_proto::{InvalidMessage, parsed, required};
+use haulier_proto::{InvalidMessage, from_timestamp, parsed, required};
 use haulier_repository::PointRoot;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::postgres;
 
@@ -16,6 +17,7 @@ pub(super) enum Work {
     Restore(Box<Restore>),
     Check(Box<Check>),
     Verify(Box<Verify>),
+    Prune(Box<Prune>),
 }
 
 /// Dump databases into the repository.
@@ -50,8 +52,6 @@ pub(super) struct Check {
     pub(super) full: bool,
 }
 
-/// Where a repository domain is.
-#[derive(Debug)]
 /// Restore a point into a scratch server and compare.
 #[derive(Debug)]
 pub(super) struct Verify {
@@ -60,6 +60,17 @@ pub(super) struct Verify {
     pub(super) parallel_streams: usize,
 }
 
+/// Delete what no point of a domain needs.
+#[derive(Debug)]
+pub(super) struct Prune {
+    pub(super) place: Place,
+    pub(super) grace: SignedDuration,
+    pub(super) oldest_session: Option<Timestamp>,
+    pub(super) dry_run: bool,
+}
+
+/// Where a repository domain is.
+#[derive(Debug)]
 pub(super) struct Place {
     pub(super) bucket: String,
     pub(super) region: String,
@@ -101,9 +112,30 @@ impl TryFrom<wire::Assignment> for Work {
             assignment::Work::BackupPostgres(backup) => Self::Backup(Box::new(backup.try_into()?)),
             assignment::Work::RestorePostgres(restore) => Self::Restore(Box::new(restore.try_into()?)),
             assignment::Work::CheckPoint(check) => Self::Check(Box::new(check.try_into()?)),
+            assignment::Work::PruneDomain(prune) => Self::Prune(Box::new(prune.try_into()?)),
+            assignment::Work::VerifyRestore(verify) => Self::Verify(Box::new(verify.try_into()?)),
         })
     }
-            assignment::Work::VerifyRestore(verify) => Self::Verify(Box::new(verify.try_into()?)),
+}
+
+impl TryFrom<wire::PruneDomain> for Prune {
+    type Error = InvalidMessage;
+
+    fn try_from(message: wire::PruneDomain) -> Result<Self, InvalidMessage> {
+        const NAME: &str = "PruneDomain";
+        Ok(Self {
+            place: required(message.domain, NAME, "domain")?.try_into()?,
+            grace: i64::try_from(message.grace_seconds)
+                .map(SignedDuration::from_secs)
+                .map_err(|_| invalid(NAME, "grace_seconds", "is no length of time"))?,
+            // A bound that cannot be read must not be taken for none.
+            oldest_session: match message.oldest_session {
+                None => None,
+                Some(at) => Some(from_timestamp(&at).ok_or_else(|| invalid(NAME, "oldest_session", "is no time"))?),
+            },
+            dry_run: message.dry_run,
+        })
+    }
 }
 
 impl TryFrom<wire::BackupPostgres> for Backup {
@@ -155,12 +187,6 @@ impl TryFrom<wire::CheckPoint> for Check {
     }
 }
 
-impl TryFrom<wire::DomainLocation> for Place {
-    type Error = InvalidMessage;
-
-    fn try_from(message: wire::DomainLocation) -> Result<Self, InvalidMessage> {
-        const NAME: &str = "DomainLocation";
-        Ok(Self {
 impl TryFrom<wire::VerifyRestore> for Verify {
     type Error = InvalidMessage;
 
@@ -173,6 +199,12 @@ impl TryFrom<wire::VerifyRestore> for Verify {
     }
 }
 
+impl TryFrom<wire::DomainLocation> for Place {
+    type Error = InvalidMessage;
+
+    fn try_from(message: wire::DomainLocation) -> Result<Self, InvalidMessage> {
+        const NAME: &str = "DomainLocation";
+        Ok(Self {
             bucket: filled(message.bucket, NAME, "bucket")?,
             region: filled(message.region, NAME, "region")?,
             prefix: message.prefix,

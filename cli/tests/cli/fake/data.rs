@@ -20,7 +20,7 @@ pub(super) fn session(id: &str, state: control::SessionState) -> control::Sessio
     );
     control::Session {
         id: id.to_owned(),
-        kind: control::SessionKind::Backup.into(),
+        kind: if id == "ses-prune" { control::SessionKind::Maintenance } else { control::SessionKind::Backup }.into(),
         state: state.into(),
         policy: "nightly".to_owned(),
         resource: "shop".to_owned(),
@@ -37,9 +37,25 @@ pub(super) fn session(id: &str, state: control::SessionState) -> control::Sessio
         started_at: at(1),
         ended_at: if ended { at(76) } else { None },
         cancel_requested: state == control::SessionState::Cancelled,
-        report: br#"{"restored":["shop"]}"#.to_vec(),
+        report: if id == "ses-prune" { PRUNED } else { r#"{"restored":["shop"]}"# }.into(),
         databases: if id == "ses-restored" { vec![target("shop", "shop_restored_1", true)] } else { Vec::new() },
     }
+}
+
+/// What a prune has done.
+const PRUNED: &str = r#"{"dry_run":false,"points":2,"figures":{"stored":{"objects":9,"bytes":4194304},"live_bytes":3145728,
+"freed_now":{"objects":3,"bytes":1048576},"freed_later":{"objects":0,"bytes":0},"marked":{"objects":0,"bytes":0},
+"repacked":{"objects":0,"bytes":0},"repacked_bytes":0,"rescued":{"objects":0,"bytes":0},"next_due":"2026-11-27T14:00:00Z"}}"#;
+
+pub(super) fn keys() -> Vec<control::RepositoryKey> {
+    let key = |id: &str, kind: &str, detail: &str, in_use| control::RepositoryKey {
+        id: id.to_owned(),
+        kind: kind.to_owned(),
+        detail: detail.to_owned(),
+        created_at: at(0),
+        in_use,
+    };
+    vec![key("0a1b", "kms", "arn:aws:kms:eu-central-1:111122223333:key/1", true), key("2c3d", "passphrase", "", false)]
 }
 
 pub(super) fn target(source: &str, target: &str, restored: bool) -> control::DatabaseTarget {

@@ -281,6 +281,58 @@ impl ControlService for Fake {
         Ok(Response::new(control::ListRepositoriesResponse { repositories: vec![data::repository()] }))
     }
 
+    async fn prune_repository(
+        &self,
+        request: Request<control::PruneRepositoryRequest>,
+    ) -> Answer<control::PruneRepositoryResponse> {
+        let request = self.note(request);
+        let repeated_call = repeated(&request.idempotency_key)?;
+        let (sessions, skipped): (&[&str], _) = match request.name.as_str() {
+            "empty" => (&[], vec!["dom-1: no network".to_owned()]),
+            _ => (&["ses-prune"], Vec::new()),
+        };
+        let session_ids = sessions.iter().map(|id| (*id).to_owned()).collect();
+        Ok(Response::new(control::PruneRepositoryResponse { session_ids, skipped, repeated_call }))
+    }
+
+    async fn list_repository_keys(
+        &self,
+        request: Request<control::ListRepositoryKeysRequest>,
+    ) -> Answer<control::ListRepositoryKeysResponse> {
+        known(&self.note(request).name, "repository")?;
+        Ok(Response::new(control::ListRepositoryKeysResponse { keys: data::keys() }))
+    }
+
+    async fn add_repository_key(
+        &self,
+        request: Request<control::AddRepositoryKeyRequest>,
+    ) -> Answer<control::AddRepositoryKeyResponse> {
+        let request = self.note(request);
+        let kind = match request.key {
+            Some(control::add_repository_key_request::Key::Passphrase(text)) => format!("{} characters", text.len()),
+            Some(control::add_repository_key_request::Key::KmsKeyArn(arn)) => arn,
+            _ => "another".to_owned(),
+        };
+        Ok(Response::new(control::AddRepositoryKeyResponse { id: format!("key of {kind}") }))
+    }
+
+    async fn remove_repository_key(
+        &self,
+        request: Request<control::RemoveRepositoryKeyRequest>,
+    ) -> Answer<control::RemoveRepositoryKeyResponse> {
+        self.note(request);
+        Ok(Response::new(control::RemoveRepositoryKeyResponse {}))
+    }
+
+    async fn rotate_repository_key(
+        &self,
+        request: Request<control::RotateRepositoryKeyRequest>,
+    ) -> Answer<control::RotateRepositoryKeyResponse> {
+        self.note(request);
+        let (id, removed) = ("new".to_owned(), vec!["old".to_owned()]);
+        Ok(Response::new(control::RotateRepositoryKeyResponse { id, removed }))
+    }
+
     async fn list_resources(
         &self,
         _: Request<control::ListResourcesRequest>,

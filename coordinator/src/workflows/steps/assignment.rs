@@ -3,13 +3,17 @@
 use haulier_domain::failure::Failure;
 use haulier_domain::policy::{DEFAULT_LARGE_TABLE_BYTES, DEFAULT_SPLIT_TABLE_BYTES};
 use haulier_domain::session_policy::{DatabaseAccess, Scope, document};
+use haulier_proto::to_timestamp;
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::assignment::Work as WireWork;
 use haulier_repository::Layout;
+use jiff::Timestamp;
 
 use super::preflight::Source;
 use super::publish::DomainPlace;
-use crate::sessions::{BackupRequest, DatabaseSelection, Login, OnClash, RestoreRequest, VerifyRequest};
+use crate::sessions::{
+    BackupRequest, DatabaseSelection, Login, MaintenanceRequest, OnClash, RestoreRequest, VerifyRequest,
+};
 use crate::workers::Grant;
 use crate::workflows::flow::Work;
 
@@ -82,6 +86,23 @@ pub(in crate::workflows) fn verify(
     job(work, assigned, domain, None, false)
 }
 
+/// Delete what no point of the domain needs.
+pub(in crate::workflows) fn prune(
+    work: &Work,
+    request: &MaintenanceRequest,
+    domain: &DomainPlace,
+    oldest_session: Option<Timestamp>,
+) -> Result<Job, Failure> {
+    let assigned = WireWork::PruneDomain(wire::PruneDomain {
+        domain: Some(domain.to_wire()),
+        grace_seconds: work.services.settings.prune_grace.as_secs(),
+        oldest_session: oldest_session.map(to_timestamp),
+        dry_run: request.dry_run,
+    });
+    let scope = Scope { maintains: !request.dry_run, ..scope(work, domain, None, false) };
+    job_in(work, assigned, domain, &scope)
+}
+
 fn job(
     work: &Work,
     assigned: WireWork,
@@ -89,14 +110,24 @@ fn job(
     database: Option<(&Source, &Login)>,
     writes: bool,
 ) -> Result<Job, Failure> {
-    let scope = Scope {
+    let scope = scope(work, domain, database, writes);
+    let needs_database = database.is_some();
+    Ok(Job { needs_database, ..job_in(work, assigned, domain, &scope)? })
+}
+
+fn scope(work: &Work, domain: &DomainPlace, database: Option<(&Source, &Login)>, writes: bool) -> Scope {
+    Scope {
         partition: work.services.settings.partition.clone(),
         bucket: domain.bucket.clone(),
         domain_prefix: Layout::new(&domain.prefix).domain(&domain.domain).root().trim_matches('/').to_owned(),
         writes,
+        maintains: false,
         database: database.and_then(|(source, login)| access(work, source, login)),
-    };
-    let policy = document(&scope).map_err(|error| {
+    }
+}
+
+fn job_in(work: &Work, assigned: WireWork, domain: &DomainPlace, scope: &Scope) -> Result<Job, Failure> {
+    let policy = document(scope).map_err(|error| {
         let what = "writing the policy of the worker's credentials";
         Failure::new("policy-too-long", what, error.to_string(), "shorten the repository's prefix")
     })?;
@@ -107,7 +138,7 @@ fn job(
         repository: domain.repository.clone(),
         domain: domain.domain.clone(),
     };
-    Ok(Job { assignment: wire::Assignment { work: Some(assigned) }, grant, needs_database: database.is_some() })
+    Ok(Job { assignment: wire::Assignment { work: Some(assigned) }, grant, needs_database: false })
 }
 
 fn role_arn(work: &Work) -> String {

@@ -79,6 +79,15 @@ pub(in crate::workflows) async fn domain_of_point(work: &Work, point: &PointId) 
     Ok(DomainPlace::new(repository, point.domain))
 }
 
+/// A domain of a repository, by name.
+pub(in crate::workflows) async fn known_domain(
+    work: &Work,
+    repository: &str,
+    domain: &DomainId,
+) -> Attempt<DomainPlace> {
+    Ok(DomainPlace::new(find_repository(work, repository).await?, domain.clone()))
+}
+
 /// The root of a published point, JSON.
 pub(in crate::workflows) async fn read_root(work: &Work, place: &DomainPlace, point: &PointId) -> Attempt<String> {
     let repository = find_repository(work, &place.repository).await?;

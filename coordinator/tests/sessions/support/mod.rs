@@ -85,6 +85,7 @@ impl Scene {
             partition: "aws".into(),
             wrapping_key: None,
             max_sessions: 0,
+            prune_grace: Duration::ZERO,
             worker: WorkerSettings::default(),
             pace: Pace {
                 poll: Duration::from_millis(10),

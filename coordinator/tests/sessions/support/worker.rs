@@ -17,8 +17,9 @@ use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::attach_request::Message as Up;
 use haulier_proto::worker::v1::attach_response::Message as Down;
 use haulier_proto::worker::v1::worker_service_client::WorkerServiceClient;
+use haulier_repository::prune::PruneOptions;
 use haulier_repository::{Domain, DomainConfig, DomainKey, PointRoot, StreamKind};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -61,6 +62,7 @@ pub(crate) struct Log {
     pub(crate) enrolled: Mutex<BTreeMap<String, (String, String)>>,
     pub(crate) assignments: AtomicU32,
     pub(crate) backups: Mutex<Vec<wire::BackupPostgres>>,
+    pub(crate) prunes: Mutex<Vec<wire::PruneDomain>>,
     pub(crate) attachments: AtomicU32,
     pub(crate) secrets: Mutex<Vec<String>>,
 }
@@ -260,6 +262,13 @@ impl Worker {
                 let proof = wire::Done { report: self.proof(&verify), ..proven() };
                 vec![log, finished(2, wire::finished::Result::Done(proof))]
             }
+            (_, Some(wire::assignment::Work::PruneDomain(prune))) => {
+                let report = self.prune(&prune).await;
+                self.log.prunes.lock().unwrap().push(prune);
+                let totals = common::Progress { phase: "done".into(), ..Default::default() };
+                let done = wire::Done { warnings: Vec::new(), report, totals: Some(totals) };
+                vec![log, finished(2, wire::finished::Result::Done(done))]
+            }
             _ => vec![log, finished(2, done)],
         };
     }
@@ -279,20 +288,30 @@ impl Worker {
         serde_json::to_vec(&proof).unwrap()
     }
 
+    /// Prunes the domain as it was told to. Gives the report.
+    async fn prune(&self, prune: &wire::PruneDomain) -> Vec<u8> {
+        let cache = tempfile::tempdir().unwrap();
+        let domain = self.domain(prune.domain.as_ref().unwrap(), cache.path());
+        let options = PruneOptions {
+            now: Timestamp::now(),
+            grace: SignedDuration::from_secs(prune.grace_seconds as i64),
+            oldest_session: prune.oldest_session.as_ref().and_then(haulier_proto::from_timestamp),
+            dry_run: prune.dry_run,
+        };
+        serde_json::to_vec(&domain.prune(&options, |_, _, _| {}).await.unwrap()).unwrap()
+    }
+
+    fn domain(&self, location: &wire::DomainLocation, cache: &Path) -> Domain {
+        let key = DomainKey::from_bytes(SecretBytes::new(self.domain_key.clone())).unwrap();
+        let (repository, domain) = (location.repository_id.parse().unwrap(), location.domain_id.parse().unwrap());
+        let bucket = self.access.bucket.clone();
+        Domain::open(bucket, &location.prefix, repository, domain, &key, DomainConfig::new(cache)).unwrap()
+    }
+
     /// Writes a point's data into the repository with the key it was given, as a worker does.
     async fn dump(&self, backup: &wire::BackupPostgres) -> Vec<u8> {
-        let location = backup.domain.clone().unwrap();
         let cache = tempfile::tempdir().unwrap();
-        let key = DomainKey::from_bytes(SecretBytes::new(self.domain_key.clone())).unwrap();
-        let domain = Domain::open(
-            self.access.bucket.clone(),
-            &location.prefix,
-            location.repository_id.parse().unwrap(),
-            location.domain_id.parse().unwrap(),
-            &key,
-            DomainConfig::new(cache.path()),
-        )
-        .unwrap();
+        let domain = self.domain(backup.domain.as_ref().unwrap(), cache.path());
         let writer = domain.writer().await.unwrap();
         let mut stream = writer.stream("manifest", StreamKind::Document).unwrap();
         stream.write(Bytes::from_static(b"{\"databases\":[]}")).await.unwrap();

@@ -1,6 +1,7 @@
 //! The master key and what opens it. A repository may have several key objects, each wrapping the same master key in its
 //! own way; a domain key is wrapped by the master key.
 
+pub(crate) mod manage;
 pub(crate) mod object;
 pub(crate) mod passphrase;
 

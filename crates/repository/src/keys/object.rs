@@ -5,6 +5,7 @@ use haulier_domain::id::{DomainId, RepositoryId};
 use haulier_domain::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
 
+use super::manage::KeyInfoKind;
 use super::passphrase::{self, PassphraseCost};
 use super::{NewKey, Unlock};
 use crate::crypto::{DomainKey, KEY_LENGTH, random};
@@ -130,6 +131,14 @@ impl KeyObject {
             }
         };
         Ok(Self { version: VERSION, repository: repository.clone(), wrap })
+    }
+
+    /// How it wraps.
+    pub(crate) fn info(&self) -> KeyInfoKind {
+        match &self.wrap {
+            Wrap::Passphrase { cost, .. } => KeyInfoKind::Passphrase(*cost),
+            Wrap::Wrapper { name, .. } => KeyInfoKind::Wrapper(name.clone()),
+        }
     }
 
     /// Whether this object is of the kind that `with` opens.

@@ -46,6 +46,12 @@ async fn s3_kms_and_secrets_manager_conform() -> Result<()> {
     let facts = scene.cloud.facts();
     scene.cloud.create_bucket("ports")?;
     conformance::object_store(scene.aws.object_store("ports", &facts.region).as_ref(), "some/prefix").await;
+    scene.cloud.create_locked_bucket("kept")?;
+    let kept = scene.aws.object_store("kept", &facts.region);
+    conformance::object_lock(kept.as_ref(), "some/prefix", async |ahead| {
+        scene.cloud.set_s3_clock_ahead(ahead.as_secs()).unwrap();
+    })
+    .await;
     let arn = scene.cloud.create_secret("ports/login", "a text")?;
     let unknown = arn.replace("ports/login", "ports/nothing");
     conformance::secrets(scene.aws.secrets(&facts.region).as_ref(), &arn, "a text", &unknown).await;

@@ -12,6 +12,7 @@ pub mod doubles;
 pub mod error;
 pub mod identity;
 pub mod keys;
+pub mod object_lock;
 pub mod object_store;
 pub mod secrets;
 

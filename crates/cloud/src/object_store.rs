@@ -6,7 +6,8 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{CloudError, ErrorKind, Outcome, Result};
+use crate::object_lock::{BucketLock, Destruction, Retention};
 
 /// What a listing or a `HEAD` tells of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +57,49 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     /// Up to 1,000 objects whose keys start with `prefix` and come after `start_after`, in key order.
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<ListPage>;
 
-    /// Removes the object. Succeeds where there is none.
+    /// Removes the object. Succeeds where there is none. In a bucket that keeps versions it is out of sight then, as if it
+    /// were gone, and its bytes stay: see [`ObjectStore::destroy`].
     async fn delete(&self, key: &str) -> Result<()>;
+
+    /// As [`ObjectStore::put_new`], and the object cannot be destroyed before the retention ends. Needs a bucket with
+    /// Object Lock.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::put_new`]; [`crate::ErrorKind::Invalid`] where the bucket has no Object Lock, or the end is past.
+    async fn put_new_retained(&self, key: &str, _body: Bytes, _retention: &Retention) -> Result<()> {
+        Err(no_lock("PutObject", key))
+    }
+
+    /// Keeps an object that is there at least as long and as strictly as asked for. An object that is kept longer already
+    /// stays as it is; nothing is ever made shorter.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where there is no object in sight, [`crate::ErrorKind::Invalid`] where the bucket
+    /// has no Object Lock or the end is past, [`crate::ErrorKind::Denied`] where the object is under a retention that is
+    /// less strict than asked for: a mode does not change before its period ends.
+    async fn retain(&self, key: &str, _retention: &Retention) -> Result<()> {
+        Err(no_lock("PutObjectRetention", key))
+    }
+
+    /// The retention of an object, over or not; `None` where it was never given one, or the bucket has no Object Lock.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where there is no object in sight and the bucket has Object Lock.
+    async fn retention(&self, _key: &str) -> Result<Option<Retention>> {
+        Ok(None)
+    }
+
+    /// Removes every version of an object and what hides it, so that its bytes are gone. [`ObjectStore::delete`] does no
+    /// more than that where a bucket keeps no versions; where it does, this one needs the permissions to list and to
+    /// delete them (`s3:ListBucketVersions`, `s3:DeleteObjectVersion`).
+    async fn destroy(&self, key: &str) -> Result<Destruction> {
+        self.delete(key).await.map(|()| Destruction::Done)
+    }
+
+    /// Object Lock of the bucket, `None` where it is off.
+    async fn object_lock(&self) -> Result<Option<BucketLock>> {
+        Ok(None)
+    }
 
     /// The Region that the bucket lies in, `None` where the store does not say.
     ///
@@ -70,3 +112,16 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
 
 /// Metadata or tags of a cloud resource.
 pub type Tags = BTreeMap<String, String>;
+
+/// What a store without Object Lock says of retention, in S3's words.
+fn no_lock(operation: &'static str, key: &str) -> CloudError {
+    CloudError {
+        operation,
+        target: key.to_owned(),
+        kind: ErrorKind::Invalid,
+        outcome: Outcome::Determinate,
+        code: Some("InvalidRequest".to_owned()),
+        message: "Bucket is missing Object Lock Configuration".to_owned(),
+        source: None,
+    }
+}

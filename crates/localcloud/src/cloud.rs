@@ -105,7 +105,7 @@ impl LocalCloud {
             session_lifetime_limit: config.session_lifetime,
             ..FrontConfig::new(room.gateway(), moto_dir, folder.join("moto.log"))
         };
-        let control = control::routes(Arc::clone(&room));
+        let control = control::routes(Arc::clone(&room), Arc::clone(&s3));
         let front = Front::start(
             front_config,
             room.databases(),

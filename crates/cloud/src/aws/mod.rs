@@ -27,6 +27,8 @@ mod instance;
 #[cfg(feature = "kms")]
 mod keys;
 #[cfg(feature = "s3")]
+mod object_lock;
+#[cfg(feature = "s3")]
 mod object_store;
 #[cfg(feature = "secrets")]
 mod secrets;

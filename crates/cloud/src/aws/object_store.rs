@@ -11,7 +11,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::error::failed;
+use super::object_lock::{self, Place};
 use crate::error::{CloudError, ErrorKind, Outcome, Result};
+use crate::object_lock::{BucketLock, Destruction, Retention};
 use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
 
 /// How often the body of an answer is asked for again after its connection broke. The SDK itself repeats only what
@@ -32,6 +34,10 @@ impl S3ObjectStore {
 
     fn target(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket)
+    }
+
+    fn place<'a>(&'a self, key: &'a str) -> Place<'a> {
+        Place { client: &self.client, bucket: &self.bucket, key }
     }
 
     async fn fetch(&self, key: &str, range: Option<&str>) -> Result<Bytes> {
@@ -125,6 +131,35 @@ impl ObjectStore for S3ObjectStore {
     async fn delete(&self, key: &str) -> Result<()> {
         let answer = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         answer.map(drop).map_err(|error| failed("DeleteObject", self.target(key), error))
+    }
+
+    async fn put_new_retained(&self, key: &str, body: Bytes, retention: &Retention) -> Result<()> {
+        let call = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_none_match("*")
+            .object_lock_mode(object_lock::write_mode(retention.mode))
+            .object_lock_retain_until_date(object_lock::whole_seconds(retention.until))
+            .body(ByteStream::from(body));
+        call.send().await.map(drop).map_err(|error| failed("PutObject", self.target(key), error))
+    }
+
+    async fn retain(&self, key: &str, retention: &Retention) -> Result<()> {
+        self.place(key).retain(retention).await
+    }
+
+    async fn retention(&self, key: &str) -> Result<Option<Retention>> {
+        self.place(key).retention().await
+    }
+
+    async fn destroy(&self, key: &str) -> Result<Destruction> {
+        self.place(key).destroy().await
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>> {
+        object_lock::of_bucket(&self.client, &self.bucket).await
     }
 
     async fn region(&self) -> Result<Option<String>> {

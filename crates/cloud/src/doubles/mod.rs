@@ -13,6 +13,7 @@ mod faults;
 mod faulty;
 mod identity;
 mod keys;
+mod locked;
 mod object_store;
 mod secrets;
 mod world;

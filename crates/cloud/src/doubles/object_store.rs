@@ -6,10 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::errors::{not_found, refused};
 use crate::error::{ErrorKind, Result};
+use crate::object_lock::{BucketLock, Destruction, Retention};
 use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
 
 const PAGE: usize = 1_000;
@@ -21,16 +22,22 @@ pub struct MemoryObjectStore {
 }
 
 #[derive(Default)]
-struct Bucket {
-    objects: BTreeMap<String, Object>,
+pub(super) struct Bucket {
+    pub(super) objects: BTreeMap<String, Object>,
+    /// Versions that a delete has put out of sight, where there is Object Lock.
+    pub(super) hidden: BTreeMap<String, Vec<Object>>,
+    pub(super) locked: bool,
+    /// How far its clock is ahead of the host's.
+    pub(super) ahead: SignedDuration,
     writes: u64,
     region: Option<String>,
 }
 
-struct Object {
+pub(super) struct Object {
     body: Bytes,
     modified: Timestamp,
     etag: String,
+    pub(super) retention: Option<Retention>,
 }
 
 impl MemoryObjectStore {
@@ -46,6 +53,18 @@ impl MemoryObjectStore {
         store
     }
 
+    /// An empty bucket with Object Lock.
+    pub fn with_object_lock() -> Self {
+        let store = Self::default();
+        store.lock().locked = true;
+        store
+    }
+
+    /// Moves the clock by which retentions hold or are over ahead of the host's.
+    pub fn set_clock_ahead(&self, ahead: SignedDuration) {
+        self.lock().set_ahead(ahead);
+    }
+
     /// Every key, in order.
     pub fn keys(&self) -> Vec<String> {
         self.lock().objects.keys().cloned().collect()
@@ -58,7 +77,7 @@ impl MemoryObjectStore {
 
     /// Puts a body in place whether or not the key is taken: what a fault of the medium, or a hand from outside, does.
     pub fn overwrite(&self, key: &str, body: impl Into<Bytes>) {
-        self.lock().put(key, body.into());
+        self.lock().put(key, body.into(), None);
     }
 
     fn lock(&self) -> MutexGuard<'_, Bucket> {
@@ -67,10 +86,19 @@ impl MemoryObjectStore {
 }
 
 impl Bucket {
-    fn put(&mut self, key: &str, body: Bytes) {
+    fn put(&mut self, key: &str, body: Bytes, retention: Option<Retention>) {
         self.writes += 1;
         let etag = format!("{:032x}", self.writes);
-        self.objects.insert(key.to_owned(), Object { body, modified: Timestamp::now(), etag });
+        self.objects.insert(key.to_owned(), Object { body, modified: Timestamp::now(), etag, retention });
+    }
+
+    fn put_new(&mut self, key: &str, body: Bytes, retention: Option<Retention>) -> Result<()> {
+        if self.objects.contains_key(key) {
+            let message = "at least one of the pre-conditions did not hold";
+            return Err(refused("PutObject", key, ErrorKind::AlreadyExists, "PreconditionFailed", message));
+        }
+        self.put(key, body, retention);
+        Ok(())
     }
 }
 
@@ -92,13 +120,7 @@ impl std::fmt::Debug for MemoryObjectStore {
 #[async_trait]
 impl ObjectStore for MemoryObjectStore {
     async fn put_new(&self, key: &str, body: Bytes) -> Result<()> {
-        let mut bucket = self.lock();
-        if bucket.objects.contains_key(key) {
-            let message = "at least one of the pre-conditions did not hold";
-            return Err(refused("PutObject", key, ErrorKind::AlreadyExists, "PreconditionFailed", message));
-        }
-        bucket.put(key, body);
-        Ok(())
+        self.lock().put_new(key, body, None)
     }
 
     async fn get(&self, key: &str) -> Result<Bytes> {
@@ -140,8 +162,35 @@ impl ObjectStore for MemoryObjectStore {
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
-        self.lock().objects.remove(key);
+        self.lock().remove(key);
         Ok(())
+    }
+
+    async fn put_new_retained(&self, key: &str, body: Bytes, retention: &Retention) -> Result<()> {
+        let mut bucket = self.lock();
+        bucket.check("PutObject", key, retention)?;
+        bucket.put_new(key, body, Some(*retention))
+    }
+
+    async fn retain(&self, key: &str, retention: &Retention) -> Result<()> {
+        self.lock().retain(key, retention)
+    }
+
+    async fn retention(&self, key: &str) -> Result<Option<Retention>> {
+        let bucket = self.lock();
+        if bucket.lock().is_none() {
+            return Ok(None);
+        }
+        let object = bucket.objects.get(key).ok_or_else(|| not_found("GetObjectRetention", key, "NoSuchKey"))?;
+        Ok(object.retention)
+    }
+
+    async fn destroy(&self, key: &str) -> Result<Destruction> {
+        Ok(self.lock().destroy(key))
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>> {
+        Ok(self.lock().lock())
     }
 
     async fn region(&self) -> Result<Option<String>> {
@@ -158,5 +207,12 @@ mod tests {
     async fn conforms() {
         conformance::object_store(&MemoryObjectStore::new(), "some/prefix").await;
         conformance::object_store(&MemoryObjectStore::new(), "").await;
+    }
+
+    #[tokio::test]
+    async fn conforms_with_object_lock() {
+        let store = MemoryObjectStore::with_object_lock();
+        conformance::object_lock(&store, "some/prefix", async |ahead| store.set_clock_ahead(ahead)).await;
+        assert!(store.lock().hidden.is_empty(), "nothing is left out of sight");
     }
 }

@@ -1,4 +1,4 @@
-//! Routes below `/_cloud` that the front has no part in: the machines themselves and their image.
+//! Routes below `/_cloud` that the front has no part in: the machines themselves, their image, the clock of S3.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,21 +12,24 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::machines::{Computers as _, MachineRoom, Network as _};
+use crate::s3::LocalS3;
 
 /// What the routes work with.
 #[derive(Clone)]
 struct Shared {
     room: Arc<MachineRoom>,
+    s3: Arc<LocalS3>,
 }
 
 /// The routes, to be joined with the front's own.
-pub(crate) fn routes(room: Arc<MachineRoom>) -> Router {
+pub(crate) fn routes(room: Arc<MachineRoom>, s3: Arc<LocalS3>) -> Router {
     Router::new()
         .route("/_cloud/machines/{id}/cut", put(cut))
         .route("/_cloud/computers/image", put(image))
         .route("/_cloud/computers/{id}/console", get(console))
         .route("/_cloud/computers/{id}/kill", post(kill))
-        .with_state(Shared { room })
+        .route("/_cloud/s3/clock", put(clock))
+        .with_state(Shared { room, s3 })
 }
 
 #[derive(Deserialize)]
@@ -69,6 +72,18 @@ struct Kill {
 /// Kills the processes of an instance that run a program: `kill -9`, as an operator on the machine would.
 async fn kill(State(shared): State<Shared>, Path(id): Path<String>, Json(wish): Json<Kill>) -> Response {
     answer(shared.room.computers().kill_program(&id, &wish.program).map(|killed| json!({ "killed": killed })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clock {
+    ahead_seconds: i64,
+}
+
+/// Moves the clock by which retentions hold or are over ahead of the host's.
+async fn clock(State(shared): State<Shared>, Json(wish): Json<Clock>) -> Response {
+    shared.s3.set_clock_ahead(wish.ahead_seconds);
+    answer(Ok(json!({ "ahead_seconds": wish.ahead_seconds })))
 }
 
 fn answer(outcome: anyhow::Result<serde_json::Value>) -> Response {

@@ -69,6 +69,7 @@ mod tests {
             tags: Default::default(),
             algorithm: None,
             coverage: Coverage::FullObject,
+            lock: Default::default(),
         };
         let later = |hours| upload.initiated + SignedDuration::from_hours(hours);
         assert!(!is_stale(&configuration("Enabled", ""), &upload, later(47)));

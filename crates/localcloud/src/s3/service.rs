@@ -81,6 +81,11 @@ impl LocalS3 {
         uploads.collect()
     }
 
+    /// Moves the clock by which retentions hold or are over ahead of the host's.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        self.store.set_ahead(seconds);
+    }
+
     /// Does what the buckets' lifecycle rules want done about unfinished multipart uploads by `now`, and tells how many
     /// were aborted. Blocking.
     pub fn abort_stale_uploads(&self, now: Timestamp) -> S3Result<usize> {

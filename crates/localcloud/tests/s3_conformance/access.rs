@@ -2,12 +2,14 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Credentials;
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
 use haulier_localcloud::credentials::{Role, Session};
 use haulier_localcloud::iam::Policy;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::locks;
 use crate::target::{ACCOUNT, Ours, REGION, create_bucket, get, put, refusal, refused, sdk_credentials};
 
 /// A session of a role that may do everything in S3, narrowed by a session policy, with a life in seconds.
@@ -169,4 +171,49 @@ async fn a_large_upload_that_is_refused_gets_to_know_why() {
         let put = worker.put_object().bucket("repository").key("points/p").body(ByteStream::from(vec![7; 16 << 20]));
         assert_eq!(refusal(put.send().await), refused(403, "AccessDenied"));
     }
+}
+
+/// What a worker gets in a repository that is immutable: it may keep things longer, and neither shorten nor destroy.
+const KEEPER: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":["s3:GetObject","s3:PutObject","s3:PutObjectRetention","s3:DeleteObject"],"Resource":"arn:aws:s3:::kept/*"},
+    {"Effect":"Deny","Action":"s3:PutObjectRetention","Resource":"*","Condition":{"NumericGreaterThan":{"s3:object-lock-remaining-retention-days":"10"}}}
+]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_a_matter_of_permissions_too() {
+    use aws_sdk_s3::types::{ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode};
+    let (ours, root) = start().await;
+    locks::make(&root, "kept").await;
+    let keeper = ours.target().client_of(session(&ours, Some(KEEPER), 900), REGION);
+    let writer = r#"{"Statement":{"Effect":"Allow","Action":["s3:PutObject","s3:GetObject"],"Resource":"*"}}"#;
+    let writer = ours.target().client_of(session(&ours, Some(writer), 900), REGION);
+    let denied = refused(403, "AccessDenied");
+    let write = |client: &Client, days: u64| {
+        locks::writing(client, "kept", ObjectLockMode::Governance, locks::in_days(days)).send()
+    };
+    assert_eq!(refusal(write(&writer, 3).await), denied, "a lock needs s3:PutObjectRetention");
+    assert_eq!(refusal(write(&keeper, 11).await), denied, "the policy allows ten days");
+    let version = write(&keeper, 3).await.unwrap().version_id.unwrap();
+
+    let retain = |days: u64, bypass: bool| {
+        let mode = ObjectLockRetentionMode::Governance;
+        let retention = ObjectLockRetention::builder().mode(mode).retain_until_date(locks::in_days(days)).build();
+        let put = keeper.put_object_retention().bucket("kept").key("k").retention(retention);
+        put.bypass_governance_retention(bypass).send()
+    };
+    retain(10, false).await.unwrap();
+    assert_eq!(refusal(retain(11, false).await), denied);
+    assert_eq!(refusal(retain(5, true).await), denied, "a bypass needs s3:BypassGovernanceRetention");
+
+    // Who may not ask is not told.
+    let head = async |client: &Client| client.head_object().bucket("kept").key("k").send().await.unwrap();
+    assert_eq!(head(&writer).await.object_lock_mode(), None);
+    assert_eq!(head(&root).await.object_lock_mode(), Some(&ObjectLockMode::Governance));
+
+    let delete = |client: &Client| client.delete_object().bucket("kept").key("k").version_id(&version);
+    assert_eq!(refusal(delete(&keeper).send().await), denied, "a version needs s3:DeleteObjectVersion");
+    let protected = delete(&root).send().await.unwrap_err();
+    assert_eq!(protected.message(), Some("Access Denied because object protected by object lock."));
+    keeper.delete_object().bucket("kept").key("k").send().await.unwrap();
+    delete(&root).bypass_governance_retention(true).send().await.unwrap();
 }

@@ -5,6 +5,7 @@
 
 mod compute;
 mod databases;
+mod object_lock;
 mod object_store;
 mod small;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use compute::{ComputeFixture, compute};
 pub use databases::{DatabasesFixture, databases};
+pub use object_lock::object_lock;
 pub use object_store::object_store;
 pub use small::{keys, secrets};
 

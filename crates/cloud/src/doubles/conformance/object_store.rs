@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::error::ErrorKind;
+use crate::object_lock::{Destruction, Retention, RetentionMode};
 use crate::object_store::{ObjectMeta, ObjectStore};
 
 /// Runs an object store through its suite, under a prefix (without a slash at the end) where nothing lies yet.
@@ -15,6 +17,7 @@ pub async fn object_store<S: ObjectStore + ?Sized>(store: &S, prefix: &str) {
     reads_ranges(store, &key("range")).await;
     takes_odd_keys(store, &key("odd")).await;
     lists_in_pages(store, &key("list/")).await;
+    retains_nothing(store, &key("retained")).await;
     let left = list_all(store, &key("")).await;
     assert!(left.is_empty(), "the suite left {left:?}");
 }
@@ -50,6 +53,23 @@ async fn one_writer_wins<S: ObjectStore + ?Sized>(store: &S, key: &str) {
     assert_eq!(winners.len(), 1, "{winners:?}");
     assert_eq!(store.get(key).await.unwrap(), winners);
     store.delete(key).await.unwrap();
+}
+
+/// A bucket without Object Lock says so, and destroys what it deletes.
+async fn retains_nothing<S: ObjectStore + ?Sized>(store: &S, key: &str) {
+    assert_eq!(store.object_lock().await.unwrap(), None);
+    let until = Timestamp::now() + SignedDuration::from_hours(24);
+    let retention = Retention { mode: RetentionMode::Governance, until };
+    let refusal = store.put_new_retained(key, Bytes::new(), &retention).await.unwrap_err();
+    assert_eq!(refusal.kind, ErrorKind::Invalid, "{refusal:?}");
+    assert_eq!(store.head(key).await.unwrap(), None);
+    store.put_new(key, Bytes::from_static(b"x")).await.unwrap();
+    assert_eq!(store.retain(key, &retention).await.unwrap_err().kind, ErrorKind::Invalid);
+    assert_eq!(store.retention(key).await.unwrap(), None);
+    for _ in 0..2 {
+        assert_eq!(store.destroy(key).await.unwrap(), Destruction::Done);
+        assert_eq!(store.head(key).await.unwrap(), None);
+    }
 }
 
 async fn reads_ranges<S: ObjectStore + ?Sized>(store: &S, key: &str) {

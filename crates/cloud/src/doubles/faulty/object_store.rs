@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Faulty;
 use crate::error::Result;
+use crate::object_lock::{BucketLock, Destruction, Retention};
 use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
 
 #[async_trait]
@@ -33,6 +34,26 @@ impl<P: ObjectStore + ?Sized> ObjectStore for Faulty<P> {
 
     async fn delete(&self, key: &str) -> Result<()> {
         self.call("DeleteObject", key, self.inner.delete(key)).await
+    }
+
+    async fn put_new_retained(&self, key: &str, body: Bytes, retention: &Retention) -> Result<()> {
+        self.call("PutObject", key, self.inner.put_new_retained(key, body, retention)).await
+    }
+
+    async fn retain(&self, key: &str, retention: &Retention) -> Result<()> {
+        self.call("PutObjectRetention", key, self.inner.retain(key, retention)).await
+    }
+
+    async fn retention(&self, key: &str) -> Result<Option<Retention>> {
+        self.call("GetObjectRetention", key, self.inner.retention(key)).await
+    }
+
+    async fn destroy(&self, key: &str) -> Result<Destruction> {
+        self.call("DeleteObject", key, self.inner.destroy(key)).await
+    }
+
+    async fn object_lock(&self) -> Result<Option<BucketLock>> {
+        self.call("GetObjectLockConfiguration", "", self.inner.object_lock()).await
     }
 
     async fn region(&self) -> Result<Option<String>> {

@@ -1,6 +1,8 @@
 //! Which permissions an operation needs, after the service authorisation reference. Pure.
 
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
+
+use super::context::parameter;
 
 /// The ARN of a bucket or of a key in it.
 pub(super) fn arn(bucket: &str, key: Option<&str>) -> String {
@@ -11,10 +13,24 @@ pub(super) fn arn(bucket: &str, key: Option<&str>) -> String {
 }
 
 /// Actions that the caller must be allowed on the resource that the request's path names. `DeleteObjects` names its
-/// keys in the body and `CopyObject` its source in a header: those are asked for by the operations.
-pub(super) fn needed(operation: &str, headers: &HeaderMap) -> Vec<String> {
+/// keys in the body, `PutObjectRetention` what a policy's conditions look at, and `CopyObject` its source in a header:
+/// those are asked for by the operations.
+pub(super) fn needed(operation: &str, headers: &HeaderMap, uri: &Uri) -> Vec<String> {
+    if parameter(uri, "versionId").is_some()
+        && let Some(actions) = on_a_version(operation)
+    {
+        return actions.iter().map(|action| format!("s3:{action}")).collect();
+    }
     let action = match operation {
-        "DeleteObjects" => return Vec::new(),
+        "DeleteObjects" | "PutObjectRetention" => return Vec::new(),
+        "CreateBucket" if headers.contains_key("x-amz-bucket-object-lock-enabled") => {
+            return ["s3:CreateBucket", "s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning"]
+                .map(str::to_owned)
+                .into();
+        }
+        "ListObjectVersions" => "s3:ListBucketVersions",
+        "GetObjectLockConfiguration" => "s3:GetBucketObjectLockConfiguration",
+        "PutObjectLockConfiguration" => "s3:PutBucketObjectLockConfiguration",
         "ListBuckets" => "s3:ListAllMyBuckets",
         "HeadBucket" | "ListObjects" | "ListObjectsV2" => "s3:ListBucket",
         "ListMultipartUploads" => "s3:ListBucketMultipartUploads",
@@ -29,18 +45,34 @@ pub(super) fn needed(operation: &str, headers: &HeaderMap) -> Vec<String> {
         "CopyObject" | "CreateMultipartUpload" | "UploadPart" | "UploadPartCopy" | "CompleteMultipartUpload" => {
             "s3:PutObject"
         }
-        same => return with_tags(format!("s3:{same}"), headers),
+        same => return vec![format!("s3:{same}")].into_iter().chain(with_object(same, headers)).collect(),
     };
-    with_tags(action.to_owned(), headers)
+    let created = if action == "s3:PutObject" { "PutObject" } else { "" };
+    vec![action.to_owned()].into_iter().chain(with_object(created, headers)).collect()
 }
 
-fn with_tags(action: String, headers: &HeaderMap) -> Vec<String> {
-    let tags = action == "s3:PutObject" && headers.contains_key("x-amz-tagging");
-    let mut needed = vec![action];
-    if tags {
-        needed.push("s3:PutObjectTagging".to_owned());
-    }
-    needed
+/// Actions on one version in the place of those on the object.
+fn on_a_version(operation: &str) -> Option<&'static [&'static str]> {
+    Some(match operation {
+        "GetObject" | "HeadObject" => &["GetObjectVersion"],
+        "DeleteObject" => &["DeleteObjectVersion"],
+        "GetObjectAttributes" => &["GetObjectVersion", "GetObjectVersionAttributes"],
+        "GetObjectTagging" => &["GetObjectVersionTagging"],
+        "PutObjectTagging" => &["PutObjectVersionTagging"],
+        "DeleteObjectTagging" => &["DeleteObjectVersionTagging"],
+        _ => return None,
+    })
+}
+
+/// What a write that brings more than bytes needs besides.
+fn with_object(operation: &str, headers: &HeaderMap) -> Vec<String> {
+    let parts = [
+        ("x-amz-tagging", "s3:PutObjectTagging"),
+        ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
+        ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"),
+    ];
+    let brings = |header: &str| operation == "PutObject" && headers.contains_key(header);
+    parts.into_iter().filter(|(header, _)| brings(header)).map(|(_, action)| action.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -50,11 +82,16 @@ mod tests {
     #[test]
     fn operations_need_what_the_reference_says() {
         let plain = HeaderMap::new();
-        let tagged = HeaderMap::from_iter([(http::HeaderName::from_static("x-amz-tagging"), "a=b".parse().unwrap())]);
+        let with =
+            |name: &'static str| HeaderMap::from_iter([(http::HeaderName::from_static(name), "a=b".parse().unwrap())]);
+        let tagged = with("x-amz-tagging");
         for (operation, headers, expected) in [
             ("PutObject", &plain, vec!["s3:PutObject"]),
             ("PutObject", &tagged, vec!["s3:PutObject", "s3:PutObjectTagging"]),
             ("CreateMultipartUpload", &tagged, vec!["s3:PutObject", "s3:PutObjectTagging"]),
+            ("PutObject", &with("x-amz-object-lock-mode"), vec!["s3:PutObject", "s3:PutObjectRetention"]),
+            ("CopyObject", &with("x-amz-object-lock-legal-hold"), vec!["s3:PutObject", "s3:PutObjectLegalHold"]),
+            ("ListObjectVersions", &plain, vec!["s3:ListBucketVersions"]),
             ("UploadPart", &plain, vec!["s3:PutObject"]),
             ("AbortMultipartUpload", &plain, vec!["s3:AbortMultipartUpload"]),
             ("HeadObject", &plain, vec!["s3:GetObject"]),
@@ -63,7 +100,11 @@ mod tests {
             ("DeleteObjects", &plain, vec![]),
             ("PutBucketPolicy", &plain, vec!["s3:PutBucketPolicy"]),
         ] {
-            assert_eq!(needed(operation, headers), expected, "{operation}");
+            assert_eq!(needed(operation, headers, &"/b/k".parse().unwrap()), expected, "{operation}");
         }
+        let of_version = |operation| needed(operation, &plain, &"/b/k?versionId=v".parse().unwrap());
+        assert_eq!(of_version("GetObject"), ["s3:GetObjectVersion"]);
+        assert_eq!(of_version("DeleteObject"), ["s3:DeleteObjectVersion"]);
+        assert_eq!(of_version("GetObjectRetention"), ["s3:GetObjectRetention"]);
     }
 }

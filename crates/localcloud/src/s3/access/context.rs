@@ -1,12 +1,14 @@
 //! Condition keys of a request. Pure.
 
 use http::{HeaderMap, Uri};
+use jiff::Timestamp;
 
 use crate::credentials::Credential;
 use crate::iam::Context;
 
 /// Condition keys that carry a header of the request.
-const FROM_HEADERS: [(&str, &str); 6] = [
+const FROM_HEADERS: [(&str, &str); 7] = [
+    ("s3:object-lock-legal-hold", "x-amz-object-lock-legal-hold"),
     ("s3:x-amz-acl", "x-amz-acl"),
     ("s3:x-amz-content-sha256", "x-amz-content-sha256"),
     ("s3:x-amz-metadata-directive", "x-amz-metadata-directive"),
@@ -41,8 +43,15 @@ pub(super) fn of_request(
             context.add(key, value);
         }
     }
+    if let Some(version) = parameter(uri, "versionId") {
+        context.add("s3:VersionId", version);
+    }
+    let until = header(headers, "x-amz-object-lock-retain-until-date").and_then(|until| until.parse().ok());
+    if let (Some(mode), Some(until)) = (header(headers, "x-amz-object-lock-mode"), until) {
+        add_retention(&mut context, &mode, until, Timestamp::now());
+    }
     match operation {
-        "ListObjects" | "ListObjectsV2" | "ListMultipartUploads" => {
+        "ListObjects" | "ListObjectsV2" | "ListObjectVersions" | "ListMultipartUploads" => {
             for (key, name) in [("s3:prefix", "prefix"), ("s3:delimiter", "delimiter"), ("s3:max-keys", "max-keys")] {
                 if let Some(value) = parameter(uri, name) {
                     context.add(key, value);
@@ -60,6 +69,14 @@ pub(super) fn of_request(
         _ => {}
     }
     context
+}
+
+/// The keys that carry a retention; a day that has begun counts as one that remains.
+pub(super) fn add_retention(context: &mut Context, mode: &str, until: Timestamp, now: Timestamp) {
+    let seconds = until.as_second().saturating_sub(now.as_second());
+    context.add("s3:object-lock-mode", mode.to_owned());
+    context.add("s3:object-lock-retain-until-date", until.to_string());
+    context.add("s3:object-lock-remaining-retention-days", seconds.max(0).unsigned_abs().div_ceil(86_400).to_string());
 }
 
 fn add_conditions(context: &mut Context, headers: &HeaderMap) {

@@ -20,7 +20,7 @@ use s3s::{S3Error, S3Result, s3_error};
 
 pub(super) use context::decode;
 
-use super::store::Store;
+use super::store::{Retention, Store};
 use crate::credentials::{Credential, CredentialStore, KeyError};
 use crate::iam::{self, Context, Decision, Policy};
 
@@ -97,6 +97,11 @@ impl Caller {
         ))
     }
 
+    /// Adds the retention that a request's body asks for to what conditions look at.
+    pub(super) fn add_retention(&mut self, retention: &Retention, now: Timestamp) {
+        context::add_retention(&mut self.context, retention.mode.name(), retention.until, now);
+    }
+
     /// What S3 tells this caller of a key that is not there: that it is not there only if the caller may list.
     pub(super) fn missing_key(&self, bucket: &str, missing: S3Error) -> S3Error {
         match self.demand("s3:ListBucket", bucket, None) {
@@ -128,11 +133,11 @@ impl S3Auth for Access {
 impl S3Access for Access {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         let caller = self.caller(cx)?;
-        if let Some(feature) = unsupported::feature(cx.headers(), cx.uri()) {
+        if let Some(feature) = unsupported::feature(cx.headers()) {
             return Err(s3_error!(NotImplemented, "The local cloud's S3 does not implement {}", feature));
         }
         self.check_owner(cx.headers())?;
-        for needed in actions::needed(cx.s3_op().name(), cx.headers()) {
+        for needed in actions::needed(cx.s3_op().name(), cx.headers(), cx.uri()) {
             match cx.s3_path() {
                 S3Path::Root => caller.demand(&needed, "*", None)?,
                 S3Path::Bucket { bucket } => caller.demand(&needed, bucket, None)?,

@@ -1,14 +1,9 @@
-//! What this S3 does not have, told from a request's headers and query. A request that asks for it must not succeed as
+//! What this S3 does not have, told from a request's headers. A request that asks for it must not succeed as
 //! if it had been given. Pure.
 
-use http::{HeaderMap, Uri};
+use http::HeaderMap;
 
-use super::context::parameter;
-
-const HEADERS: [(&str, &str); 9] = [
-    ("x-amz-object-lock-mode", "object lock"),
-    ("x-amz-object-lock-retain-until-date", "object lock"),
-    ("x-amz-object-lock-legal-hold", "object lock"),
+const HEADERS: [(&str, &str); 6] = [
     ("x-amz-server-side-encryption-customer-algorithm", "keys provided by the customer"),
     ("x-amz-copy-source-server-side-encryption-customer-algorithm", "keys provided by the customer"),
     ("x-amz-website-redirect-location", "websites"),
@@ -21,23 +16,16 @@ const HEADERS: [(&str, &str); 9] = [
 const OWNER_LISTS: [&str; 3] = ["private", "bucket-owner-full-control", "bucket-owner-read"];
 
 /// The feature that a request asks for and that is not there.
-pub(super) fn feature(headers: &HeaderMap, uri: &Uri) -> Option<&'static str> {
+pub(super) fn feature(headers: &HeaderMap) -> Option<&'static str> {
     if let Some((_, feature)) = HEADERS.iter().find(|(name, _)| headers.contains_key(*name)) {
         return Some(feature);
     }
     let says = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if says("x-amz-bucket-object-lock-enabled").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Some("object lock");
-    }
     if says("x-amz-acl").is_some_and(|list| !OWNER_LISTS.contains(&list)) {
         return Some("access control lists");
     }
-    if says("x-amz-storage-class").is_some_and(|class| matches!(class, "GLACIER" | "DEEP_ARCHIVE")) {
-        return Some("archive storage classes");
-    }
-    // Without versioning an object has one version, whose id is "null".
-    let version = parameter(uri, "versionId").filter(|version| version != "null");
-    version.map(|_| "versioning")
+    let archived = says("x-amz-storage-class").is_some_and(|class| matches!(class, "GLACIER" | "DEEP_ARCHIVE"));
+    archived.then_some("archive storage classes")
 }
 
 #[cfg(test)]
@@ -46,20 +34,17 @@ mod tests {
 
     #[test]
     fn refused_and_let_through() {
-        for (name, value, uri, expected) in [
-            ("x-amz-object-lock-mode", "GOVERNANCE", "/b/k", Some("object lock")),
-            ("x-amz-bucket-object-lock-enabled", "true", "/b", Some("object lock")),
-            ("x-amz-bucket-object-lock-enabled", "false", "/b", None),
-            ("x-amz-storage-class", "DEEP_ARCHIVE", "/b/k", Some("archive storage classes")),
-            ("x-amz-storage-class", "STANDARD_IA", "/b/k", None),
-            ("x-amz-acl", "public-read", "/b/k", Some("access control lists")),
-            ("x-amz-acl", "private", "/b/k", None),
-            ("host", "h", "/b/k?versionId=abc", Some("versioning")),
-            ("host", "h", "/b/k?versionId=null", None),
+        for (name, value, expected) in [
+            ("x-amz-website-redirect-location", "/elsewhere", Some("websites")),
+            ("x-amz-object-lock-mode", "GOVERNANCE", None),
+            ("x-amz-storage-class", "DEEP_ARCHIVE", Some("archive storage classes")),
+            ("x-amz-storage-class", "STANDARD_IA", None),
+            ("x-amz-acl", "public-read", Some("access control lists")),
+            ("x-amz-acl", "private", None),
         ] {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
             let name: &http::HeaderName = headers.keys().next().unwrap();
-            assert_eq!(feature(&headers, &uri.parse().unwrap()), expected, "{name}: {value} {uri}");
+            assert_eq!(feature(&headers), expected, "{name}: {value}");
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::convert;
 use super::list::owner;
-use crate::s3::store::{Settings, Store};
+use crate::s3::store::{ObjectLock, Settings, Store, Versioning};
 use crate::s3::transfer::blocking;
 
 /// The Region whose buckets have no location constraint.
@@ -27,7 +27,10 @@ pub(super) async fn create(
     let configuration = input.create_bucket_configuration;
     let constraint = configuration.and_then(|configuration| configuration.location_constraint);
     let region = settle_region(&signed_for, constraint.as_ref().map(BucketLocationConstraint::as_str))?;
+    let locked = input.object_lock_enabled_for_bucket == Some(true);
     let settings = Settings {
+        versioning: if locked { Versioning::Enabled } else { Versioning::Never },
+        object_lock: locked.then(ObjectLock::default),
         region,
         created: Timestamp::now(),
         policy: None,

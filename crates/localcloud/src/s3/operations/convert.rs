@@ -109,6 +109,13 @@ pub(super) fn timestamp(at: Timestamp) -> dto::Timestamp {
     SystemTime::from(at).into()
 }
 
+pub(super) fn instant(at: &dto::Timestamp) -> S3Result<Timestamp> {
+    let mut text = Vec::new();
+    at.format(dto::TimestampFormat::DateTime, &mut text).map_err(s3s::S3Error::internal_error)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    text.parse().map_err(|error| s3_error!(error, InvalidArgument, "The date {} is out of range", text))
+}
+
 pub(super) fn checksum_type(coverage: Coverage) -> dto::ChecksumType {
     dto::ChecksumType::from_static(match coverage {
         Coverage::FullObject => dto::ChecksumType::FULL_OBJECT,

@@ -74,7 +74,7 @@ pub(super) fn list_v1(store: &Store, request: S3Request<ListObjectsInput>) -> S3
     }))
 }
 
-fn most(asked: Option<i32>) -> S3Result<i32> {
+pub(super) fn most(asked: Option<i32>) -> S3Result<i32> {
     match asked.unwrap_or(PAGE) {
         negative if negative < 0 => {
             Err(s3_error!(InvalidArgument, "Argument maxKeys must be an integer between 0 and 2147483647"))
@@ -130,9 +130,9 @@ pub(super) fn owner(name: &str) -> Owner {
     Owner { display_name: Some(name.to_owned()), id: Some(name.to_owned()) }
 }
 
-type Encode = fn(&str) -> String;
+pub(super) type Encode = fn(&str) -> String;
 
-fn encoder(encoding: Option<&EncodingType>) -> Encode {
+pub(super) fn encoder(encoding: Option<&EncodingType>) -> Encode {
     match encoding {
         Some(encoding) if encoding.as_str() == EncodingType::URL => percent_encoded,
         _ => str::to_owned,

@@ -3,11 +3,14 @@
 
 mod buckets;
 mod convert;
+mod delete;
 mod list;
+mod lock;
 mod multipart;
 mod read;
 mod settings;
 mod tagging;
+mod versioning;
 mod write;
 
 use std::sync::Arc;
@@ -63,7 +66,63 @@ impl S3 for Operations {
         &self,
         request: S3Request<dto::GetBucketVersioningInput>,
     ) -> S3Result<S3Response<dto::GetBucketVersioningOutput>> {
-        settings::get_versioning(&self.store, &request)
+        versioning::get(&self.store, &request)
+    }
+
+    async fn put_bucket_versioning(
+        &self,
+        request: S3Request<dto::PutBucketVersioningInput>,
+    ) -> S3Result<S3Response<dto::PutBucketVersioningOutput>> {
+        versioning::put(&self.store, request).await
+    }
+
+    async fn list_object_versions(
+        &self,
+        request: S3Request<dto::ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<dto::ListObjectVersionsOutput>> {
+        versioning::list(&self.store, request)
+    }
+
+    async fn put_object_lock_configuration(
+        &self,
+        request: S3Request<dto::PutObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<dto::PutObjectLockConfigurationOutput>> {
+        lock::put_configuration(&self.store, request).await
+    }
+
+    async fn get_object_lock_configuration(
+        &self,
+        request: S3Request<dto::GetObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<dto::GetObjectLockConfigurationOutput>> {
+        lock::get_configuration(&self.store, &request)
+    }
+
+    async fn put_object_retention(
+        &self,
+        request: S3Request<dto::PutObjectRetentionInput>,
+    ) -> S3Result<S3Response<dto::PutObjectRetentionOutput>> {
+        lock::put_retention(&self.store, request).await
+    }
+
+    async fn get_object_retention(
+        &self,
+        request: S3Request<dto::GetObjectRetentionInput>,
+    ) -> S3Result<S3Response<dto::GetObjectRetentionOutput>> {
+        lock::get_retention(&self.store, &request)
+    }
+
+    async fn put_object_legal_hold(
+        &self,
+        request: S3Request<dto::PutObjectLegalHoldInput>,
+    ) -> S3Result<S3Response<dto::PutObjectLegalHoldOutput>> {
+        lock::put_legal_hold(&self.store, request).await
+    }
+
+    async fn get_object_legal_hold(
+        &self,
+        request: S3Request<dto::GetObjectLegalHoldInput>,
+    ) -> S3Result<S3Response<dto::GetObjectLegalHoldOutput>> {
+        lock::get_legal_hold(&self.store, &request)
     }
 
     async fn put_bucket_policy(
@@ -179,14 +238,14 @@ impl S3 for Operations {
         &self,
         request: S3Request<dto::DeleteObjectInput>,
     ) -> S3Result<S3Response<dto::DeleteObjectOutput>> {
-        write::delete_object(&self.store, request).await
+        delete::delete_object(&self.store, request).await
     }
 
     async fn delete_objects(
         &self,
         request: S3Request<dto::DeleteObjectsInput>,
     ) -> S3Result<S3Response<dto::DeleteObjectsOutput>> {
-        write::delete_objects(&self.store, request).await
+        delete::delete_objects(&self.store, request).await
     }
 
     async fn get_object(&self, request: S3Request<dto::GetObjectInput>) -> S3Result<S3Response<dto::GetObjectOutput>> {

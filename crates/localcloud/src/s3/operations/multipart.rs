@@ -12,8 +12,10 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::convert::{self, attributes_of, checksums_of, fill_checksum, fill_checksums};
+use super::lock::{self, lock_of};
+use super::versioning;
 use crate::s3::checksum::{Algorithm, Coverage, Declared, Hashers};
-use crate::s3::store::{ChosenPart, Completion, Part, Segment, Store, Upload, UploadRecord, fresh_etag};
+use crate::s3::store::{ChosenPart, Completion, Lock, Part, Segment, Store, Upload, UploadRecord, fresh_etag};
 use crate::s3::transfer::{blocking, receive};
 
 /// Highest number of a part.
@@ -30,6 +32,10 @@ pub(super) async fn create(
     let algorithm = input.checksum_algorithm.as_ref().map(convert::algorithm).transpose()?;
     let coverage = input.checksum_type.as_ref().map(convert::coverage).transpose()?;
     let coverage = settle_coverage(algorithm, coverage)?;
+    let lock = lock_of!(input, store.now())?;
+    if lock != Lock::default() {
+        lock::settle(&bucket, lock.clone(), store.now())?;
+    }
     let record = UploadRecord {
         id: uuid::Uuid::new_v4().simple().to_string(),
         key: input.key.clone(),
@@ -38,6 +44,7 @@ pub(super) async fn create(
         tags: convert::tags_of_header(input.tagging.as_deref())?,
         algorithm,
         coverage,
+        lock,
     };
     let output = CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
@@ -93,6 +100,8 @@ pub(super) async fn upload_part(
         return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
     }
     let declared = Declared::from_headers(&headers)?;
+    let lock = lock::settle(&bucket, upload.record().lock.clone(), store.now())?;
+    lock::check_digest(&lock, &declared)?;
     let algorithms = algorithms_of_part(upload.record(), declared.algorithm)?;
     let hashers = Hashers::new(algorithms, declared.wants_md5());
     let expected = input.content_length.and_then(|length| u64::try_from(length).ok());
@@ -150,14 +159,21 @@ pub(super) async fn complete(
         condition: convert::condition(input.if_match.as_ref(), input.if_none_match.as_ref())?,
         checksum: checksums_of!(input).into_iter().next(),
         size: input.mpu_object_size.map(|size| u64::try_from(size).unwrap_or(0)),
+        default_retention: lock::settle(&bucket, Lock::default(), store.now())?.retention,
     };
-    let written = blocking(move || Ok(bucket.complete_upload(&upload, &completion)?)).await?;
+    let (written, version_id) = blocking(move || {
+        let written = bucket.complete_upload(&upload, &completion)?;
+        let version = versioning::shown_id(&bucket, &written);
+        Ok((written, version))
+    })
+    .await?;
 
     let mut output = CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", input.bucket, input.key)),
         bucket: Some(input.bucket),
         key: Some(input.key),
         e_tag: Some(convert::etag(&written.etag)),
+        version_id,
         server_side_encryption: written.attributes.encryption.clone().map(Into::into),
         ..CompleteMultipartUploadOutput::default()
     };

@@ -1,5 +1,7 @@
 //! GetObject, HeadObject, GetObjectAttributes.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use s3s::dto::{
     self, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts, GetObjectInput,
@@ -8,8 +10,10 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::convert::{self, fill_attributes, fill_checksum};
+use super::lock::fill_lock;
+use super::versioning;
 use crate::s3::access::Caller;
-use crate::s3::store::{Object, Record, Store};
+use crate::s3::store::{Bucket, Object, Record, Store};
 use crate::s3::transfer::{Window, body};
 
 /// Which bytes a read is about, and how the answer says so.
@@ -40,13 +44,15 @@ macro_rules! conditions_of {
 pub(super) fn get_object(store: &Store, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
     let caller = convert::caller(&request)?;
     let input = request.input;
-    let object = find(store, &caller, &input.bucket, &input.key)?;
+    let (bucket, object) = find(store, &caller, &input.bucket, &input.key, input.version_id.as_deref())?;
     let record = object.record.clone();
     conditions_of!(input).check(&record)?;
     let selection = select(&record, input.range, input.part_number)?;
 
     let mut output = GetObjectOutput::default();
     fill_attributes!(output, record);
+    fill_lock!(output, caller, input, record);
+    output.version_id = versioning::shown_id(&bucket, &record);
     output.content_length = Some(convert::signed(selection.window.end - selection.window.start));
     output.parts_count = input.part_number.and(parts_count(&record));
     output.tag_count = (!record.tags.is_empty()).then(|| i32::try_from(record.tags.len()).unwrap_or(i32::MAX));
@@ -67,13 +73,15 @@ pub(super) fn head_object(
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let caller = convert::caller(&request)?;
     let input = request.input;
-    let object = find(store, &caller, &input.bucket, &input.key)?;
+    let (bucket, object) = find(store, &caller, &input.bucket, &input.key, input.version_id.as_deref())?;
     let record = object.record;
     conditions_of!(input).check(&record)?;
     let selection = select(&record, input.range, input.part_number)?;
 
     let mut output = HeadObjectOutput::default();
     fill_attributes!(output, record);
+    fill_lock!(output, caller, input, record);
+    output.version_id = versioning::shown_id(&bucket, &record);
     output.content_length = Some(convert::signed(selection.window.end - selection.window.start));
     output.parts_count = input.part_number.and(parts_count(&record));
     if selection.range.is_none() && wants_checksum(input.checksum_mode.as_ref()) {
@@ -92,11 +100,13 @@ pub(super) fn get_object_attributes(
 ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
     let caller = convert::caller(&request)?;
     let input = request.input;
-    let record = find(store, &caller, &input.bucket, &input.key)?.record;
+    let (bucket, object) = find(store, &caller, &input.bucket, &input.key, input.version_id.as_deref())?;
+    let record = object.record;
     let wants = |name: &str| input.object_attributes.iter().any(|attribute| attribute.as_str() == name);
 
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(convert::timestamp(record.modified)),
+        version_id: versioning::shown_id(&bucket, &record),
         ..GetObjectAttributesOutput::default()
     };
     if wants("ETag") {
@@ -120,8 +130,16 @@ pub(super) fn get_object_attributes(
     Ok(S3Response::new(output))
 }
 
-fn find(store: &Store, caller: &Caller, bucket: &str, key: &str) -> S3Result<Object> {
-    store.bucket(bucket)?.get(key).map_err(|error| caller.missing_key(bucket, error.into()))
+fn find(
+    store: &Store,
+    caller: &Caller,
+    bucket: &str,
+    key: &str,
+    version: Option<&str>,
+) -> S3Result<(Arc<Bucket>, Object)> {
+    let found = store.bucket(bucket)?;
+    let object = found.get(key, version).map_err(|error| caller.missing_key(bucket, error.into()))?;
+    Ok((found, object))
 }
 
 fn wants_checksum(mode: Option<&dto::ChecksumMode>) -> bool {
@@ -150,10 +168,7 @@ impl Conditions<'_> {
     /// In the order of RFC 9110: a match that fails is 412, a match that should not be is 304.
     fn check(&self, record: &Record) -> S3Result<()> {
         let modified = record.modified.as_second();
-        let since = |at: &dto::Timestamp| {
-            let at: std::time::SystemTime = time_of(at);
-            Timestamp::try_from(at).map_or(i64::MIN, Timestamp::as_second)
-        };
+        let since = |at: &dto::Timestamp| convert::instant(at).map_or(i64::MIN, Timestamp::as_second);
         let failed = match (self.if_match, self.if_unmodified_since) {
             (Some(tag), _) => !convert::is_matched(tag, &record.etag),
             (None, Some(at)) => modified > since(at),
@@ -169,14 +184,6 @@ impl Conditions<'_> {
         };
         if unchanged { Err(s3_error!(NotModified)) } else { Ok(()) }
     }
-}
-
-fn time_of(at: &dto::Timestamp) -> std::time::SystemTime {
-    let mut text = Vec::new();
-    let formatted = at.format(dto::TimestampFormat::EpochSeconds, &mut text).is_ok();
-    let seconds = String::from_utf8(text).ok().filter(|_| formatted).and_then(|text| text.parse::<f64>().ok());
-    let seconds = std::time::Duration::try_from_secs_f64(seconds.unwrap_or_default()).unwrap_or_default();
-    std::time::UNIX_EPOCH + seconds
 }
 
 fn select(record: &Record, range: Option<Range>, part: Option<i32>) -> S3Result<Selection> {
@@ -221,6 +228,8 @@ mod tests {
             checksum: None,
             attributes: Default::default(),
             tags: Default::default(),
+            version: Default::default(),
+            lock: Default::default(),
             segments: lengths.iter().map(|length| Segment { file: "f".into(), length: *length }).collect(),
         }
     }

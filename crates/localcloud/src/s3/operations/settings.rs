@@ -1,4 +1,4 @@
-//! A bucket's settings: policy, public access block, lifecycle, tags. Versioning is told about, not had.
+//! A bucket's settings: policy, public access block, lifecycle, tags.
 
 use std::sync::Arc;
 
@@ -7,22 +7,35 @@ use s3s::dto::{
     DeleteBucketPolicyOutput, DeleteBucketTaggingInput, DeleteBucketTaggingOutput, DeletePublicAccessBlockInput,
     DeletePublicAccessBlockOutput, GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
     GetBucketPolicyInput, GetBucketPolicyOutput, GetBucketTaggingInput, GetBucketTaggingOutput,
-    GetBucketVersioningInput, GetBucketVersioningOutput, GetPublicAccessBlockInput, GetPublicAccessBlockOutput,
-    PublicAccessBlockConfiguration, PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput,
-    PutBucketPolicyInput, PutBucketPolicyOutput, PutBucketTaggingInput, PutBucketTaggingOutput,
-    PutPublicAccessBlockInput, PutPublicAccessBlockOutput,
+    GetPublicAccessBlockInput, GetPublicAccessBlockOutput, PublicAccessBlockConfiguration,
+    PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput, PutBucketPolicyInput,
+    PutBucketPolicyOutput, PutBucketTaggingInput, PutBucketTaggingOutput, PutPublicAccessBlockInput,
+    PutPublicAccessBlockOutput,
 };
 use s3s::{S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::convert;
 use crate::iam::Policy;
 use crate::s3::lifecycle;
-use crate::s3::store::{PublicAccessBlock, Settings, Store};
+use crate::s3::store::{Error, PublicAccessBlock, Settings, Store};
 use crate::s3::transfer::blocking;
 
-async fn change(store: &Store, bucket: &str, change: impl FnOnce(&mut Settings) + Send + 'static) -> S3Result<()> {
+pub(super) async fn change(
+    store: &Store,
+    bucket: &str,
+    change: impl FnOnce(&mut Settings) -> Result<(), Error> + Send + 'static,
+) -> S3Result<()> {
     let bucket = store.bucket(bucket)?;
     blocking(move || Ok(bucket.change_settings(change)?)).await
+}
+
+/// A change that nothing in the bucket speaks against.
+async fn set(store: &Store, bucket: &str, set: impl FnOnce(&mut Settings) + Send + 'static) -> S3Result<()> {
+    let change_it = |settings: &mut Settings| {
+        set(settings);
+        Ok(())
+    };
+    change(store, bucket, change_it).await
 }
 
 fn settings(store: &Store, bucket: &str) -> S3Result<Arc<Settings>> {
@@ -38,7 +51,7 @@ pub(super) async fn put_policy(
         let reason = error.to_string();
         s3_error!(error, MalformedPolicy, "Policy is not one that the local cloud evaluates: {}", reason)
     })?;
-    change(store, &bucket, |settings| settings.policy = Some(policy)).await?;
+    set(store, &bucket, |settings| settings.policy = Some(policy)).await?;
     Ok(S3Response::new(PutBucketPolicyOutput {}))
 }
 
@@ -55,7 +68,7 @@ pub(super) async fn delete_policy(
     store: &Store,
     request: S3Request<DeleteBucketPolicyInput>,
 ) -> S3Result<S3Response<DeleteBucketPolicyOutput>> {
-    change(store, &request.input.bucket, |settings| settings.policy = None).await?;
+    set(store, &request.input.bucket, |settings| settings.policy = None).await?;
     Ok(S3Response::new(DeleteBucketPolicyOutput {}))
 }
 
@@ -70,7 +83,7 @@ pub(super) async fn put_public_access_block(
         block_public_policy: given.block_public_policy.unwrap_or(false),
         restrict_public_buckets: given.restrict_public_buckets.unwrap_or(false),
     };
-    change(store, &request.input.bucket, move |settings| settings.public_access_block = Some(block)).await?;
+    set(store, &request.input.bucket, move |settings| settings.public_access_block = Some(block)).await?;
     Ok(S3Response::new(PutPublicAccessBlockOutput {}))
 }
 
@@ -97,7 +110,7 @@ pub(super) async fn delete_public_access_block(
     store: &Store,
     request: S3Request<DeletePublicAccessBlockInput>,
 ) -> S3Result<S3Response<DeletePublicAccessBlockOutput>> {
-    change(store, &request.input.bucket, |settings| settings.public_access_block = None).await?;
+    set(store, &request.input.bucket, |settings| settings.public_access_block = None).await?;
     Ok(S3Response::new(DeletePublicAccessBlockOutput {}))
 }
 
@@ -117,7 +130,7 @@ pub(super) async fn put_lifecycle(
         return Err(malformed());
     }
     let text = lifecycle::to_text(&configuration)?;
-    change(store, &input.bucket, |settings| settings.lifecycle = Some(text)).await?;
+    set(store, &input.bucket, |settings| settings.lifecycle = Some(text)).await?;
     Ok(S3Response::new(PutBucketLifecycleConfigurationOutput::default()))
 }
 
@@ -137,7 +150,7 @@ pub(super) async fn delete_lifecycle(
     store: &Store,
     request: S3Request<DeleteBucketLifecycleInput>,
 ) -> S3Result<S3Response<DeleteBucketLifecycleOutput>> {
-    change(store, &request.input.bucket, |settings| settings.lifecycle = None).await?;
+    set(store, &request.input.bucket, |settings| settings.lifecycle = None).await?;
     Ok(S3Response::new(DeleteBucketLifecycleOutput {}))
 }
 
@@ -146,7 +159,7 @@ pub(super) async fn put_tagging(
     request: S3Request<PutBucketTaggingInput>,
 ) -> S3Result<S3Response<PutBucketTaggingOutput>> {
     let tags = convert::tags_of_set(&request.input.tagging.tag_set, 50)?;
-    change(store, &request.input.bucket, |settings| settings.tags = tags).await?;
+    set(store, &request.input.bucket, |settings| settings.tags = tags).await?;
     Ok(S3Response::new(PutBucketTaggingOutput {}))
 }
 
@@ -165,15 +178,6 @@ pub(super) async fn delete_tagging(
     store: &Store,
     request: S3Request<DeleteBucketTaggingInput>,
 ) -> S3Result<S3Response<DeleteBucketTaggingOutput>> {
-    change(store, &request.input.bucket, |settings| settings.tags.clear()).await?;
+    set(store, &request.input.bucket, |settings| settings.tags.clear()).await?;
     Ok(S3Response::new(DeleteBucketTaggingOutput {}))
-}
-
-/// A bucket that never had versioning has no status, and none of ours ever has.
-pub(super) fn get_versioning(
-    store: &Store,
-    request: &S3Request<GetBucketVersioningInput>,
-) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    settings(store, &request.input.bucket)?;
-    Ok(S3Response::new(GetBucketVersioningOutput::default()))
 }

@@ -1,21 +1,21 @@
-//! PutObject, CopyObject, DeleteObject, DeleteObjects.
+//! PutObject, CopyObject.
 
 use std::fs::File;
 use std::io::Read;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput,
-    DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, MetadataDirective, ObjectIdentifier, PutObjectInput,
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, MetadataDirective, PutObjectInput,
     PutObjectOutput, TaggingDirective,
 };
-use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::convert::{self, attributes_of, fill_checksum};
+use super::lock::{self, lock_of};
+use super::versioning;
 use crate::s3::access::Caller;
 use crate::s3::checksum::{Algorithm, Checksum, Coverage, Declared, Hashers};
-use crate::s3::store::{Attributes, Bucket, Condition, Error, Object, Record, Store, Tags, fresh_etag};
+use crate::s3::store::{Attributes, Error, Lock, Object, Record, Store, Tags, Version, fresh_etag};
 use crate::s3::transfer::{blocking, receive};
 
 /// Most bytes of one PutObject or CopyObject.
@@ -35,6 +35,8 @@ pub(super) async fn put_object(
     if expected.is_some_and(|length| length > MOST) {
         return Err(s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size"));
     }
+    let lock = lock::settle(&bucket, lock_of!(input, store.now())?, store.now())?;
+    lock::check_digest(&lock, &declared)?;
     let algorithm = declared.algorithm.unwrap_or(Algorithm::Crc64Nvme);
     let hashers = Hashers::new([algorithm], declared.wants_md5());
     let received = receive(input.body, expected, hashers, bucket.data_folder()).await?;
@@ -49,12 +51,20 @@ pub(super) async fn put_object(
         checksum: received.digests.checksums.get(&algorithm).map(|value| full(algorithm, value.clone())),
         attributes,
         tags,
+        version: Version::default(),
+        lock,
         segments: Vec::new(),
     };
     let staged = vec![(received.file, received.length)];
-    let written = blocking(move || Ok(bucket.put(record, staged, &condition)?)).await?;
+    let (written, version_id) = blocking(move || {
+        let written = bucket.put(record, staged, &condition)?;
+        let version = versioning::shown_id(&bucket, &written);
+        Ok((written, version))
+    })
+    .await?;
 
-    let mut output = PutObjectOutput { e_tag: Some(convert::etag(&written.etag)), ..PutObjectOutput::default() };
+    let e_tag = Some(convert::etag(&written.etag));
+    let mut output = PutObjectOutput { e_tag, version_id, ..PutObjectOutput::default() };
     output.server_side_encryption = written.attributes.encryption.clone().map(Into::into);
     output.ssekms_key_id = written.attributes.encryption_key.clone();
     fill_checksum!(output, &written.checksum);
@@ -70,11 +80,15 @@ pub(super) async fn copy_object(
     let input = request.input;
     let source = source(store, &caller, &input)?;
     let bucket = store.bucket(&input.bucket)?;
-    let record = copied(&input, &source)?;
+    let lock = lock::settle(&bucket, lock_of!(input, store.now())?, store.now())?;
+    let record = Record { lock, ..copied(&input, &source)? };
     let wanted = input.checksum_algorithm.as_ref().map(convert::algorithm).transpose()?;
-    let written = blocking(move || {
+    let copy_source_version_id = source_version(store, &input, &source)?;
+    let (written, version_id) = blocking(move || {
         let record = Record { checksum: copied_checksum(&source, wanted)?, ..record };
-        Ok(bucket.copy(&source, record, &condition)?)
+        let written = bucket.copy(&source, record, &condition)?;
+        let version = versioning::shown_id(&bucket, &written);
+        Ok((written, version))
     })
     .await?;
 
@@ -84,18 +98,29 @@ pub(super) async fn copy_object(
         ..CopyObjectResult::default()
     };
     fill_checksum!(result, &written.checksum);
-    Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
+    Ok(S3Response::new(CopyObjectOutput {
+        copy_object_result: Some(result),
+        copy_source_version_id,
+        version_id,
+        ..CopyObjectOutput::default()
+    }))
+}
+
+fn source_version(store: &Store, input: &CopyObjectInput, source: &Object) -> S3Result<Option<String>> {
+    let CopySource::Bucket { bucket, .. } = &input.copy_source else { return Ok(None) };
+    Ok(versioning::shown_id(&*store.bucket(bucket)?, &source.record))
 }
 
 fn source(store: &Store, caller: &Caller, input: &CopyObjectInput) -> S3Result<Object> {
     let CopySource::Bucket { bucket, key, version_id } = &input.copy_source else {
         return Err(s3_error!(NotImplemented, "The local cloud's S3 does not implement access points"));
     };
-    if version_id.as_deref().is_some_and(|version| version != "null") {
-        return Err(s3_error!(NotImplemented, "The local cloud's S3 does not implement versioning"));
-    }
-    caller.demand("s3:GetObject", bucket, Some(key))?;
-    let object = store.bucket(bucket)?.get(key).map_err(|error| caller.missing_key(bucket, error.into()))?;
+    let action = if version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    caller.demand(action, bucket, Some(key))?;
+    let object = store
+        .bucket(bucket)?
+        .get(key, version_id.as_deref())
+        .map_err(|error| caller.missing_key(bucket, error.into()))?;
     let etag = &object.record.etag;
     let differs = input.copy_source_if_match.as_ref().is_some_and(|tag| !convert::is_matched(tag, etag));
     let same = input.copy_source_if_none_match.as_ref().is_some_and(|tag| convert::is_matched(tag, etag));
@@ -147,6 +172,8 @@ fn copied(input: &CopyObjectInput, source: &Object) -> S3Result<Record> {
         parts: None,
         attributes,
         tags,
+        version: Version::default(),
+        lock: Lock::default(),
         segments: Vec::new(),
         ..Record::clone(&source.record)
     })
@@ -179,61 +206,4 @@ fn copied_checksum(source: &Object, wanted: Option<Algorithm>) -> Result<Option<
 
 fn full(algorithm: Algorithm, value: String) -> Checksum {
     Checksum { algorithm, coverage: Coverage::FullObject, value }
-}
-
-pub(super) async fn delete_object(
-    store: &Store,
-    request: S3Request<DeleteObjectInput>,
-) -> S3Result<S3Response<DeleteObjectOutput>> {
-    let input = request.input;
-    let bucket = store.bucket(&input.bucket)?;
-    let condition = convert::condition(input.if_match.as_ref(), None)?;
-    blocking(move || Ok(bucket.delete(&input.key, &condition)?)).await?;
-    Ok(S3Response::new(DeleteObjectOutput::default()))
-}
-
-pub(super) async fn delete_objects(
-    store: &Store,
-    request: S3Request<DeleteObjectsInput>,
-) -> S3Result<S3Response<DeleteObjectsOutput>> {
-    let caller = convert::caller(&request)?;
-    let input = request.input;
-    let bucket = store.bucket(&input.bucket)?;
-    let (objects, quiet) = (input.delete.objects, input.delete.quiet.unwrap_or(false));
-    if objects.is_empty() || objects.len() > 1000 {
-        return Err(s3_error!(
-            MalformedXML,
-            "The XML you provided was not well-formed or did not validate against our published schema"
-        ));
-    }
-    let (deleted, errors) = blocking(move || {
-        let mut answers = (Vec::new(), Vec::new());
-        for object in objects {
-            match delete_one(&caller, &bucket, &object) {
-                Ok(()) => answers.0.push(DeletedObject { key: Some(object.key), ..DeletedObject::default() }),
-                Err(error) => answers.1.push(s3s::dto::Error {
-                    code: Some(error.code().as_str().to_owned()),
-                    key: Some(object.key),
-                    message: error.message().map(str::to_owned),
-                    version_id: None,
-                }),
-            }
-        }
-        Ok(answers)
-    })
-    .await?;
-    let deleted = (!quiet).then_some(deleted);
-    Ok(S3Response::new(DeleteObjectsOutput { deleted, errors: Some(errors), ..DeleteObjectsOutput::default() }))
-}
-
-fn delete_one(caller: &Caller, bucket: &Arc<Bucket>, object: &ObjectIdentifier) -> Result<(), S3Error> {
-    caller.demand("s3:DeleteObject", bucket.name(), Some(&object.key))?;
-    if object.version_id.as_deref().is_some_and(|version| version != "null") {
-        return Err(s3_error!(NotImplemented, "The local cloud's S3 does not implement versioning"));
-    }
-    let condition = object
-        .e_tag
-        .as_ref()
-        .map_or(Condition::None, |tag| Condition::Present(crate::s3::store::Matches::ETag(tag.value().to_owned())));
-    Ok(bucket.delete(&object.key, &condition)?)
 }

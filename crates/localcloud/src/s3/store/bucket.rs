@@ -1,8 +1,8 @@
-//! A bucket: its settings and its objects.
+//! A bucket: its settings, and how it lies on disk.
 //!
 //! ```text
 //! <bucket>/bucket.json         settings
-//! <bucket>/objects/<digest>    one record per object, named by the SHA-256 of its key
+//! <bucket>/objects/<digest>    one record per version, named by the SHA-256 of its key and its id
 //! <bucket>/data/<name>         bytes; immutable, unique names
 //! <bucket>/uploads/<id>/…      multipart uploads under way
 //! ```
@@ -13,18 +13,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::condition::Condition;
 use super::error::{Error, Result};
-use super::files::{self, StagedFile};
-use super::listing::{self, Page, Query};
-use super::record::{Blob, Object, Record, Segment, Tags};
+use super::files;
+use super::index::Index;
+use super::lock::ObjectLock;
+use super::record::{Blob, Object, Record, Tags};
 use super::upload::Upload;
 
 /// The four switches of a public access block.
@@ -59,6 +58,24 @@ pub struct Settings {
     /// Tags.
     #[serde(default)]
     pub tags: Tags,
+    /// Versioning.
+    #[serde(default)]
+    pub versioning: Versioning,
+    /// Object Lock, if it is on.
+    #[serde(default)]
+    pub object_lock: Option<ObjectLock>,
+}
+
+/// Whether a bucket keeps versions. Once it has begun to, it can only pause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Versioning {
+    /// It never has.
+    #[default]
+    Never,
+    /// It does.
+    Enabled,
+    /// It has, and keeps those that there are.
+    Suspended,
 }
 
 /// One bucket.
@@ -68,7 +85,8 @@ pub struct Bucket {
     folder: PathBuf,
     data: PathBuf,
     settings: RwLock<Arc<Settings>>,
-    objects: RwLock<BTreeMap<String, Object>>,
+    pub(super) index: RwLock<Index>,
+    sequence: AtomicU64,
     pub(super) uploads: RwLock<BTreeMap<String, Arc<Upload>>>,
     commit: Mutex<()>,
     gone: AtomicBool,
@@ -86,12 +104,13 @@ impl Bucket {
     pub(super) fn open(folder: &Path, name: &str) -> Result<Self> {
         let bucket = Self::assemble(folder, name, files::read_record(&folder.join("bucket.json"))?);
         let mut used = HashSet::new();
-        let mut objects = BTreeMap::new();
-        for path in files::records(&folder.join("objects"))? {
+        let mut objects = Vec::new();
+        for path in files::records(&bucket.records_folder())? {
             let record: Record = files::read_record(&path)?;
             used.extend(record.segments.iter().map(|segment| segment.file.clone()));
-            objects.insert(record.key.clone(), bucket.object(record));
+            objects.push(bucket.object(record));
         }
+        let index = Index::of(objects);
         let mut uploads = BTreeMap::new();
         for path in files::entries(&folder.join("uploads"))? {
             if let Some(upload) = Upload::open(&path, &bucket.data, &mut used)? {
@@ -99,7 +118,8 @@ impl Bucket {
             }
         }
         bucket.sweep(&used)?;
-        *write(&bucket.objects) = objects;
+        bucket.sequence.store(index.last_sequence(), Ordering::Release);
+        *write(&bucket.index) = index;
         *write(&bucket.uploads) = uploads;
         Ok(bucket)
     }
@@ -110,7 +130,8 @@ impl Bucket {
             folder: folder.to_owned(),
             data: folder.join("data"),
             settings: RwLock::new(Arc::new(settings)),
-            objects: RwLock::default(),
+            index: RwLock::default(),
+            sequence: AtomicU64::new(0),
             uploads: RwLock::default(),
             commit: Mutex::new(()),
             gone: AtomicBool::new(false),
@@ -138,6 +159,14 @@ impl Bucket {
         &self.data
     }
 
+    pub(super) fn records_folder(&self) -> PathBuf {
+        self.folder.join("objects")
+    }
+
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
     pub(super) fn uploads_folder(&self) -> PathBuf {
         self.folder.join("uploads")
     }
@@ -147,87 +176,13 @@ impl Bucket {
         Arc::clone(&read(&self.settings))
     }
 
-    /// Changes the settings.
-    pub fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<()> {
+    /// Changes the settings, unless the change refuses.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Settings) -> Result<()>) -> Result<()> {
         let _commit = self.lock()?;
         let mut settings = Settings::clone(&self.settings());
-        change(&mut settings);
+        change(&mut settings)?;
         files::write_record(&self.folder.join("bucket.json"), &settings)?;
         *write(&self.settings) = Arc::new(settings);
-        Ok(())
-    }
-
-    /// The object under `key`.
-    pub fn get(&self, key: &str) -> Result<Object> {
-        read(&self.objects).get(key).cloned().ok_or_else(|| Error::NoSuchKey(key.to_owned()))
-    }
-
-    /// Number of objects.
-    pub fn len(&self) -> usize {
-        read(&self.objects).len()
-    }
-
-    /// Whether there is no object.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// A page of the objects.
-    pub fn list(&self, query: &Query) -> Page<Object> {
-        listing::page(&read(&self.objects), query)
-    }
-
-    /// Writes an object whose bytes are staged; `record.segments` is filled in here.
-    pub fn put(
-        &self,
-        mut record: Record,
-        staged: Vec<(StagedFile, u64)>,
-        condition: &Condition,
-    ) -> Result<Arc<Record>> {
-        let commit = self.lock()?;
-        self.check(&record.key, condition)?;
-        record.segments =
-            staged.iter().map(|(file, length)| Segment { file: file.name().to_owned(), length: *length }).collect();
-        let written = self.publish(&commit, record)?;
-        for (file, _) in staged {
-            file.keep();
-        }
-        Ok(written)
-    }
-
-    /// Writes a copy of `source` under the key, attributes and tags of `record`. No byte is copied: the new object
-    /// gets names of its own for the same immutable files.
-    pub fn copy(&self, source: &Object, record: Record, condition: &Condition) -> Result<Arc<Record>> {
-        let staged = source
-            .blob
-            .files()
-            .map(|(path, length)| Ok((StagedFile::link(&self.data, &path)?, length)))
-            .collect::<Result<Vec<_>>>()?;
-        self.put(record, staged, condition)
-    }
-
-    /// Replaces the tags of an object, leaving the rest of it alone.
-    pub fn tag(&self, key: &str, tags: Tags) -> Result<()> {
-        let _commit = self.lock()?;
-        let object = self.get(key)?;
-        let record = Record { tags, ..Record::clone(&object.record) };
-        files::write_record(&self.record_path(key), &record)?;
-        write(&self.objects).insert(key.to_owned(), Object { record: Arc::new(record), blob: object.blob });
-        Ok(())
-    }
-
-    /// Deletes the object under `key`; that there is none is no error without a condition.
-    pub fn delete(&self, key: &str, condition: &Condition) -> Result<()> {
-        let _commit = self.lock()?;
-        self.check(key, condition)?;
-        if !read(&self.objects).contains_key(key) {
-            return Ok(());
-        }
-        let path = self.record_path(key);
-        std::fs::remove_file(&path).map_err(Error::disk("removing", &path))?;
-        if let Some(object) = write(&self.objects).remove(key) {
-            object.blob.retire();
-        }
         Ok(())
     }
 
@@ -247,28 +202,9 @@ impl Bucket {
         if self.gone.load(Ordering::Acquire) { Err(Error::NoSuchBucket(self.name.clone())) } else { Ok(guard) }
     }
 
-    pub(super) fn check(&self, key: &str, condition: &Condition) -> Result<()> {
-        condition.check(key, read(&self.objects).get(key).map(|object| object.record.etag.as_str()))
-    }
-
-    /// Makes a record the object under its key. Its data files are there already.
-    pub(super) fn publish(&self, _commit: &MutexGuard<'_, ()>, record: Record) -> Result<Arc<Record>> {
-        files::write_record(&self.record_path(&record.key), &record)?;
-        let object = self.object(record);
-        let record = Arc::clone(&object.record);
-        if let Some(replaced) = write(&self.objects).insert(record.key.clone(), object) {
-            replaced.blob.retire();
-        }
-        Ok(record)
-    }
-
-    fn object(&self, record: Record) -> Object {
+    pub(super) fn object(&self, record: Record) -> Object {
         let blob = Blob::new(&self.data, record.segments.clone());
         Object { record: Arc::new(record), blob: Arc::new(blob) }
-    }
-
-    fn record_path(&self, key: &str) -> PathBuf {
-        self.folder.join("objects").join(hex::encode(Sha256::digest(key.as_bytes())))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use http::{HeaderMap, HeaderValue};
 use s3s::{S3Error, S3ErrorCode};
 
 /// A refusal or a failure of the storage.
@@ -14,6 +15,29 @@ pub enum Error {
     /// No object under that key.
     #[error("the specified key does not exist: {0}")]
     NoSuchKey(String),
+    /// The object's newest version is a delete marker.
+    #[error("the specified key does not exist: {key}")]
+    Hidden {
+        /// The key.
+        key: String,
+        /// Version id of the marker.
+        marker: String,
+    },
+    /// No such version of the object.
+    #[error("the specified version does not exist: {0}")]
+    NoSuchVersion(String),
+    /// The version is a delete marker, which can only be deleted.
+    #[error("the specified method is not allowed against this resource: version {0} is a delete marker")]
+    IsMarker(String),
+    /// A retention or a legal hold protects the version.
+    #[error("Access Denied because object protected by object lock.")]
+    Locked,
+    /// The version never had a retention, or a legal hold.
+    #[error("the specified object does not have a ObjectLock configuration")]
+    NoSuchLock,
+    /// The bucket's state does not allow what is asked of it.
+    #[error("{0}")]
+    InvalidBucketState(&'static str),
     /// No such multipart upload: never begun, completed or aborted.
     #[error("the specified multipart upload does not exist: {0}")]
     NoSuchUpload(String),
@@ -79,7 +103,12 @@ impl Error {
     fn code(&self) -> S3ErrorCode {
         match self {
             Self::NoSuchBucket(_) => S3ErrorCode::NoSuchBucket,
-            Self::NoSuchKey(_) => S3ErrorCode::NoSuchKey,
+            Self::NoSuchKey(_) | Self::Hidden { .. } => S3ErrorCode::NoSuchKey,
+            Self::NoSuchVersion(_) => S3ErrorCode::NoSuchVersion,
+            Self::IsMarker(_) => S3ErrorCode::MethodNotAllowed,
+            Self::Locked => S3ErrorCode::AccessDenied,
+            Self::NoSuchLock => S3ErrorCode::NoSuchObjectLockConfiguration,
+            Self::InvalidBucketState(_) => S3ErrorCode::InvalidBucketState,
             Self::NoSuchUpload(_) => S3ErrorCode::NoSuchUpload,
             Self::BucketAlreadyOwnedByYou(_) => S3ErrorCode::BucketAlreadyOwnedByYou,
             Self::BucketNotEmpty(_) => S3ErrorCode::BucketNotEmpty,
@@ -101,6 +130,17 @@ impl From<Error> for S3Error {
             tracing::error!(%error, cause, "the storage of s3 failed");
         }
         let mut answer = Self::with_message(error.code(), error.to_string());
+        if let Error::Hidden { marker, .. } | Error::IsMarker(marker) = &error {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-amz-delete-marker", HeaderValue::from_static("true"));
+            if let Ok(marker) = HeaderValue::from_str(marker) {
+                headers.insert("x-amz-version-id", marker);
+            }
+            if matches!(error, Error::IsMarker(_)) {
+                headers.insert(http::header::ALLOW, HeaderValue::from_static("DELETE"));
+            }
+            answer.set_headers(headers);
+        }
         answer.set_source(Box::new(error));
         answer
     }

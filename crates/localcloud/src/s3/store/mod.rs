@@ -4,25 +4,35 @@ mod bucket;
 mod condition;
 mod error;
 mod files;
+mod index;
 mod listing;
+mod lock;
+mod objects;
 mod record;
 mod upload;
+mod version_listing;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-pub use bucket::{Bucket, PublicAccessBlock, Settings};
+use jiff::{SignedDuration, Timestamp};
+
+pub use bucket::{Bucket, PublicAccessBlock, Settings, Versioning};
 pub use condition::{Condition, Matches};
 pub use error::{Error, Result};
 pub use files::StagedFile;
 pub use listing::{Page, Place, Query};
+pub use lock::{DefaultRetention, Lock, Mode, ObjectLock, Period, Retention};
+pub use objects::{Deleted, Deletion};
 pub(crate) use record::fresh_etag;
-pub use record::{Attributes, Blob, Object, Record, Segment, Tags};
+pub use record::{Attributes, Blob, NULL_VERSION, Object, Record, Segment, Tags, Version};
 pub use upload::{ChosenPart, Completion, Part, Upload, UploadRecord};
+pub use version_listing::{VersionEntry, VersionPage, VersionPlace};
 
 /// Every bucket of the account.
 #[derive(Debug)]
@@ -30,6 +40,8 @@ pub struct Store {
     folder: PathBuf,
     buckets: RwLock<BTreeMap<String, Arc<Bucket>>>,
     changing: Mutex<()>,
+    /// How many seconds the storage's clock is ahead of the host's.
+    ahead: AtomicI64,
 }
 
 impl Store {
@@ -48,7 +60,18 @@ impl Store {
                 std::fs::remove_dir_all(&path).map_err(Error::disk("sweeping", &path))?;
             }
         }
-        Ok(Self { folder, buckets: RwLock::new(buckets), changing: Mutex::new(()) })
+        Ok(Self { folder, buckets: RwLock::new(buckets), changing: Mutex::new(()), ahead: AtomicI64::new(0) })
+    }
+
+    /// The time by which retentions hold or are over.
+    pub fn now(&self) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed));
+        Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Moves that time ahead of the host's, by as much as is said here and not by more each time.
+    pub fn set_ahead(&self, seconds: i64) {
+        self.ahead.store(seconds, Ordering::Relaxed);
     }
 
     /// The bucket of that name.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::lock::Lock;
 use crate::s3::checksum::Checksum;
 
 /// Tags of an object or a bucket.
@@ -35,6 +36,26 @@ pub struct Attributes {
     pub encryption: Option<String>,
     /// Key named with it.
     pub encryption_key: Option<String>,
+}
+
+/// Id of the version of an object that was written without versioning.
+pub const NULL_VERSION: &str = "null";
+
+/// What tells one version of a key from the others. Filled in when it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Its id.
+    pub id: String,
+    /// Later versions have greater numbers.
+    pub sequence: u64,
+    /// Whether it is a delete marker, which has no bytes.
+    pub marker: bool,
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Self { id: NULL_VERSION.to_owned(), sequence: 0, marker: false }
+    }
 }
 
 /// A run of an object's bytes in a file of its own.
@@ -67,6 +88,12 @@ pub struct Record {
     /// Its tags.
     #[serde(default)]
     pub tags: Tags,
+    /// Which version of its key it is.
+    #[serde(default)]
+    pub version: Version,
+    /// What protects it.
+    #[serde(default)]
+    pub lock: Lock,
     /// Where its bytes are, in order.
     pub segments: Vec<Segment>,
 }
@@ -132,6 +159,8 @@ impl Object {
             checksum: None,
             attributes: Attributes::default(),
             tags: Tags::new(),
+            version: Version::default(),
+            lock: Lock::default(),
             segments: segments.clone(),
         };
         Self { record: Arc::new(record), blob: Arc::new(Blob::new(folder, segments)) }

@@ -17,6 +17,8 @@ fn settings() -> Settings {
         public_access_block: None,
         lifecycle: None,
         tags: Tags::new(),
+        versioning: Versioning::Never,
+        object_lock: None,
     }
 }
 
@@ -45,6 +47,8 @@ fn record(key: &str, size: usize) -> Record {
         checksum: None,
         attributes: Attributes::default(),
         tags: Tags::new(),
+        version: Version::default(),
+        lock: Lock::default(),
         segments: Vec::new(),
     }
 }
@@ -90,7 +94,7 @@ fn of_many_conditional_writers_exactly_one_wins() {
         ] {
             assert_eq!(winners.len(), 1, "round {round}: {winners:?} {what} it");
             let key = if what == "created" { key.clone() } else { format!("m{round}") };
-            assert_eq!(content(&bucket.get(&key).unwrap()), [u8::try_from(winners[0]).unwrap()]);
+            assert_eq!(content(&bucket.get(&key, None).unwrap()), [u8::try_from(winners[0]).unwrap()]);
         }
     }
     assert_eq!(data_files(&bucket), 40, "losers leave nothing");
@@ -111,14 +115,14 @@ fn a_reader_keeps_the_bytes_it_began_with() {
     let folder = tempfile::tempdir().unwrap();
     let (_store, bucket) = open(folder.path());
     put(&bucket, "k", b"old", &Condition::None).unwrap();
-    let reader = bucket.get("k").unwrap();
+    let reader = bucket.get("k", None).unwrap();
     put(&bucket, "k", b"new", &Condition::None).unwrap();
     assert_eq!(content(&reader), b"old");
     assert_eq!(data_files(&bucket), 2);
     drop(reader);
     assert_eq!(data_files(&bucket), 1);
-    assert_eq!(content(&bucket.get("k").unwrap()), b"new");
-    bucket.delete("k", &Condition::None).unwrap();
+    assert_eq!(content(&bucket.get("k", None).unwrap()), b"new");
+    bucket.delete("k", &Deletion::default(), Timestamp::now()).unwrap();
     assert_eq!(data_files(&bucket), 0);
 }
 
@@ -133,18 +137,23 @@ fn a_restart_finds_the_same_and_sweeps_what_was_unfinished() {
         tags: Tags::from([("a".into(), "b".into())]),
         algorithm: None,
         coverage: Coverage::FullObject,
+        lock: Lock::default(),
     };
     {
         let (_store, bucket) = open(folder.path());
         put(&bucket, "keys/é", b"kept", &Condition::None).unwrap();
-        bucket.tag("keys/é", Tags::from([("t".into(), "1".into())])).unwrap();
+        bucket.tag("keys/é", None, Tags::from([("t".into(), "1".into())])).unwrap();
         bucket.begin_upload(upload.clone()).unwrap();
         put_part(&bucket, 1, b"part one");
-        bucket.change_settings(|settings| settings.policy = Some("{}".into())).unwrap();
+        let policy = |settings: &mut Settings| {
+            settings.policy = Some("{}".into());
+            Ok(())
+        };
+        bucket.change_settings(policy).unwrap();
         std::mem::forget(stage(&bucket, b"torn by a kill"));
     }
     let (_store, bucket) = open(folder.path());
-    let object = bucket.get("keys/é").unwrap();
+    let object = bucket.get("keys/é", None).unwrap();
     assert_eq!(content(&object), b"kept");
     assert_eq!(object.record.tags, Tags::from([("t".into(), "1".into())]));
     assert_eq!(bucket.settings().policy.as_deref(), Some("{}"));
@@ -157,7 +166,7 @@ fn a_restart_finds_the_same_and_sweeps_what_was_unfinished() {
     bucket.complete_upload(&found, &completion).unwrap();
 
     let (_store, bucket) = open(folder.path());
-    let object = bucket.get("big").unwrap();
+    let object = bucket.get("big", None).unwrap();
     assert_eq!(content(&object), b"part one");
     assert_eq!(object.record.tags, upload.tags);
     assert!(matches!(bucket.upload("u1", "big"), Err(Error::NoSuchUpload(_))));
@@ -192,6 +201,7 @@ fn an_upload_completed_just_before_the_end_is_not_found_again() {
         tags: Tags::new(),
         algorithm: None,
         coverage: Coverage::FullObject,
+        lock: Lock::default(),
     };
     bucket.begin_upload(upload).unwrap();
     let etag = put_part(&bucket, 1, b"bytes");
@@ -206,7 +216,7 @@ fn an_upload_completed_just_before_the_end_is_not_found_again() {
 
     let (_store, bucket) = open(folder.path());
     assert!(matches!(bucket.upload("u1", "big"), Err(Error::NoSuchUpload(_))));
-    assert_eq!(content(&bucket.get("big").unwrap()), b"bytes");
+    assert_eq!(content(&bucket.get("big", None).unwrap()), b"bytes");
 }
 
 fn copy_tree(from: &Path, to: &Path) {
@@ -228,7 +238,7 @@ fn a_bucket_goes_only_when_it_is_empty_and_takes_no_write_afterwards() {
     let (store, bucket) = open(folder.path());
     put(&bucket, "k", b"x", &Condition::None).unwrap();
     assert!(matches!(store.delete_bucket("b"), Err(Error::BucketNotEmpty(_))));
-    bucket.delete("k", &Condition::None).unwrap();
+    bucket.delete("k", &Deletion::default(), Timestamp::now()).unwrap();
     let staged = stage(&bucket, b"late");
     store.delete_bucket("b").unwrap();
     assert!(matches!(bucket.put(record("k", 4), vec![staged], &Condition::None), Err(Error::NoSuchBucket(_))));

@@ -12,7 +12,8 @@ use super::bucket::{Bucket, read, write};
 use super::condition::Condition;
 use super::error::{Error, Result};
 use super::files::{self, StagedFile};
-use super::record::{Attributes, Record, Segment, Tags, fresh_etag};
+use super::lock::{Lock, Retention};
+use super::record::{Attributes, Record, Segment, Tags, Version, fresh_etag};
 use crate::s3::checksum::{self, Algorithm, Checksum, Coverage};
 
 /// Least size of a part other than the last.
@@ -35,6 +36,9 @@ pub struct UploadRecord {
     pub algorithm: Option<Algorithm>,
     /// What the object's checksum covers.
     pub coverage: Coverage,
+    /// What is to protect the object.
+    #[serde(default)]
+    pub lock: Lock,
 }
 
 /// An uploaded part.
@@ -83,6 +87,8 @@ pub struct Completion {
     pub checksum: Option<(Algorithm, String)>,
     /// Size the client wants the whole to have.
     pub size: Option<u64>,
+    /// Retention of an object whose upload names none.
+    pub default_retention: Option<Retention>,
 }
 
 impl UploadRecord {
@@ -247,6 +253,11 @@ fn assemble(upload: &UploadRecord, uploaded: &BTreeMap<i32, Part>, completion: &
         checksum: Some(checksum),
         attributes: upload.attributes.clone(),
         tags: upload.tags.clone(),
+        version: Version::default(),
+        lock: Lock {
+            retention: upload.lock.retention.clone().or_else(|| completion.default_retention.clone()),
+            ..upload.lock.clone()
+        },
         segments: chosen.into_iter().map(|part| part.segment.clone()).collect(),
     })
 }

@@ -85,6 +85,53 @@ async fn what_the_target_forbids_is_left_out_and_said() {
     assert_eq!(target.sql("postgres", memberships), "1", "rds_superuser alone");
 }
 
+/// The worker dies while its login is a member of the objects' owner. The next attempt gives back that membership, and
+/// not the one that the login had before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_restore_had_taken_is_given_back_by_the_next() {
+    let (source, target) = (Server::start(&[]), Server::start(&[]));
+    source.sql_as("master", "postgres", "CREATE ROLE app; CREATE ROLE own; GRANT app, own TO master");
+    source.create("shop", SHOP);
+    source.sql_as(
+        "master",
+        "shop",
+        "GRANT CREATE ON SCHEMA public TO app, own; ALTER TABLE t OWNER TO app;
+         CREATE TABLE mine AS SELECT 1 AS n; ALTER TABLE mine OWNER TO own",
+    );
+    target.sql_as("master", "postgres", "CREATE ROLE app; CREATE ROLE own; GRANT own TO master");
+    let store = MemoryStore::new();
+    let mut bench = Bench::new(&store);
+    let backup = bench.back_up(&source, &["shop"]).await.unwrap();
+    bench.roles = false;
+    let memberships = "SELECT string_agg(roleid::regrole::text, ',' ORDER BY roleid::regrole::text) FROM pg_auth_members
+        WHERE member = 'master'::regrole AND roleid::regrole::text IN ('app', 'own')";
+    let taken = || target.sql("postgres", memberships) == "app,own";
+    {
+        let killed = bench.restore(&target, &backup.manifest_stream, vec![as_name("shop", "")]);
+        let mut killed = std::pin::pin!(killed);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let ended = tokio::time::timeout(Duration::from_millis(5), &mut killed).await;
+            assert!(ended.is_err() && Instant::now() < deadline, "it took nothing: {ended:?}");
+            if tokio::task::block_in_place(taken) {
+                break;
+            }
+        }
+    }
+    assert!(taken(), "nothing was left by the attempt that was killed");
+    let restored = bench.restore(&target, &backup.manifest_stream, vec![as_name("shop", "")]).await.unwrap();
+    assert_eq!(restored.databases.len(), 1);
+    assert_eq!(target.sql("postgres", memberships), "own");
+    assert_eq!(
+        target.sql(
+            "shop",
+            "SELECT string_agg(tableowner, ',' ORDER BY tableowner) FROM pg_tables WHERE tablename IN ('t', 'mine')"
+        ),
+        "app,own"
+    );
+    assert_eq!(target.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'haulier%'"), "0");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_roles_a_database_is_restored_all_the_same() {
     let (source, target) = (Server::start(&[]), Server::start(&[]));

@@ -99,6 +99,12 @@ pub fn replaced_name(working: &str) -> String {
     working.replacen("restoring", "replaced", 1)
 }
 
+/// The role whose comment names the memberships that were taken for a restore: the same for every attempt under the same
+/// key. It is dropped at the restore's end.
+pub fn lent_name(key: &str) -> String {
+    working_name(key, "", "").replacen("restoring", "lent", 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,5 +140,7 @@ mod tests {
         assert_ne!(working_name("k", "ab", "c"), working_name("k", "a", "bc"));
         assert!(name.len() <= 63);
         assert_ne!(replaced_name(&name), name);
+        let lent = lent_name("ses-1");
+        assert!(lent.starts_with("haulier_lent_") && lent != lent_name("ses-2") && lent.len() <= 63, "{lent}");
     }
 }

@@ -102,7 +102,9 @@ pub struct Plan {
 
 /// Whether a role belongs to the server or to RDS and is never described or created.
 pub fn is_reserved(name: &str) -> bool {
-    name.starts_with("pg_") || name.starts_with("rds_") || matches!(name, "rdsadmin" | "rdstopmgr" | "rdsrepladmin")
+    // An interrupted restore may have left a note of its own.
+    ["pg_", "rds_", "haulier_lent_"].iter().any(|prefix| name.starts_with(prefix))
+        || matches!(name, "rdsadmin" | "rdstopmgr" | "rdsrepladmin")
 }
 
 /// Plans the restore of roles.

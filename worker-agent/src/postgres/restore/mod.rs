@@ -108,7 +108,7 @@ async fn run_within(job: &RestoreJob, context: &Context) -> Result<RestoreOutcom
         key: job.key.clone(),
         parallel: parallelism(job.parallel_streams),
     });
-    let mut memberships = Memberships::new(&scope.target);
+    let mut memberships = Memberships::new(&scope.target, &scope.key);
     let mut restored = Ok(());
     drop(front);
     for wanted in &names {

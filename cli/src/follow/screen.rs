@@ -89,7 +89,6 @@ impl Screen {
     }
 
     fn progress(&mut self, io: &mut Io, id: &str, progress: &ProgressView) -> io::Result<()> {
-        let text = printable(&progress.line());
         if let Some(bar) = self.bar(id) {
             match progress.bytes_total {
                 Some(total) => {
@@ -99,7 +98,7 @@ impl Screen {
                 }
                 None => bar.set_style(style("{prefix} {spinner} {wide_msg}")),
             }
-            bar.set_message(text);
+            bar.set_message(printable(&progress.brief()));
             return Ok(());
         }
         let now = Instant::now();
@@ -110,7 +109,7 @@ impl Screen {
         }
         seen.phase.clone_from(&progress.phase);
         seen.told_at = Some(now);
-        self.line(io, id, &format!(".. {text}"))
+        self.line(io, id, &format!(".. {}", printable(&progress.line())))
     }
 
     /// The bar of a session; `None` where nobody looks at a terminal.

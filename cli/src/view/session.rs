@@ -195,13 +195,41 @@ impl ProgressView {
         Some((u128::from(self.bytes_read.min(total)) * 100 / u128::from(total)) as u64)
     }
 
+    /// Whether there is anything to count: making indexes reads nothing.
+    fn has_figures(&self) -> bool {
+        self.bytes_read > 0 || self.bytes_total.is_some()
+    }
+
+    /// The figures beside a bar, the most telling first: a terminal cuts what is too long.
+    pub(crate) fn brief(&self) -> String {
+        let mut line = self.phase.clone();
+        if let Some(percent) = self.percent() {
+            line += &format!(" {percent}%");
+        }
+        if self.has_figures() {
+            line += &format!(" {}", bytes(self.bytes_read));
+        }
+        if self.rate > 0 {
+            line += &format!(", {}/s", bytes(self.rate));
+        }
+        if let Some(eta) = self.eta_seconds {
+            line += &format!(", {} to go", clock(eta));
+        }
+        if let Some(current) = &self.current {
+            line += &format!(": {current}");
+        }
+        line
+    }
+
     /// The figures on one line.
     pub(crate) fn line(&self) -> String {
         let mut line = self.phase.clone();
         if let Some(percent) = self.percent() {
             line += &format!(" {percent}%");
         }
-        line += &format!(" {} read", bytes(self.bytes_read));
+        if self.has_figures() {
+            line += &format!(" {} read", bytes(self.bytes_read));
+        }
         // A restore and a check store nothing.
         if self.bytes_new > 0 || self.bytes_stored > 0 {
             line += &format!(", {} new, {} stored", bytes(self.bytes_new), bytes(self.bytes_stored));
@@ -250,5 +278,35 @@ impl Row for SessionView {
             moment(self.created_at),
             self.duration(),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beside_a_bar_the_most_telling_comes_first() {
+        let progress = ProgressView::from(common::Progress {
+            phase: "data".to_owned(),
+            current: "shop: public.orders, and 2 more".to_owned(),
+            bytes_read: 100 << 20,
+            bytes_new: 1 << 20,
+            bytes_stored: 1 << 19,
+            bytes_total: 400 << 20,
+            rate: 10 << 20,
+            eta_seconds: Some(30),
+            at: None,
+        });
+        let want = "data 25% 100.0 MiB, 10.0 MiB/s, 0:30 to go: shop: public.orders, and 2 more";
+        assert_eq!(progress.brief(), want);
+    }
+
+    #[test]
+    fn a_phase_without_figures_shows_none() {
+        let indexes =
+            common::Progress { phase: "indexes".to_owned(), current: "copy".to_owned(), ..Default::default() };
+        let indexes = ProgressView::from(indexes);
+        assert_eq!((indexes.line().as_str(), indexes.brief().as_str()), ("indexes (copy)", "indexes: copy"));
     }
 }

@@ -9,6 +9,7 @@
 use aws_lc_rs::digest;
 use haulier_domain::failure::Failure;
 use haulier_proto::status::refusal;
+use jiff::Timestamp;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use tonic::{Code, Status};
@@ -69,7 +70,7 @@ impl<'s> Keyed<'s> {
         let claim = self.state.claim_key(key, &self.request, self.what).await.map_err(failed)?;
         let known = claim.answer.as_deref().and_then(|text| serde_json::from_str::<Answer>(text).ok());
         if claim.request != self.request {
-            return Err(self.mismatch(key, &claim.what, &claim.claimed_at.to_string(), known));
+            return Err(self.mismatch(key, &claim.what, claim.claimed_at, known));
         }
         if let Some(answer) = known {
             return Ok((answer, true));
@@ -85,7 +86,8 @@ impl<'s> Keyed<'s> {
         started.map(|answer| (answer, false))
     }
 
-    fn mismatch(&self, key: &str, what: &str, at: &str, known: Option<Answer>) -> Status {
+    fn mismatch(&self, key: &str, what: &str, at: Timestamp, known: Option<Answer>) -> Status {
+        let at = at.strftime("%Y-%m-%d %H:%M:%SZ");
         let sessions = known.map(|answer| answer.session_ids.join(", ")).unwrap_or_default();
         let started = if sessions.is_empty() { String::new() } else { format!(", which started {sessions}") };
         let failure = Failure::new(

@@ -159,7 +159,7 @@ fn lies_in(what: &str, new: &NewRepository, region: haulier_cloud::Result<Option
         Err(error) if error.is_not_found() => Err(Failure::new(
             "bucket-unknown",
             what,
-            format!("there is no bucket {bucket}: {error}"),
+            format!("S3 knows no bucket {bucket}"),
             "check the name, or make the bucket first: Haulier makes none for repositories",
         )),
         Err(error) => {

@@ -131,6 +131,7 @@ impl Coordinator {
         if tokio::time::timeout(GRACE, drained).await.is_err() {
             tracing::warn!("some parts did not stop in time");
         }
+        self.tasks.shutdown().await;
         self.sessions.state().close().await;
         self.sessions.services().lock.release();
     }

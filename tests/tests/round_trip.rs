@@ -157,7 +157,7 @@ fn a_policy_says_how_tables_are_read() -> Result<()> {
     };
     let plain = stage.run_policy()?;
     stage.succeeded(&plain)?;
-    assert_eq!(streams(&plain)?, None, "no table has a stream of its own");
+    assert_eq!(streams(&plain)?, Some(0), "no table has a stream of its own");
     let sizes = "large_table_bytes: 1048576, split_table_bytes: 1048576";
     stage.apply_policy(&format!("transfer: {{ {sizes}, parallel_streams: 3, compression_level: 1 }}"))?;
     let told = stage.run_policy()?;

@@ -326,6 +326,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_image_that_cannot_be_launched_is_none() {
+        let image = |state: ImageState| {
+            let created = "2026-11-01T00:00:00.000Z";
+            aws_sdk_ec2::types::Image::builder().image_id("ami-1").creation_date(created).state(state).build()
+        };
+        let states = [
+            ImageState::Pending,
+            ImageState::Failed,
+            ImageState::Disabled,
+            ImageState::Deregistered,
+            ImageState::Error,
+        ];
+        for state in states {
+            assert_eq!(usable(&image(state.clone())), None, "{state:?}");
+        }
+        assert_eq!(usable(&aws_sdk_ec2::types::Image::builder().image_id("ami-1").build()), None, "no state");
+        assert_eq!(usable(&image(ImageState::Available)).map(|image| image.id).as_deref(), Some("ami-1"));
+    }
+
+    #[test]
     fn a_permission_survives_the_sdk() {
         for peer in [Peer::Group("sg-1".into()), Peer::Cidr("10.0.0.0/8".into()), Peer::Cidr("::/0".into())] {
             for tcp_ports in [None, Some((5432, 5432))] {

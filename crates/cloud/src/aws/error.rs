@@ -167,7 +167,34 @@ fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
     use super::*;
+
+    /// A call that was not sent, since STS answered like this when credentials for it were asked for.
+    fn without_credentials(code: &str) -> CloudError {
+        let answer = ErrorMetadata::builder().code(code).message("no").build();
+        let cause = ConnectorError::other(Box::new(CredentialsError::provider_error(answer)), None);
+        failed::<ErrorMetadata>("DescribeDBInstances", "all", SdkError::dispatch_failure(cause))
+    }
+
+    #[test]
+    fn credentials_that_sts_refuses_are_a_refusal_and_no_outage() {
+        for (code, kind, operation) in [
+            ("AccessDenied", ErrorKind::Denied, "AssumeRole"),
+            ("ExpiredToken", ErrorKind::Denied, "AssumeRole"),
+            ("Throttling", ErrorKind::Throttled, "DescribeDBInstances"),
+            ("InternalFailure", ErrorKind::Unavailable, "DescribeDBInstances"),
+        ] {
+            let error = without_credentials(code);
+            assert_eq!((error.kind, error.operation), (kind, operation), "{code}");
+            assert_eq!(error.outcome, Outcome::Determinate, "{code}");
+            assert_eq!(error.code.as_deref(), Some(code));
+        }
+        let unreachable = ConnectorError::other("connection refused".into(), None);
+        let error = failed::<ErrorMetadata>("X", "y", SdkError::dispatch_failure(unreachable));
+        assert_eq!((error.kind, error.outcome), (ErrorKind::Unavailable, Outcome::Indeterminate));
+    }
 
     #[test]
     fn codes_win_over_statuses() {

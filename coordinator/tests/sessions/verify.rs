@@ -1,9 +1,13 @@
 //! A restore test leaves its proof beside the point, or nothing.
 
+use std::sync::Arc;
+
 use haulier_coordinator::sessions::VerifyRequest;
+use haulier_coordinator::workflows::observer::Moment;
 use haulier_domain::id::PointId;
 use haulier_domain::session::SessionState;
 
+use crate::support::observer::Observer;
 use crate::support::worker::Script;
 use crate::support::{Running, Scene, instance};
 
@@ -48,4 +52,23 @@ fn a_proof_is_stored_beside_its_point_and_in_the_catalogue() {
     }
     assert_eq!(points(), before);
     assert_eq!(scene.leftovers(&[&backup]), [""; 0]);
+}
+
+#[test]
+fn a_crash_while_a_proof_is_stored_leaves_one_proof() {
+    for moment in [Moment::Before, Moment::Done, Moment::Committed] {
+        let scene = Scene::new(Script::Obedient);
+        let (observer, frozen) = Observer::freezing("store-proof", moment);
+        let running = scene.start_with(scene.settings(), Arc::new(observer));
+        let backup = running.backup("orders");
+        let point = running.assert_state(&backup, SessionState::Succeeded).point.unwrap();
+        let id = verify(&running, &point);
+        assert!(frozen.wait(), "the session never came to {moment:?} of its proof");
+        running.kill();
+        let again = scene.start();
+        again.assert_state(&id, SessionState::Succeeded);
+        let proofs = scene.access.bucket.keys().into_iter().filter(|key| key.contains("/proofs/")).count();
+        assert_eq!(proofs, 1, "{moment:?}");
+        assert_eq!(scene.leftovers(&[&backup]), [""; 0], "{moment:?}");
+    }
 }

@@ -3,7 +3,8 @@
 mod parts;
 
 use haulier_domain::policy::{
-    self, Account, DEFAULT_CONCURRENCY, DEFAULT_PRIORITY, Databases, Fault, Login, Policy, Selection, Transfer, WorkerDefaults,
+    self, Account, DEFAULT_CONCURRENCY, DEFAULT_PRIORITY, Databases, Fault, Login, Policy, Selection, Transfer,
+    WorkerDefaults,
 };
 use haulier_domain::schedule::ScheduleText;
 

@@ -37,7 +37,8 @@ fn long_token() -> String {
 async fn room(dir: &Path) -> MachineRoom {
     let config = RoomConfig {
         dir: dir.to_owned(),
-        ami: Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../../ami"),
+        ami: Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package's folder"))
+            .join("../../ami"),
         packages: std::env::var_os("HAULIER_POSTGRESQL_PACKAGES").map(Into::into),
         cache: std::env::temp_dir().join("haulier-cloud-tests"),
     };

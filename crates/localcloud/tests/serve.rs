@@ -29,7 +29,8 @@ impl Drop for Cloud {
 
 fn serve(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haulier-localcloud"));
-    let ami = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../../ami");
+    let ami =
+        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package's folder")).join("../../ami");
     command.arg("serve").arg("--dir").arg(dir).arg("--ami").arg(ami);
     command
 }

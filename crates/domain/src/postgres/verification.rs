@@ -81,7 +81,7 @@ pub fn expected(database: &Database) -> Expected {
         group.members.push(member);
     }
     let mut groups: Vec<_> = groups.into_values().collect();
-    groups.sort_by(|a, b| b.content.rows.cmp(&a.content.rows));
+    groups.sort_by_key(|group| std::cmp::Reverse(group.content.rows));
     let recorded = database.archive_contents.len() as u64;
     // What an extension brings into its own tables is in the archive and is no table of the database's.
     let unrecorded = if recorded == 0 { database.archive_tables } else { 0 };

@@ -230,6 +230,54 @@ async fn a_database_is_backed_up_published_checked_and_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_backup_stores_what_changed_and_comes_back() {
+    let store = Store::new().await;
+    let (source, target) = (Server::start(&[]), Server::start(&[]));
+    source.create("shop", "CREATE TABLE orders AS SELECT n, md5(n::text) AS v FROM generate_series(1, 120000) n;");
+    let backup = |point: &str, base: &str| wire::BackupPostgres {
+        point_id: point.into(),
+        instance: instance(&source),
+        domain: Some(store.place.clone()),
+        large_table_bytes: 64 << 10,
+        split_table_bytes: 1 << 30,
+        parallel_streams: 2,
+        base_point_id: base.into(),
+        ..Default::default()
+    };
+    let mut roots = Vec::new();
+    for (point, base) in [("pnt-1", ""), ("pnt-2", "pnt-1")] {
+        let (heard, end) = assign(&store, &source, assignment::Work::BackupPostgres(backup(point, base))).await;
+        assert!(matches!(end, finished::Result::Done(_)), "{end:?}");
+        let root: PointRoot = serde_json::from_slice(&heard.proposal.unwrap()).unwrap();
+        store.domain.publish_point(&root).await.unwrap();
+        roots.push(root);
+        source.sql("shop", "UPDATE orders SET v = md5(v) WHERE n % 100 = 7; INSERT INTO orders VALUES (0, 'new')");
+    }
+    let [first, second] = roots.try_into().unwrap();
+    assert_eq!((first.required_features.len(), second.required_features), (0, vec!["deltas".to_owned()]));
+    assert!(second.totals.chunks_delta > 3 && second.totals.bases_unusable == 0, "{:?}", second.totals);
+    assert!(second.totals.bytes_stored * 8 < first.totals.bytes_stored, "{:?} {:?}", first.totals, second.totals);
+
+    let (heard, end) = assign(&store, &source, assignment::Work::BackupPostgres(backup("pnt-3", "pnt-gone"))).await;
+    assert!(matches!(end, finished::Result::Done(_)), "{end:?}");
+    assert!(heard.texts.contains("pnt-gone") && heard.proposal.is_some(), "{}", heard.texts);
+
+    let root: PointRoot = serde_json::from_slice(&heard.proposal.unwrap()).unwrap();
+    let restore = wire::RestorePostgres {
+        root: serde_json::to_vec(&root).unwrap(),
+        target: instance(&target),
+        domain: Some(store.place.clone()),
+        databases: vec![wire::DatabaseRestore { database: "shop".into(), ..Default::default() }],
+        roles: true,
+        parallel_streams: 2,
+    };
+    let (_, end) = assign(&store, &target, assignment::Work::RestorePostgres(restore)).await;
+    assert!(matches!(end, finished::Result::Done(_)), "{end:?}");
+    let sums = "SELECT count(*), md5(string_agg(n || v, ',' ORDER BY n, v)) FROM orders";
+    assert_eq!(target.sql("shop", sums), source.sql("shop", sums));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_fails_by_name_and_proposes_nothing() {
     let store = Store::new().await;
     let server = Server::start(&[]);

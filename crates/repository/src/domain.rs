@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::id::{DomainId, RepositoryId};
 use tokio::sync::Mutex;
 
+use crate::base::BasePoint;
 use crate::crypto::DomainKey;
 use crate::crypto::domain_keys::DomainKeys;
 use crate::error::{Error, Result};
@@ -16,6 +18,9 @@ use crate::memory::{self, Plan};
 use crate::pool::Pool;
 use crate::store::Store;
 use crate::writer::Writer;
+
+/// Long enough for a few repeats of a request, short enough that a store that hangs does not hold up a dump.
+const BASE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How a process works on a domain.
 #[derive(Debug, Clone)]
@@ -29,13 +34,15 @@ pub struct DomainConfig {
     /// Memory to be divided among packs, filter and index, in bytes; see `docs/repository-format.md` for what streams
     /// take besides.
     pub memory: usize,
+    /// How long a batch of new chunks waits for the bases of its deltas before it goes on without.
+    pub base_deadline: Duration,
 }
 
 impl DomainConfig {
     /// The defaults: every core, zstd level 3, 192 MiB.
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { cache_dir: cache_dir.into(), threads, level: 3, memory: memory::DEFAULT }
+        Self { cache_dir: cache_dir.into(), threads, level: 3, memory: memory::DEFAULT, base_deadline: BASE_DEADLINE }
     }
 }
 
@@ -55,6 +62,7 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     pub(crate) plan: Plan,
     pub(crate) level: i32,
+    pub(crate) base_deadline: Duration,
     pub(crate) folder: PathBuf,
     index: Mutex<Option<Arc<LoadedIndex>>>,
 }
@@ -83,6 +91,7 @@ impl Domain {
                 pool: Pool::new(config.threads),
                 plan: Plan::new(config.memory),
                 level: config.level,
+                base_deadline: config.base_deadline,
                 folder: config.cache_dir,
                 index: Mutex::default(),
                 repository,
@@ -111,8 +120,17 @@ impl Domain {
     /// # Errors
     /// Whatever reading the index objects gives.
     pub async fn writer(&self) -> Result<Writer> {
+        self.writer_on(None).await
+    }
+
+    /// As [`Domain::writer`], with an earlier point whose streams the new ones are expected to resemble: what is new in
+    /// them is stored as deltas then, where that saves anything.
+    ///
+    /// # Errors
+    /// Whatever reading the index objects gives.
+    pub async fn writer_on(&self, base: Option<BasePoint>) -> Result<Writer> {
         self.core.fresh_index().await?;
-        Writer::start(Arc::clone(&self.core)).await
+        Writer::start(Arc::clone(&self.core), base).await
     }
 
     /// Takes note of what other writers have stored since the index was loaded.
@@ -136,6 +154,7 @@ impl Core {
             pool: self.pool.clone(),
             plan: self.plan,
             level: self.level,
+            base_deadline: self.base_deadline,
             folder: self.folder.clone(),
             index: Mutex::new(Some(Arc::new(index))),
         }

@@ -95,6 +95,17 @@ pub enum Error {
         /// The stream that needs it.
         stream: String,
     },
+    /// A chunk is a delta, and the chunk it is a delta on cannot be had.
+    #[error("chunk {chunk} is a delta on chunk {base}, which cannot be read")]
+    BaseUnreadable {
+        /// The chunk.
+        chunk: ChunkId,
+        /// Its base.
+        base: ChunkId,
+        /// What is wrong with the base.
+        #[source]
+        cause: Arc<Error>,
+    },
     /// There is no `format` object under the prefix.
     #[error("there is no repository under the prefix {prefix:?}")]
     NoRepository {
@@ -207,7 +218,7 @@ impl Error {
     pub fn cloud(&self) -> Option<&CloudError> {
         match self {
             Self::Store { source, .. } | Self::Wrapping { source, .. } => Some(source),
-            Self::WriterFailed(cause) => cause.cloud(),
+            Self::WriterFailed(cause) | Self::BaseUnreadable { cause, .. } => cause.cloud(),
             _ => None,
         }
     }
@@ -219,7 +230,7 @@ impl Error {
             | Self::Missing { object, .. }
             | Self::Damaged { object, .. }
             | Self::Unsupported { object, .. } => Some(object),
-            Self::WriterFailed(cause) => cause.object(),
+            Self::WriterFailed(cause) | Self::BaseUnreadable { cause, .. } => cause.object(),
             _ => None,
         }
     }

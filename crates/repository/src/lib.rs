@@ -9,12 +9,15 @@
 //! named by its content, so any number of writers work on one domain without locks, and one that dies leaves nothing but
 //! objects that nobody names.
 
+mod base;
+mod catalogue;
 pub mod check;
 mod chunker;
 mod codec;
 mod crypto;
 mod domain;
 mod error;
+mod fetch;
 mod ids;
 mod index;
 mod json;
@@ -29,11 +32,13 @@ mod proof;
 pub mod prune;
 mod reader;
 mod repository;
+mod similarity;
 mod store;
 mod stream;
 mod wire;
 mod writer;
 
+pub use self::base::BasePoint;
 pub use self::chunker::{Algorithm, Chunking};
 pub use self::crypto::DomainKey;
 pub use self::domain::{Domain, DomainConfig};

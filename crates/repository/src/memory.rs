@@ -8,8 +8,9 @@
 //! | batches of chunks in work | (`threads` + streams) times `batch` and the longest chunk, plain, and as much encoded |
 //! | windows of the chunkers | streams times 1 MiB and the longest chunk (1 MiB for table rows) |
 //! | list pages being filled | streams times about 0.6 MiB |
+//! | bases of deltas, read ahead | `bases`, and those of the batches in work |
 //! | index filter | `filter` |
-//! | index rows held in memory | `index_rows` times about 100 bytes, twice |
+//! | index rows held in memory | `index_rows` times about 100 bytes, twice; as many sketch entries |
 //!
 //! and a reader `prefetch` groups of `group` plain bytes and their sealed form, per stream.
 
@@ -36,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) index_rows: usize,
     /// Rows an index object holds before it is written.
     pub(crate) index_object_rows: usize,
+    /// Plain bytes of the bases that are kept or read ahead.
+    pub(crate) bases: usize,
     /// Groups a reader fetches ahead.
     pub(crate) prefetch: usize,
     /// Plain bytes of such a group.
@@ -43,7 +46,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Divides `memory`: half for packs, a sixth for the filter, a twelfth for index rows.
+    /// Divides `memory`: half for packs, an eighth for bases, a sixth for the filter, a twelfth for index rows.
     pub(crate) fn new(memory: usize) -> Self {
         let memory = memory.max(16 * MIB);
         let pack_buffers = 3;
@@ -55,6 +58,7 @@ impl Plan {
             filter: memory / 6,
             index_rows: (memory / 12 / 100 / 2).clamp(1 << 12, 1 << 17),
             index_object_rows: (memory / 12 / 100 / 2).clamp(1 << 12, 1 << 16),
+            bases: (memory / 8).clamp(4 * MIB, 64 * MIB),
             prefetch: 6,
             group: (memory / 96).clamp(256 << 10, 2 * MIB),
         }
@@ -64,7 +68,8 @@ impl Plan {
     #[cfg(test)]
     fn writer_bound(&self, threads: usize, streams: usize) -> usize {
         self.pack_buffers * (self.pack_target + self.pack_target / 16)
-            + (threads + streams) * 2 * (self.batch + MIB)
+            + self.bases
+            + (threads + streams) * 3 * (self.batch + MIB)
             + streams * (2 * MIB + 600 * 1024)
             + self.filter
             + (self.index_rows + self.index_object_rows) * 100 * 2
@@ -80,7 +85,7 @@ mod tests {
         let plan = Plan::new(DEFAULT);
         assert_eq!(plan.pack_target, 32 * MIB);
         let bound = plan.writer_bound(4, 4);
-        assert!(bound < 240 * MIB, "{} MiB", bound / MIB);
+        assert!(bound < 280 * MIB, "{} MiB", bound / MIB);
     }
 
     #[test]

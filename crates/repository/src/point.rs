@@ -18,6 +18,11 @@ use crate::writer::WriteStats;
 /// The version of the root's JSON.
 const VERSION: u32 = 1;
 
+/// The feature of points whose streams have chunks that are deltas.
+pub(crate) const DELTAS: &str = "deltas";
+/// The features of points that this program knows.
+const KNOWN_FEATURES: &[&str] = &[DELTAS];
+
 /// The root of a restore point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PointRoot {
@@ -37,7 +42,8 @@ pub struct PointRoot {
     pub manifest: StreamRoot,
     /// The list of all its streams: see [`crate::WriteSummary::catalogue`].
     pub catalogue: StreamRoot,
-    /// What a reader must know to read the point, beyond this version of the format. None so far.
+    /// What a reader must know to read the point, beyond this version of the format: see
+    /// [`crate::WriteSummary::required_features`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required_features: Vec<String>,
     /// What was read and stored.
@@ -86,7 +92,10 @@ impl Domain {
         let needs: Needs = json::parse(ObjectKind::Point, &object, &plain)?;
         let needs = match needs {
             Needs { version, .. } if version != VERSION => format!("version {version} of restore points"),
-            Needs { required_features, .. } => required_features.join(", "),
+            Needs { mut required_features, .. } => {
+                required_features.retain(|feature| !KNOWN_FEATURES.contains(&feature.as_str()));
+                required_features.join(", ")
+            }
         };
         if !needs.is_empty() {
             return Err(Error::Unsupported { kind: ObjectKind::Point, object, needs });

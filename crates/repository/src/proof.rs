@@ -37,7 +37,9 @@ impl Domain {
         let sealer = self.core.keys.new_sealer(SealedKind::Proof)?;
         let body = seal_object(&sealer, &plain, &name(point, session))?;
         let object = self.core.layout.proof(point, session);
-        if self.core.store.put_new(&object, Bytes::from(body)).await? || self.read_proof(point, session).await? == *proof {
+        if self.core.store.put_new(&object, Bytes::from(body)).await?
+            || self.read_proof(point, session).await? == *proof
+        {
             Ok(())
         } else {
             Err(Error::Invalid(format!("session {session} has stored another proof of {point}")))

@@ -1,5 +1,6 @@
-//! Reading a stream in order. Chunks that lie together in a pack are fetched together; some groups are fetched, opened,
-//! decompressed and verified ahead of the consumer. Nothing unverified is ever handed out.
+//! Reading a stream in order. Chunks that lie together in a pack are fetched together, and so are the bases of those that
+//! are deltas; some groups are fetched, opened, decompressed and verified ahead of the consumer. Nothing unverified is
+//! ever handed out.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -9,8 +10,10 @@ use bytes::Bytes;
 use futures::stream::{self, Stream, TryStreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::crypto::domain_keys::DomainKeys;
 use crate::domain::{Core, Domain};
 use crate::error::{Error, ObjectKind, Result};
+use crate::fetch::{Base, Bases, Purpose, near};
 use crate::index::local::{LocalIndex, Located};
 use crate::index::object::PackEntry;
 use crate::list::walk::{Run, Walker};
@@ -18,8 +21,6 @@ use crate::pack::open::PackOpener;
 use crate::pack::record::ChunkRecord;
 use crate::stream::{ChunkRef, StreamRoot};
 
-/// Bytes between two wanted chunks that are fetched along rather than asked around.
-const GAP: u64 = 128 << 10;
 /// Chunks that are looked up at once.
 const LOOK_UP: usize = 512;
 
@@ -34,8 +35,14 @@ impl Domain {
         let core = Arc::clone(&self.core);
         let ahead = core.plan.prefetch;
         let range = range.start.min(root.bytes)..range.end.min(root.bytes);
-        let state =
-            Planner { core: Arc::clone(&core), root: root.clone(), range, walker: None, ready: VecDeque::new() };
+        let state = Planner {
+            core: Arc::clone(&core),
+            root: root.clone(),
+            range,
+            walker: None,
+            ready: VecDeque::new(),
+            bases: None,
+        };
         stream::try_unfold(state, |mut planner| async move {
             Ok::<_, Error>(planner.next().await?.map(|group| (group, planner)))
         })
@@ -66,6 +73,8 @@ impl Domain {
 
 /// Chunks of one pack that are fetched with one request.
 struct Group {
+    /// Where the bases of those that are deltas come from.
+    bases: Arc<Bases>,
     pack: PackEntry,
     records: Vec<ChunkRecord>,
     range: Range<u64>,
@@ -81,6 +90,7 @@ struct Planner {
     range: Range<u64>,
     walker: Option<Walker>,
     ready: VecDeque<Group>,
+    bases: Option<Arc<Bases>>,
 }
 
 impl Planner {
@@ -98,7 +108,11 @@ impl Planner {
             };
             let Some(run) = walker.next(&self.core).await? else { return Ok(None) };
             let index = Arc::clone(&self.core.index().await?.index);
+            let bases = self.bases.get_or_insert_with(|| {
+                Arc::new(Bases::new(Arc::clone(&self.core), Arc::clone(&index), Purpose::Reading))
+            });
             let planning = Planning {
+                bases: Arc::clone(bases),
                 name: self.root.name.clone(),
                 range: self.range.clone(),
                 group: self.core.plan.group as u64,
@@ -131,6 +145,7 @@ impl Planner {
 
 #[derive(Clone)]
 struct Planning {
+    bases: Arc<Bases>,
     name: String,
     range: Range<u64>,
     group: u64,
@@ -159,20 +174,18 @@ impl Planning {
             let wanted = self.range.start.max(place.start) - place.start..self.range.end.min(place.end) - place.start;
             let sealed = u64::from(record.offset)..u64::from(record.offset) + u64::from(record.stored);
             let plain = u64::from(record.plain);
+            // Deltas are small, and what they need besides is not.
+            let limit = if record.base.is_some() { self.group / 2 } else { self.group };
             match groups.last_mut() {
-                Some((number, group))
-                    if *number == pack
-                        && (group.range.end..=group.range.end + GAP).contains(&sealed.start)
-                        && group.plain + plain <= self.group
-                        && sealed.end - group.range.start <= 2 * self.group =>
-                {
+                Some((number, group)) if *number == pack && near(&group.range, group.plain, &record, limit) => {
                     group.range.end = sealed.end;
                     group.wanted.end = group.plain + wanted.end;
                     group.plain += plain;
                     group.records.push(record);
                 }
                 _ => {
-                    let group = Group { pack: index.pack(pack)?, records: vec![record], range: sealed, plain, wanted };
+                    let (pack_entry, bases) = (index.pack(pack)?, Arc::clone(&self.bases));
+                    let group = Group { bases, pack: pack_entry, records: vec![record], range: sealed, plain, wanted };
                     groups.push((pack, group));
                 }
             }
@@ -183,16 +196,49 @@ impl Planning {
 
 async fn fetch(core: Arc<Core>, group: Group) -> Result<Bytes> {
     let object = core.layout.pack(&group.pack.id);
+    let asked = group.bases.ask(group.records.iter().filter_map(|record| Some((record.base?, record.plain))));
     let sealed = core.store.get_range(ObjectKind::Pack, &object, group.range.clone()).await?;
+    let mut asked = asked.into_iter();
+    let mut bases = Vec::with_capacity(group.records.len());
+    for record in &group.records {
+        bases.push(match record.base.and_then(|base| Some((base, asked.next()?))) {
+            Some((base, asked)) => {
+                let unreadable = |cause| Error::BaseUnreadable { chunk: record.id, base, cause };
+                Some(asked.answer().await.map_err(unreadable)?.base)
+            }
+            None => None,
+        });
+    }
     let keys = Arc::clone(&core.keys);
     let open = move || {
-        let opener = PackOpener::new(keys, group.pack.salt, object)?;
+        let opener = PackOpener::new(Arc::clone(&keys), group.pack.salt, object)?;
         let mut plain = Vec::with_capacity(group.plain as usize);
-        for record in &group.records {
+        for (record, base) in group.records.iter().zip(&bases) {
             let start = (u64::from(record.offset) - group.range.start) as usize;
-            opener.chunk(record, &sealed[start..start + record.stored as usize], &mut plain)?;
+            let sealed = &sealed[start..start + record.stored as usize];
+            open_on(&opener, &keys, record, base.as_deref(), sealed, &mut plain)?;
         }
         Ok(Bytes::from(plain).slice(group.wanted.start as usize..group.wanted.end as usize))
     };
     core.pool.run(open).await
+}
+
+/// Opens a chunk on its base, if it has one. Bases are not verified before: where the chunk comes out wrong, this tells
+/// whose fault it is.
+pub(crate) fn open_on(
+    opener: &PackOpener,
+    keys: &DomainKeys,
+    record: &ChunkRecord,
+    base: Option<&Base>,
+    sealed: &[u8],
+    plain: &mut Vec<u8>,
+) -> Result<()> {
+    let opened = opener.chunk(record, base.map(|base| &*base.plain), sealed, plain);
+    match (opened, base) {
+        (Err(_), Some(base)) if keys.chunk_id(&base.plain) != base.id => {
+            let cause = Arc::new(base.damaged());
+            Err(Error::BaseUnreadable { chunk: record.id, base: base.id, cause })
+        }
+        (opened, _) => opened,
+    }
 }

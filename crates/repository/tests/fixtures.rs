@@ -105,6 +105,61 @@ async fn equal_data_is_still_cut_and_named_as_it_was() {
     writer.finish().await.unwrap();
 }
 
+/// A first day and a second one that is stored as deltas on it.
+fn days() -> [Vec<u8>; 2] {
+    let first = rows(150_000, 4);
+    let mut second = first.clone();
+    for at in [20_000, 70_000, 110_000] {
+        second.splice(at..at + 10, *b"another day");
+    }
+    [first, second]
+}
+
+async fn generate_deltas(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let store: Arc<dyn ObjectStore> = Arc::new(Folder(folder.to_owned()));
+    let key = NewKey::Passphrase(passphrase(), cheap());
+    let now = "2026-11-20T12:00:00Z".parse().unwrap();
+    let repository = Repository::create(store, "repository", &key, now).await.unwrap();
+    repository.domain_key(&domain_id(), true).await.unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let domain = repository.domain(&domain_id(), DomainConfig::new(cache.path())).await.unwrap();
+    let mut base = None;
+    for (name, data) in ["first", "second"].into_iter().zip(days()) {
+        let writer = domain.writer_on(base).await.unwrap();
+        let mut stream = writer.stream_cut("rows", StreamKind::TableRows, Chunking::around(32 << 10)).unwrap();
+        stream.write(data.into()).await.unwrap();
+        let manifest = serde_json::to_vec(&stream.finish().await.unwrap()).unwrap();
+        let manifest = write(&writer, "manifest", StreamKind::Document, &manifest).await.unwrap();
+        let root = point(name, manifest, writer.finish().await.unwrap());
+        domain.publish_point(&root).await.unwrap();
+        base = Some(domain.base_point(&root.point).await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deltas_as_first_written_are_read() {
+    let folder = folder().with_file_name("format-1-deltas");
+    if std::env::var_os("HAULIER_WRITE_FIXTURES").is_some() && !folder.exists() {
+        generate_deltas(&folder).await;
+    }
+    let store: Arc<dyn ObjectStore> = Arc::new(Folder(folder));
+    let repository = Repository::open(store, "repository").await.unwrap();
+    let unlocked = repository.unlock(&Unlock::Passphrase(passphrase())).await.unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let domain = unlocked.domain(&domain_id(), DomainConfig::new(cache.path())).await.unwrap();
+    for (name, data) in ["first", "second"].into_iter().zip(days()) {
+        let root = domain.read_point(&format!("pnt-{name}").parse().unwrap()).await.unwrap();
+        assert_eq!(root.required_features, if name == "first" { vec![] } else { vec!["deltas".to_owned()] });
+        assert_eq!(root.totals.chunks_delta > 0, name == "second", "{:?}", root.totals);
+        let manifest = domain.read_to_bytes(&root.manifest, 1 << 20).await.unwrap();
+        let stored: StreamRoot = serde_json::from_slice(&manifest).unwrap();
+        assert!(read(&domain, &stored).await.unwrap() == data, "{name}");
+    }
+    let report = domain.check(CheckScope::Domain, CheckDepth::Full, |_| {}).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use haulier_domain::failure::Failure;
+use haulier_domain::id::PointId;
 use haulier_domain::point::PointSummary;
-use haulier_repository::{PointRoot, WriteStats};
+use haulier_repository::{BasePoint, Domain, PointRoot, WriteStats};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::streams::{RepositoryStreams, root_of};
 use super::work::Backup;
 use super::{Bench, failures};
+use crate::desk::{Desk, Severity};
 use crate::postgres::{self, BackupJob, Stopped};
 use crate::session::Report;
 
@@ -29,7 +31,8 @@ impl Bench<'_> {
         let what = format!("storing the backup of {}", work.source.instance.id);
         self.task.desk.phase("index");
         let domain = self.domain(&work.place, work.level).await?;
-        let streams = RepositoryStreams::writing(domain, self.task.desk.clone())
+        let base = base_point(&domain, work.base.as_ref(), &self.task.desk).await;
+        let streams = RepositoryStreams::writing(domain, base, self.task.desk.clone())
             .await
             .map_err(|error| failures::repository("loading the repository's index", &error))?;
         let streams = Arc::new(streams);
@@ -54,7 +57,7 @@ impl Bench<'_> {
             engine: "postgres".to_owned(),
             manifest,
             catalogue: stored.catalogue,
-            required_features: Vec::new(),
+            required_features: stored.required_features,
             totals: stored.totals,
             summary: outcome.summary,
             labels: BTreeMap::new(),
@@ -65,6 +68,23 @@ impl Bench<'_> {
             document: serde_json::to_vec(&report).map_err(|error| unwritable(&what, &error))?,
             proposal: Some(serde_json::to_vec(&root).map_err(|error| unwritable(&what, &error))?),
         })
+    }
+}
+
+/// The streams of an earlier point. Without them the backup is larger, so whatever keeps them away is no failure.
+async fn base_point(domain: &Domain, id: Option<&PointId>, desk: &Desk) -> Option<BasePoint> {
+    let id = id?;
+    match domain.base_point(id).await {
+        Ok(base) => {
+            tracing::info!(point = %id, streams = base.streams(), "storing what is new as deltas on an earlier point");
+            Some(base)
+        }
+        Err(error) => {
+            tracing::warn!(point = %id, error = %error, "the earlier point cannot be read");
+            let text = format!("storing without deltas: restore point {id}, the one before, cannot be read: {error}");
+            desk.log(Severity::Warning, &text);
+            None
+        }
     }
 }
 

@@ -52,10 +52,10 @@ pub(super) fn repository(what: &str, error: &Error) -> Failure {
     }
 }
 
-/// The error that made the writer fail.
+/// The error that made the writer fail, or a base unreadable.
 fn root_of(error: &Error) -> &Error {
     match error {
-        Error::WriterFailed(cause) => root_of(cause),
+        Error::WriterFailed(cause) | Error::BaseUnreadable { cause, .. } => root_of(cause),
         error => error,
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use haulier_domain::postgres::manifest::StreamReference;
-use haulier_repository::{Domain, Error, StreamKind, StreamRoot, StreamWriter, WriteStats, WriteSummary, Writer};
+use haulier_repository::{BasePoint, Domain, Error, StreamKind, StreamRoot, StreamWriter, WriteStats, WriteSummary, Writer};
 use tokio::sync::RwLock;
 
 use super::failures::is_damage;
@@ -44,9 +44,9 @@ impl RepositoryStreams {
         Self::over(domain, None, desk)
     }
 
-    /// Streams that are written, too.
-    pub(super) async fn writing(domain: Domain, desk: Desk) -> Result<Self, Error> {
-        let writer = domain.writer().await?;
+    /// Streams that are written, too. They are expected to resemble those of `base`.
+    pub(super) async fn writing(domain: Domain, base: Option<BasePoint>, desk: Desk) -> Result<Self, Error> {
+        let writer = domain.writer_on(base).await?;
         Ok(Self::over(domain, Some(writer), desk))
     }
 

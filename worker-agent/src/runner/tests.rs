@@ -176,7 +176,7 @@ fn authorities(folder: &Path) -> PathBuf {
 /// Publishes a point with rows and a manifest.
 async fn published(domain: &Domain) -> PointRoot {
     let desk = Desk::new(Redactor::new());
-    let streams = RepositoryStreams::writing(domain.clone(), desk.clone()).await.unwrap();
+    let streams = RepositoryStreams::writing(domain.clone(), None, desk.clone()).await.unwrap();
     write(&streams, StreamKind::TableRows, &rows()).await;
     let manifest = write(&streams, StreamKind::Document, b"{}").await;
     let stored = streams.finish().await.unwrap();
@@ -216,7 +216,7 @@ async fn streams_come_back_as_they_were_written() {
     let (repository, domain) = (bench.place.repository_id.parse().unwrap(), bench.place.domain_id.parse().unwrap());
     let config = DomainConfig::new(bench._cache.path());
     let domain = Domain::open(store, "prefix", repository, domain, &key, config).unwrap();
-    let streams = RepositoryStreams::writing(domain.clone(), bench.task.desk.clone()).await.unwrap();
+    let streams = RepositoryStreams::writing(domain.clone(), None, bench.task.desk.clone()).await.unwrap();
     let mut writer = streams.create(StreamKind::TableRows, "rows").await.unwrap();
     writer.write(Bytes::from(rows())).await.unwrap();
     let reference = writer.finish().await.unwrap();

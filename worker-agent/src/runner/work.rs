@@ -31,6 +31,8 @@ pub(super) struct Backup {
     pub(super) split_table_bytes: u64,
     pub(super) parallel_streams: usize,
     pub(super) level: Option<i32>,
+    /// An earlier point that the new one is likely to resemble.
+    pub(super) base: Option<PointId>,
 }
 
 /// Restore databases from the repository.
@@ -155,6 +157,10 @@ impl TryFrom<wire::BackupPostgres> for Backup {
             split_table_bytes: message.split_table_bytes,
             parallel_streams: message.parallel_streams as usize,
             level: (message.compression_level > 0).then_some(message.compression_level),
+            base: match message.base_point_id.as_str() {
+                "" => None,
+                id => Some(parsed(id, NAME, "base_point_id")?),
+            },
         })
     }
 }

@@ -46,6 +46,7 @@ pub(in crate::workflows) fn backup(
         split_table_bytes: or(request.split_table_bytes, DEFAULT_SPLIT_TABLE_BYTES),
         parallel_streams: request.parallel_streams,
         compression_level: request.compression_level,
+        base_point_id: domain.base_point.as_ref().map(ToString::to_string).unwrap_or_default(),
     });
     job(work, assigned, domain, Some((source, login)), true)
 }

@@ -14,7 +14,7 @@ use super::preflight::Source;
 use super::snapshot;
 use crate::repositories::{Proposal, domain_of};
 use crate::sessions::BackupRequest;
-use crate::state::{Point, Repository, StateError};
+use crate::state::{Point, PointFilter, Repository, StateError};
 use crate::workers::EVENT_POINT_PROPOSED;
 use crate::workflows::flow::Work;
 use crate::workflows::trouble::{Attempt, Trouble, of_vault};
@@ -34,6 +34,9 @@ pub(in crate::workflows) struct DomainPlace {
     pub(super) prefix: String,
     /// The domain.
     pub(super) domain: DomainId,
+    /// For a backup: the last published point of the instance in it, which the new one is likely to resemble.
+    #[serde(default)]
+    pub(super) base_point: Option<PointId>,
 }
 
 impl DomainPlace {
@@ -45,6 +48,7 @@ impl DomainPlace {
             region: repository.region,
             prefix: repository.prefix,
             domain,
+            base_point: None,
         }
     }
 
@@ -69,7 +73,15 @@ pub(in crate::workflows) async fn open_domain(work: &Work, repository: &str, sou
     })?;
     let domain = work.services.state.domain(&repository.name, &source.resource_id, &fresh).await?;
     work.services.vaults.domain_key(&repository, &domain).await.map_err(of_vault)?;
-    Ok(DomainPlace::new(repository, domain))
+    let base_point = last_point(work, &repository.name, source, &domain).await?;
+    Ok(DomainPlace { base_point, ..DomainPlace::new(repository, domain) })
+}
+
+/// The newest published point of the instance in this domain.
+async fn last_point(work: &Work, repository: &str, source: &Source, domain: &DomainId) -> Attempt<Option<PointId>> {
+    let filter = PointFilter { resource: Some(source.id.clone()), repository: Some(repository.to_owned()) };
+    let points = work.services.state.points(&filter).await?;
+    Ok(points.into_iter().find(|point| point.domain == *domain).map(|point| point.id))
 }
 
 /// The domain that a published point lies in.

@@ -9,18 +9,24 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::Checked;
 use super::points::PackSet;
 use super::report::{CheckDepth, Reporter};
+use crate::crypto::domain_keys::DomainKeys;
 use crate::crypto::seal::{HEADER_LENGTH, SealedKind, read_header};
 use crate::error::{Error, ObjectKind, Result};
+use crate::fetch::{Answer, Bases, Purpose};
 use crate::ids::PackId;
 use crate::index::object::PackEntry;
 use crate::pack::builder::TRAILER_LENGTH;
 use crate::pack::open::PackOpener;
+use crate::pack::record::ChunkRecord;
+use crate::reader::open_on;
 
 /// Above this many packs the listing is taken in 256 parts, so that memory stays bounded.
 const PACKS_AT_ONCE: u32 = 100_000;
 /// Packs whose tables are read at once, and packs that are read in full at once.
 const TABLES_AT_ONCE: usize = 8;
 const FULL_AT_ONCE: usize = 2;
+/// Plain bytes that are opened in one go.
+const BATCH: usize = 4 << 20;
 
 /// Checks the packs in `wanted`, or all that the index knows.
 pub(super) async fn check(
@@ -90,12 +96,14 @@ async fn part(
         present.iter().for_each(|_| reporter.pack_done(0));
         return Ok(());
     }
+    let bases = Arc::new(Bases::new(Arc::clone(core), Arc::clone(&core.index().await?.index), Purpose::Reading));
+    let bases = &bases;
     let at_once = if depth == CheckDepth::Full { FULL_AT_ONCE } else { TABLES_AT_ONCE };
     stream::iter(present)
         .map(|(number, entry)| async move {
             let expected = rows.get(number as usize).copied().unwrap_or_default();
             let bytes = match depth {
-                CheckDepth::Full => full(core, reporter, entry, expected).await,
+                CheckDepth::Full => full(core, reporter, bases, entry, expected).await,
                 _ => table(core, entry, expected).await,
             };
             let bytes = reporter.take(bytes, consequence(rows, number))?;
@@ -127,32 +135,81 @@ async fn table(core: &Checked, entry: PackEntry, expected: u32) -> Result<u64> {
     Ok(read)
 }
 
-/// Reads the whole pack and every chunk in it.
-async fn full(core: &Checked, reporter: &Arc<Reporter>, entry: PackEntry, expected: u32) -> Result<u64> {
+/// Reads the whole pack and every chunk in it, those that are deltas with their bases.
+async fn full(
+    core: &Checked,
+    reporter: &Arc<Reporter>,
+    bases: &Arc<Bases>,
+    entry: PackEntry,
+    expected: u32,
+) -> Result<u64> {
     let object = core.layout.pack(&entry.id);
     let body = core.store.get(ObjectKind::Pack, &object).await?;
-    let (core, reporter) = (Arc::clone(core), Arc::clone(reporter));
-    let pool = core.pool.clone();
-    pool.run(move || {
-        let intact = blake3::hash(&body).as_bytes() == &entry.id.0;
-        let opener = opener(&core, &object, &body, &entry)?;
-        let trailer = body.get(body.len().saturating_sub(TRAILER_LENGTH)..).unwrap_or_default();
-        let (range, count) = opener.table_range(body.len() as u64, trailer)?;
-        let records = opener.table(&body[range.start as usize..range.end as usize], count)?;
-        let mut plain = Vec::new();
-        let mut damaged = false;
-        for record in &records {
-            plain.clear();
-            let chunk = opener.slice(&body, record).and_then(|sealed| opener.chunk(record, sealed, &mut plain));
-            damaged |= reporter.take(chunk, "every stream with this chunk is damaged there")?.is_none();
+    let opener = opener(core, &object, &body, &entry)?;
+    let trailer = body.get(body.len().saturating_sub(TRAILER_LENGTH)..).unwrap_or_default();
+    let (range, count) = opener.table_range(body.len() as u64, trailer)?;
+    let records = opener.table(&body[range.start as usize..range.end as usize], count)?;
+    let opener = Arc::new(opener);
+    let mut damaged = false;
+    let mut rest = records.as_slice();
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(batch(rest));
+        rest = later;
+        let asked = bases.ask(now.iter().filter_map(|record| Some((record.base?, record.plain))));
+        let mut answers = Vec::with_capacity(asked.len());
+        for asked in asked {
+            answers.push(asked.answer().await);
         }
-        agree(&object, expected, count)?;
-        if !intact && !damaged {
-            return Err(Error::damaged(ObjectKind::Pack, &object, "its content does not match its name"));
-        }
+        let (now, body, opener) = (now.to_vec(), body.clone(), Arc::clone(&opener));
+        let (keys, reporter) = (Arc::clone(&core.keys), Arc::clone(reporter));
+        damaged |= core.pool.run(move || open_all(&opener, &keys, &reporter, &body, &now, answers)).await?;
+    }
+    agree(&object, expected, count)?;
+    let hashing = body.clone();
+    let intact = damaged || core.pool.run(move || Ok(blake3::hash(&hashing).as_bytes() == &entry.id.0)).await?;
+    if intact {
         Ok(body.len() as u64)
-    })
-    .await
+    } else {
+        Err(Error::damaged(ObjectKind::Pack, &object, "its content does not match its name"))
+    }
+}
+
+/// How many chunks to open in one go, by what they and their bases take in memory.
+fn batch(records: &[ChunkRecord]) -> usize {
+    let mut plain = 0;
+    let fits = records.iter().take_while(|record| {
+        plain += record.plain as usize;
+        plain <= BATCH
+    });
+    fits.count().max(1)
+}
+
+/// Opens chunks. Says whether one is damaged.
+fn open_all(
+    opener: &PackOpener,
+    keys: &DomainKeys,
+    reporter: &Reporter,
+    body: &Bytes,
+    records: &[ChunkRecord],
+    answers: Vec<Answer>,
+) -> Result<bool> {
+    let (mut plain, mut damaged) = (Vec::new(), false);
+    let mut answers = answers.into_iter();
+    for record in records {
+        plain.clear();
+        let base = match record.base.and_then(|base| Some((base, answers.next()?))) {
+            Some((_, Ok(found))) => Ok(Some(found.base)),
+            Some((base, Err(cause))) => Err(Error::BaseUnreadable { chunk: record.id, base, cause }),
+            None => Ok(None),
+        };
+        let chunk = base
+            .and_then(|base| open_on(opener, keys, record, base.as_deref(), opener.slice(body, record)?, &mut plain));
+        // A base that cannot be read is no damage of this pack.
+        let elsewhere = matches!(chunk, Err(Error::BaseUnreadable { .. }));
+        let opened = reporter.take(chunk, "every stream with this chunk is damaged there")?;
+        damaged |= opened.is_none() && !elsewhere;
+    }
+    Ok(damaged)
 }
 
 fn opener(core: &Checked, object: &str, header: &Bytes, entry: &PackEntry) -> Result<PackOpener> {

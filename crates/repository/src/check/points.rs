@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use futures::TryStreamExt;
 use haulier_domain::id::PointId;
 
 use super::Checked;
 use super::report::{Finding, Reporter};
+use crate::catalogue::Catalogue;
 use crate::domain::Domain;
 use crate::error::{Error, ObjectKind, Result};
 use crate::list::walk::Walker;
+use crate::pack::record::ChunkKind;
 use crate::point::PointRoot;
 use crate::prune::marks::Marks;
 use crate::stream::StreamRoot;
-
-/// The longest line a catalogue may have.
-const LONGEST_LINE: usize = 1 << 20;
 
 /// Packs by their local number.
 #[derive(Default)]
@@ -92,30 +90,19 @@ impl Walk<'_> {
     async fn catalogue(&self, catalogue: &StreamRoot, packs: &mut PackSet) -> Result<()> {
         let consequence = format!("the streams of point {} cannot be listed", self.point);
         let domain = Domain { core: Arc::clone(self.core) };
-        let mut parts = std::pin::pin!(domain.read(catalogue));
-        let mut rest = Vec::new();
+        let mut lines = Catalogue::new(&domain, catalogue);
         loop {
-            let part = match self.reporter.take(parts.try_next().await, &*consequence)? {
-                Some(Some(part)) => part,
-                Some(None) => break,
-                None => return Ok(()),
+            let line = match lines.next().await {
+                Err(error @ Error::Invalid(_)) => Err(Error::Invalid(format!("point {}: {error}", self.point))),
+                line => line,
             };
-            rest.extend_from_slice(&part);
-            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = rest.drain(..=end).collect();
-                let root = serde_json::from_slice::<StreamRoot>(&line)
-                    .map_err(|error| Error::Invalid(format!("the catalogue of point {}: {error}", self.point)));
-                if let Some(root) = self.reporter.take(root, &*consequence)? {
-                    self.stream(&root, packs).await?;
-                }
-            }
-            if rest.len() > LONGEST_LINE {
-                let error = Error::Invalid(format!("the catalogue of point {} has no lines", self.point));
-                self.reporter.take::<()>(Err(error), &*consequence)?;
-                return Ok(());
+            let goes_on = matches!(line, Err(Error::Invalid(_)));
+            match self.reporter.take(line, &*consequence)? {
+                Some(Some(root)) => self.stream(&root, packs).await?,
+                None if goes_on => {}
+                Some(None) | None => return Ok(()),
             }
         }
-        Ok(())
     }
 
     /// One stream: its pages, and each of its chunks in the index.
@@ -124,7 +111,7 @@ impl Walk<'_> {
         let consequence = |what: &str| format!("stream {:?} of point {} {what}", root.name, self.point);
         let walker = Walker::new(root, 0..root.bytes.max(1)).map(|walker| walker.refusing(self.refusing));
         let Some(mut walker) = self.reporter.take(walker, consequence("cannot be read"))? else { return Ok(()) };
-        let mut missing = Vec::new();
+        let (mut missing, mut deltas) = (Vec::new(), 0_usize);
         loop {
             let run = walker.next(self.core).await;
             let run = match self.reporter.take(run, consequence("cannot be read in full"))? {
@@ -135,14 +122,17 @@ impl Walk<'_> {
             };
             let index = Arc::clone(&index);
             let look_up = move || {
-                let (mut numbers, mut lost) = (Vec::new(), Vec::new());
+                let (mut numbers, mut lost, mut on_deltas) = (Vec::new(), Vec::new(), 0);
                 for chunk in run.chunks {
                     match index.find(&chunk.id)? {
                         Some(located) => {
                             numbers.push(located.pack);
                             if let Some(base) = located.record.base {
                                 match index.find(&base)? {
-                                    Some(base) => numbers.push(base.pack),
+                                    Some(base) => {
+                                        on_deltas += usize::from(base.record.kind == ChunkKind::Delta);
+                                        numbers.push(base.pack);
+                                    }
                                     None => lost.push(base),
                                 }
                             }
@@ -151,17 +141,29 @@ impl Walk<'_> {
                     }
                 }
                 numbers.dedup();
-                Ok((numbers, lost))
+                Ok((numbers, lost, on_deltas))
             };
-            let (numbers, lost) = self.core.pool.run(look_up).await?;
+            let (numbers, lost, on_deltas) = self.core.pool.run(look_up).await?;
             numbers.into_iter().for_each(|number| packs.insert(number));
             missing.extend(lost);
+            deltas += on_deltas;
+        }
+        if deltas > 0 {
+            self.reporter.put(Finding {
+                kind: ObjectKind::Index,
+                object: self.core.layout.indexes(),
+                what: format!("{deltas} chunk(s) are deltas on chunks that are deltas too"),
+                consequence: consequence("cannot be read in full"),
+            });
         }
         if let Some(first) = missing.first() {
             self.reporter.put(Finding {
                 kind: ObjectKind::Index,
                 object: self.core.layout.indexes(),
-                what: format!("{} chunk(s) are in no index object, the first of them {first}", missing.len()),
+                what: format!(
+                    "{} chunk(s), or bases of chunks, are in no index object, the first of them {first}",
+                    missing.len()
+                ),
                 consequence: consequence("cannot be read in full"),
             });
         }

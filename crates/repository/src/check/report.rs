@@ -88,6 +88,21 @@ impl CheckReport {
     }
 }
 
+/// Whether the repository is at fault, and not the store or the disk.
+fn is_found(error: &Error) -> bool {
+    match error {
+        Error::BaseUnreadable { cause, .. } => is_found(cause),
+        error => matches!(
+            error,
+            Error::Missing { .. }
+                | Error::Damaged { .. }
+                | Error::Unsupported { .. }
+                | Error::ChunkMissing { .. }
+                | Error::Invalid(_)
+        ),
+    }
+}
+
 /// Collects findings and counts.
 pub(super) struct Reporter {
     progress: Box<dyn Fn(CheckProgress) + Send + Sync>,
@@ -118,12 +133,20 @@ impl Reporter {
 
     /// Notes what an error says of an object.
     pub(super) fn add(&self, error: &Error, consequence: impl Into<String>) {
-        let kind = match error {
+        let cause = match error {
+            Error::BaseUnreadable { cause, .. } => &**cause,
+            error => error,
+        };
+        let kind = match cause {
             Error::Missing { kind, .. } | Error::Damaged { kind, .. } | Error::Unsupported { kind, .. } => *kind,
             _ => ObjectKind::Index,
         };
         let object = error.object().unwrap_or_default().to_owned();
-        self.put(Finding { kind, object, what: error.to_string(), consequence: consequence.into() });
+        let what = match error {
+            Error::BaseUnreadable { cause, .. } => format!("{error}: {cause}"),
+            error => error.to_string(),
+        };
+        self.put(Finding { kind, object, what, consequence: consequence.into() });
     }
 
     pub(super) fn put(&self, finding: Finding) {
@@ -142,13 +165,7 @@ impl Reporter {
                 self.tell();
                 Ok(Some(value))
             }
-            Err(
-                error @ (Error::Missing { .. }
-                | Error::Damaged { .. }
-                | Error::Unsupported { .. }
-                | Error::ChunkMissing { .. }
-                | Error::Invalid(_)),
-            ) => {
+            Err(error) if is_found(&error) => {
                 self.add(&error, consequence);
                 self.tell();
                 Ok(None)

@@ -2,7 +2,7 @@
 //! lookup asks the filter, then memory, then each segment; a merge rewrites a row once per tier, so loading is linear
 //! but for a small factor. Shared by all streams of a domain handle.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use super::filter::Filter;
 use super::object::{IndexTable, PACK_ENTRY_LENGTH, PackEntry};
-use super::row::Row;
+use super::row::{BEST, Row};
 use super::segment::{Merge, Segment};
+use super::sketches::Sketches;
 use crate::error::{Error, Result};
 use crate::ids::ChunkId;
 use crate::pack::record::{ChunkKind, ChunkRecord};
+use crate::similarity::sketch::Sketch;
 use crate::wire::Cursor;
 
 /// Segments of a tier before they become one of the next.
@@ -35,18 +37,20 @@ pub(crate) struct LocalIndex {
     rows_in_memory: usize,
     filter: Filter,
     state: RwLock<State>,
+    /// What finds chunks that are similar to a new one.
+    sketches: Sketches,
     packs: File,
     pack_count: AtomicU32,
     /// Packs that index objects name and the store does not have. Almost always empty.
     lost: RwLock<HashSet<u32>>,
-    /// Records that have more than a row holds.
+    /// Records that have more than a row holds: those of deltas.
     extras: File,
     /// The length of `extras`. Held by whoever adds: one at a time, while lookups go on.
     adding: Mutex<u64>,
 }
 
 struct State {
-    memory: HashMap<ChunkId, Row>,
+    memory: BTreeMap<ChunkId, Row>,
     /// Segments and their tiers, oldest first.
     segments: Vec<(u32, Arc<Segment>)>,
 }
@@ -64,7 +68,9 @@ impl LocalIndex {
             folder: folder.to_owned(),
             rows_in_memory,
             filter: Filter::new(expected, filter_bytes),
-            state: RwLock::new(State { memory: HashMap::new(), segments: Vec::new() }),
+            state: RwLock::new(State { memory: BTreeMap::new(), segments: Vec::new() }),
+            // An entry takes about a third of a row, and a chunk has four.
+            sketches: Sketches::new(folder, rows_in_memory),
             packs,
             pack_count: AtomicU32::new(0),
             lost: RwLock::default(),
@@ -100,12 +106,52 @@ impl LocalIndex {
         self.lost.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the chunk is in some index object, and in a pack that exists.
-    pub(crate) fn contains(&self, id: &ChunkId) -> Result<bool> {
-        Ok(self.find_row(id)?.is_some_and(|row| !self.lost().contains(&row.pack)))
+    /// How the chunk is stored, if it is in some index object and in a pack that exists, and so is its base.
+    pub(crate) fn stored(&self, id: &ChunkId) -> Result<Option<ChunkKind>> {
+        let Some(located) = self.usable(id)? else { return Ok(None) };
+        match located.record.base {
+            Some(base) if self.usable(&base)?.is_none() => Ok(None),
+            _ => Ok(Some(located.record.kind)),
+        }
     }
 
-    /// Where the chunk lies.
+    /// Where the chunk lies, if its pack exists: what something new may rely on.
+    pub(crate) fn usable(&self, id: &ChunkId) -> Result<Option<Located>> {
+        Ok(self.find(id)?.filter(|located| !self.lost().contains(&located.pack)))
+    }
+
+    /// A whole chunk that is similar to the one of this sketch, and may be a base.
+    pub(crate) fn similar(&self, sketch: &Sketch) -> Result<Option<ChunkId>> {
+        for start in self.sketches.similar(sketch).map_err(self.local("reading"))? {
+            let Some(row) = self.find_start(start)? else { continue };
+            if row.kind == ChunkKind::Whole as u8 && !self.lost().contains(&row.pack) {
+                return Ok(Some(row.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A chunk whose id starts like this.
+    fn find_start(&self, start: u64) -> Result<Option<Row>> {
+        let (mut first, mut last) = ([0; 32], [0xFF; 32]);
+        first[..8].copy_from_slice(&start.to_be_bytes());
+        last[..8].copy_from_slice(&start.to_be_bytes());
+        let segments = {
+            let state = self.read();
+            if let Some((_, row)) = state.memory.range(ChunkId(first)..=ChunkId(last)).next() {
+                return Ok(Some(*row));
+            }
+            state.segments.iter().map(|(_, segment)| Arc::clone(segment)).collect::<Vec<_>>()
+        };
+        for segment in segments {
+            if let Some(row) = segment.find_start(start).map_err(self.local("reading"))? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the chunk lies. What a row of a whole chunk has as sketch is not given again.
     pub(crate) fn find(&self, id: &ChunkId) -> Result<Option<Located>> {
         let Some(row) = self.find_row(id)? else { return Ok(None) };
         let mut record = row.record();
@@ -115,7 +161,7 @@ impl LocalIndex {
         Ok(Some(Located { pack: row.pack, record }))
     }
 
-    /// The chunk's row; one of a pack that is lost only where there is no other.
+    /// The chunk's row; one of a delta, or of a pack that is lost, only where there is no better one.
     fn find_row(&self, id: &ChunkId) -> Result<Option<Row>> {
         if !self.filter.may_contain(id) {
             return Ok(None);
@@ -125,12 +171,13 @@ impl LocalIndex {
             let segments: Vec<Arc<Segment>> = state.segments.iter().map(|(_, segment)| Arc::clone(segment)).collect();
             (state.memory.get(id).copied(), segments)
         };
-        let mut segments = segments.into_iter();
-        while found.is_none_or(|row| self.lost().contains(&row.pack))
-            && let Some(segment) = segments.next()
-        {
+        let rank = |row: &Option<Row>| row.map(|row| row.rank(&self.lost()));
+        for segment in segments {
+            if rank(&found) == Some(BEST) {
+                break;
+            }
             let row = segment.find(id).map_err(self.local("reading"))?;
-            if found.is_none() || row.is_some_and(|row| !self.lost().contains(&row.pack)) {
+            if rank(&row) > rank(&found) {
                 found = row;
             }
         }
@@ -164,13 +211,18 @@ impl LocalIndex {
     }
 
     /// Adds what an index object says, and tells the number its first pack got. `lost` says which packs are not there.
-    /// Chunks that are known keep their place, unless that is lost.
+    /// Chunks that are known keep their place, unless there is a better one.
     pub(crate) fn add(&self, table: &IndexTable, lost: impl Fn(&PackEntry) -> bool) -> Result<u32> {
         let mut extras_length = self.adding();
         let first = self.pack_count();
         let rows = self.append(table, first, &mut extras_length).map_err(self.local("writing"))?;
         let missing = (first..).zip(&table.packs).filter(|(_, pack)| lost(pack)).map(|(number, _)| number);
         self.lost.write().unwrap_or_else(PoisonError::into_inner).extend(missing);
+        let sketches = table.rows.iter().filter(|(_, record)| record.kind == ChunkKind::Whole);
+        let sketches = sketches.filter_map(|(_, record)| {
+            Some((super::row::key(&record.id), Sketch::from_bytes(record.sketch.as_deref()?)?))
+        });
+        self.sketches.add(sketches).map_err(self.local("writing"))?;
         // Rows become visible before their ids leave the writer's set of chunks in flight, and the filter before both.
         for row in &rows {
             self.filter.insert(&row.id);
@@ -180,7 +232,7 @@ impl LocalIndex {
             let lost = self.lost();
             for row in rows {
                 let known = state.memory.entry(row.id).or_insert(row);
-                if lost.contains(&known.pack) && !lost.contains(&row.pack) {
+                if row.rank(&lost) > known.rank(&lost) {
                     *known = row;
                 }
             }
@@ -194,8 +246,7 @@ impl LocalIndex {
 
     /// Moves the rows in memory to a segment, and merges tiers that are full. The caller holds `adding`.
     fn spill(&self) -> io::Result<()> {
-        let mut rows: Vec<Row> = self.read().memory.values().copied().collect();
-        rows.sort_unstable_by_key(|row| row.id);
+        let rows: Vec<Row> = self.read().memory.values().copied().collect();
         let segment = Arc::new(Segment::write(&self.folder, rows.into_iter().map(Ok))?);
         {
             let mut state = self.write();
@@ -228,6 +279,7 @@ impl LocalIndex {
     /// Merges everything on disk into one segment: worth it after loading, before many lookups.
     pub(crate) fn compact(&self) -> Result<()> {
         let _adding = self.adding();
+        self.sketches.compact().map_err(self.local("writing"))?;
         let (tier, all) = {
             let state = self.read();
             let tier = state.segments.iter().map(|(tier, _)| *tier).max().unwrap_or_default();
@@ -262,7 +314,7 @@ impl LocalIndex {
         let mut rows = Vec::with_capacity(table.rows.len());
         for (pack, record) in &table.rows {
             let mut extra = 0;
-            if record.kind == ChunkKind::Delta || record.sketch.is_some() {
+            if record.kind == ChunkKind::Delta {
                 extra = *extras_length + extras.len() as u64 + 1;
                 let mut bytes = Vec::new();
                 record.put(&mut bytes);
@@ -280,6 +332,8 @@ impl LocalIndex {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::print_stdout, reason = "the measurement among them speaks")]
+
     use super::*;
     use crate::codec::Codec;
     use crate::ids::PackId;
@@ -315,44 +369,94 @@ mod tests {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    fn sketch(number: u64) -> Sketch {
+        let bytes = blake3::hash(&(!number).to_le_bytes());
+        Sketch(std::array::from_fn(|at| {
+            u64::from_le_bytes(bytes.as_bytes()[at * 8..at * 8 + 8].try_into().unwrap()) >> 16
+        }))
+    }
+
+    /// An index of that many chunks, half of which could be bases.
+    fn fill(index: &LocalIndex, chunks: u64, batch: u64) {
+        for part in 0..chunks / batch {
+            let mut table = table(part * batch..(part + 1) * batch);
+            for (_, record) in table.rows.iter_mut().step_by(2) {
+                record.sketch = Some(sketch(record.position.into()).to_bytes());
+            }
+            assert_eq!(index.add(&table, |_| false).unwrap(), part as u32);
+        }
+        index.compact().unwrap();
+        assert_eq!(index.rows(), chunks);
+    }
+
+    fn find_all(index: &LocalIndex, chunks: u64, batch: u64, step: usize) {
+        for number in (0..chunks).step_by(step) {
+            let located = index.find(&id(number)).unwrap().unwrap();
+            assert_eq!((u64::from(located.record.position), u64::from(located.pack)), (number, number / batch));
+            assert_eq!(index.pack(located.pack).unwrap().size, number / batch * batch);
+            assert_eq!(index.similar(&sketch(number)).unwrap(), (number % 2 == 0).then(|| id(number)));
+        }
+        assert!((chunks..chunks + 1_000).all(|number| index.stored(&id(number)).unwrap().is_none()));
+    }
+
     #[test]
     fn millions_of_chunks_are_found_in_bounded_memory() {
         const BATCH: u64 = 1 << 15;
-        const CHUNKS: u64 = 96 * BATCH;
+        const CHUNKS: u64 = 64 * BATCH;
         let folder = tempfile::tempdir().unwrap();
         let before = peak();
         let index = LocalIndex::new(folder.path(), CHUNKS, 1 << 15, 4 << 20).unwrap();
-        for batch in 0..96 {
-            assert_eq!(index.add(&table(batch * BATCH..(batch + 1) * BATCH), |_| false).unwrap(), batch as u32);
-        }
-        index.compact().unwrap();
-        assert_eq!(index.rows(), CHUNKS);
-        for number in (0..CHUNKS).step_by(997) {
-            let located = index.find(&id(number)).unwrap().unwrap();
-            assert_eq!((u64::from(located.record.position), u64::from(located.pack)), (number, number / BATCH));
-            assert_eq!(index.pack(located.pack).unwrap().size, number / BATCH * BATCH);
-        }
-        assert!((CHUNKS..CHUNKS + 1_000).all(|number| !index.contains(&id(number)).unwrap()));
-        // Three million rows are 200 MB on disk.
+        fill(&index, CHUNKS, BATCH);
+        find_all(&index, CHUNKS, BATCH, 997);
+        // Two million rows and their sketches are 200 MB on disk.
         let grown = peak() - before;
         assert!(grown < 48 << 20, "grew by {} MiB", grown >> 20);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the files have no names");
     }
 
+    /// A hundred million chunks, 25 TB at 256 KiB, or as many as `HAULIER_INDEX_CHUNKS` says. Takes 10 GB of disk, twice
+    /// that while it merges, and minutes: `cargo nextest run --release -p haulier-repository --run-ignored only
+    /// a_hundred_million`.
     #[test]
-    fn a_chunk_known_twice_keeps_its_first_place_and_a_delta_its_base() {
+    #[ignore = "takes minutes and tens of gigabytes of disk"]
+    fn a_hundred_million_chunks_are_found_in_the_memory_that_a_worker_grants() {
+        const BATCH: u64 = 1 << 15;
+        let asked = std::env::var("HAULIER_INDEX_CHUNKS").map_or(100_000_000, |chunks| chunks.parse().unwrap());
+        let chunks = u64::div_ceil(asked, BATCH) * BATCH;
+        let plan = crate::memory::Plan::new(crate::memory::DEFAULT);
+        let folder = tempfile::tempdir().unwrap();
+        let (before, started) = (peak(), std::time::Instant::now());
+        let index = LocalIndex::new(folder.path(), chunks, plan.index_rows, plan.filter).unwrap();
+        fill(&index, chunks, BATCH);
+        let filled = started.elapsed();
+        find_all(&index, chunks, BATCH, 999_983);
+        let looked_up = std::time::Instant::now();
+        let new = (chunks + 1_000..chunks + 101_000).filter(|number| index.stored(&id(*number)).unwrap().is_none());
+        assert_eq!(new.count(), 100_000);
+        let each = looked_up.elapsed() / 100_000;
+        let grown = peak() - before;
+        println!("{chunks} chunks: {} MiB, filled in {filled:?}, {each:?} to see that a chunk is new", grown >> 20);
+        assert!(grown < 128 << 20, "grew by {} MiB", grown >> 20);
+    }
+
+    #[test]
+    fn a_chunk_known_twice_keeps_its_first_place_but_a_whole_one_goes_before_a_delta() {
         let folder = tempfile::tempdir().unwrap();
         let index = LocalIndex::new(folder.path(), 1_000, 4, 1 << 20).unwrap();
         let mut first = table(0..3);
         first.rows[1].1.kind = ChunkKind::Delta;
         first.rows[1].1.base = Some(id(0));
-        first.rows[1].1.sketch = Some(vec![7, 8].into());
         let expected = first.rows[1].1.clone();
         index.add(&first, |_| false).unwrap();
-        index.add(&table(0..40), |_| false).unwrap();
-        index.compact().unwrap();
         assert_eq!(index.find(&id(1)).unwrap(), Some(Located { pack: 0, record: expected }));
-        assert_eq!(index.find(&id(3)).unwrap().unwrap().pack, 1);
+        index.add(&table(0..40), |_| false).unwrap();
+        for compacted in [false, true] {
+            if compacted {
+                index.compact().unwrap();
+            }
+            assert_eq!([0, 1, 3].map(|number| index.find(&id(number)).unwrap().unwrap().pack), [0, 1, 1]);
+            assert_eq!(index.stored(&id(1)).unwrap(), Some(ChunkKind::Whole));
+        }
     }
 
     #[test]
@@ -362,14 +466,14 @@ mod tests {
         for rows_in_memory in [1_000, 1] {
             let index = LocalIndex::new(folder.path(), 1_000, rows_in_memory, 1 << 20).unwrap();
             index.add(&table(0..5), |_| true).unwrap();
-            assert!(!index.contains(&id(3)).unwrap());
+            assert_eq!(index.stored(&id(3)).unwrap(), None);
             assert_eq!(index.find(&id(3)).unwrap().unwrap().pack, 0, "so that a reader can say what is lost");
             index.add(&table(3..8), |_| false).unwrap();
             for compacted in [false, true] {
                 if compacted {
                     index.compact().unwrap();
                 }
-                assert!(index.contains(&id(3)).unwrap() && !index.contains(&id(2)).unwrap());
+                assert!(index.stored(&id(3)).unwrap().is_some() && index.stored(&id(2)).unwrap().is_none());
                 assert_eq!(index.find(&id(3)).unwrap().unwrap().pack, 1);
                 assert_eq!(index.find(&id(2)).unwrap().unwrap().pack, 0);
             }
@@ -392,7 +496,7 @@ mod tests {
             while seen < 60_000 {
                 seen = settled.load(Ordering::Acquire);
                 for number in (0..seen).rev().step_by(101) {
-                    assert!(index.contains(&id(number)).unwrap(), "{number} of {seen}");
+                    assert!(index.stored(&id(number)).unwrap().is_some(), "{number} of {seen}");
                 }
             }
         });

@@ -9,3 +9,4 @@ pub(crate) mod local;
 pub(crate) mod object;
 pub(crate) mod row;
 pub(crate) mod segment;
+pub(crate) mod sketches;

@@ -1,10 +1,14 @@
 //! The row of a local segment: a chunk's place in 64 bytes, so that a row can be found by arithmetic.
 
+use std::collections::HashSet;
+
 use crate::codec::Codec;
 use crate::ids::ChunkId;
 use crate::pack::record::{ChunkKind, ChunkRecord};
 use crate::wire::Cursor;
 
+/// The rank that no other row of a chunk exceeds.
+pub(crate) const BEST: u8 = 2;
 /// Length of a row on disk.
 pub(crate) const ROW_LENGTH: usize = 64;
 
@@ -50,6 +54,16 @@ impl Row {
             plain: self.plain,
             base: None,
             sketch: None,
+        }
+    }
+
+    /// Which of several rows of a chunk is to be used, the greater the better: none of a pack that is lost, and none of a
+    /// delta, whose base may be lost, where the chunk is stored whole as well.
+    pub(crate) fn rank(&self, lost: &HashSet<u32>) -> u8 {
+        match (lost.contains(&self.pack), self.kind == ChunkKind::Whole as u8) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => BEST,
         }
     }
 

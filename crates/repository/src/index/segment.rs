@@ -49,14 +49,22 @@ impl Segment {
 
     /// Looks for an id: usually one read of 4 KiB.
     pub(crate) fn find(&self, id: &ChunkId) -> io::Result<Option<Row>> {
-        let wanted = key(id);
+        self.look(key(id), |row| row[..32] == id.0)
+    }
+
+    /// Looks for an id of which only the first eight bytes are known.
+    pub(crate) fn find_start(&self, start: u64) -> io::Result<Option<Row>> {
+        self.look(start, |row| row[..8] == start.to_be_bytes())
+    }
+
+    fn look(&self, wanted: u64, is_it: impl Fn(&[u8]) -> bool) -> io::Result<Option<Row>> {
         let mut block = self.fences.partition_point(|fence| *fence <= wanted);
         let mut buffer = [0; BLOCK_ROWS * ROW_LENGTH];
         while block > 0 {
             block -= 1;
             let bytes = self.read(block as u64 * BLOCK_ROWS as u64, &mut buffer)?;
             for row in bytes.chunks_exact(ROW_LENGTH) {
-                if row[..32] == id.0 {
+                if is_it(row) {
                     return Ok(Row::from_bytes(row));
                 }
             }
@@ -113,8 +121,7 @@ impl Iterator for Rows {
     }
 }
 
-/// Merges segments in order. Of rows with the same id the one of the earliest segment stays, unless its pack is lost and
-/// another's is not.
+/// Merges segments in order. Of rows with the same id the one of the earliest segment stays, unless another ranks higher.
 pub(crate) struct Merge {
     sources: Vec<Rows>,
     heads: BinaryHeap<Reverse<(ChunkId, usize)>>,
@@ -160,9 +167,7 @@ impl Merge {
         {
             self.heads.pop();
             let other = self.take(source)?;
-            if chosen.is_none_or(|row| self.lost.contains(&row.pack))
-                && other.is_some_and(|row| !self.lost.contains(&row.pack))
-            {
+            if other.map(|row| row.rank(&self.lost)) > chosen.map(|row| row.rank(&self.lost)) {
                 chosen = other;
             }
         }

@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 
-use super::record::{ChunkKind, ChunkRecord};
+use super::record::ChunkRecord;
 use crate::chunker::LONGEST_CHUNK;
-use crate::codec::Codec;
 use crate::crypto::TAG_LENGTH;
 use crate::crypto::domain_keys::DomainKeys;
 use crate::crypto::seal::{SALT_LENGTH, SealedKind, Sealer};
 use crate::error::Result;
-use crate::ids::{ChunkId, PackId};
+use crate::ids::PackId;
 use crate::wire::put_u32;
 
 /// Length of the trailer: table length, number of chunks, mark.
@@ -42,23 +41,14 @@ impl PackBuilder {
         Ok(Self { sealer, target, buffer, records: Vec::new() })
     }
 
-    /// Seals an encoded chunk into the pack.
-    pub(crate) fn add(&mut self, id: ChunkId, codec: Codec, plain: u32, encoded: &[u8]) -> Result<()> {
+    /// Seals an encoded chunk into the pack; its place there replaces what the record says of one.
+    pub(crate) fn add(&mut self, record: ChunkRecord, encoded: &[u8]) -> Result<()> {
         let start = self.buffer.len();
         let position = self.records.len() as u32;
         self.buffer.extend_from_slice(encoded);
         self.sealer.seal_tail(&mut self.buffer, start, u64::from(position), "")?;
-        self.records.push(ChunkRecord {
-            id,
-            kind: ChunkKind::Whole,
-            codec,
-            position,
-            offset: start as u32,
-            stored: (encoded.len() + TAG_LENGTH) as u32,
-            plain,
-            base: None,
-            sketch: None,
-        });
+        let stored = (encoded.len() + TAG_LENGTH) as u32;
+        self.records.push(ChunkRecord { position, offset: start as u32, stored, ..record });
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::builder::{TRAILER_LENGTH, TRAILER_MARK};
 use super::record::{BadRecord, ChunkKind, ChunkRecord, FIXED_LENGTH};
-use crate::codec::decode;
+use crate::codec::{decode, decode_delta};
 use crate::crypto::TAG_LENGTH;
 use crate::crypto::domain_keys::DomainKeys;
 use crate::crypto::seal::{HEADER_LENGTH, SALT_LENGTH, SealedKind, Sealer};
@@ -29,27 +29,45 @@ impl PackOpener {
         Error::damaged(ObjectKind::Pack, &self.object, what)
     }
 
-    /// Opens, decodes and verifies a chunk, and appends its content to `out`. Nothing unverified is ever left there.
-    pub(crate) fn chunk(&self, record: &ChunkRecord, sealed: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        if record.kind == ChunkKind::Delta {
-            return Err(Error::Unsupported {
-                kind: ObjectKind::Pack,
-                object: self.object.clone(),
-                needs: format!("deltas (chunk {})", record.id),
-            });
-        }
-        let encoded = self.encoded(record, sealed)?;
+    /// Opens, decodes and verifies a chunk, and appends its content to `out`. Nothing unverified is ever left there. `base`
+    /// is the content of the chunk's base, if it has one.
+    pub(crate) fn chunk(
+        &self,
+        record: &ChunkRecord,
+        base: Option<&[u8]>,
+        sealed: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let start = out.len();
-        out.resize(start + record.plain as usize, 0);
-        if !decode(record.codec, &encoded, &mut out[start..]) {
-            out.truncate(start);
-            return Err(self.damaged(format!("chunk {} at {} does not decompress", record.id, record.offset)));
-        }
+        self.unverified(record, base, sealed, out)?;
         if self.keys.chunk_id(&out[start..]) != record.id {
             out.truncate(start);
             return Err(self.damaged(format!("chunk {} at {} has another content", record.id, record.offset)));
         }
         Ok(())
+    }
+
+    /// The same without a look at the id: for what only helps to decode a chunk that is verified itself.
+    pub(crate) fn unverified(
+        &self,
+        record: &ChunkRecord,
+        base: Option<&[u8]>,
+        sealed: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let encoded = self.encoded(record, sealed)?;
+        let start = out.len();
+        out.resize(start + record.plain as usize, 0);
+        let decoded = match (record.kind, base) {
+            (ChunkKind::Whole, _) => decode(record.codec, &encoded, &mut out[start..]),
+            (ChunkKind::Delta, Some(base)) => decode_delta(base, &encoded, &mut out[start..]),
+            (ChunkKind::Delta, None) => false,
+        };
+        if decoded {
+            return Ok(());
+        }
+        out.truncate(start);
+        Err(self.damaged(format!("chunk {} at {} does not decompress", record.id, record.offset)))
     }
 
     /// Opens the seal of a chunk, and no more: what was sealed with the domain's key is what a writer put there.

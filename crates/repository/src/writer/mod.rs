@@ -1,7 +1,8 @@
 //! Writing: many streams at once into shared packs.
 //!
 //! A stream's bytes are cut as they arrive; batches of about a megabyte of chunks go to the pool, where each chunk gets
-//! its id, is looked up, and if new is compressed. A finished batch is sealed into the open pack as a block, so that a
+//! its id, is looked up, and if new is compressed, by itself or as a delta on what it resembles in an earlier point (see
+//! `crate::similarity`). A finished batch is sealed into the open pack as a block, so that a
 //! stream's chunks lie together. Full packs go to the uploader, which writes them, and once they are durable the index
 //! objects that name them. Backpressure is the number of pack buffers: a new pack is opened only when an older one has
 //! been uploaded.
@@ -10,7 +11,9 @@
 //! packs that are in an index object already serve the next writer.
 
 mod batch;
+mod following;
 pub(crate) mod shared;
+mod similarity;
 mod stats;
 mod stream_writer;
 mod uploader;
@@ -26,9 +29,11 @@ pub use self::stats::WriteStats;
 pub use self::stream_writer::StreamWriter;
 
 use self::shared::{Finished, Shared};
+use crate::base::BasePoint;
 use crate::chunker::Chunking;
 use crate::domain::Core;
 use crate::error::{Error, Result};
+use crate::point::DELTAS;
 use crate::stream::{StreamKind, StreamRoot};
 
 /// The name of the stream that lists a writer's streams.
@@ -42,6 +47,9 @@ pub struct WriteSummary {
     pub catalogue: StreamRoot,
     /// What was read and stored in all.
     pub totals: WriteStats,
+    /// What a reader of the streams must know: belongs into [`crate::PointRoot::required_features`].
+    #[serde(default)]
+    pub required_features: Vec<String>,
 }
 
 /// Writes streams into a domain. One per session; several sessions may write one domain at once.
@@ -54,9 +62,9 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(crate) async fn start(core: Arc<Core>) -> Result<Self> {
+    pub(crate) async fn start(core: Arc<Core>, base: Option<BasePoint>) -> Result<Self> {
         let loaded = core.index().await?;
-        let (shared, finished) = Shared::new(core, loaded);
+        let (shared, finished) = Shared::new(core, loaded, base);
         let shared = Arc::new(shared);
         let uploader = AbortOnDropHandle::new(tokio::spawn(uploader::run(Arc::clone(&shared), finished)));
         let catalogue = StreamWriter::new(Arc::clone(&shared), CATALOGUE, StreamKind::Document, None, None)?;
@@ -116,7 +124,9 @@ impl Writer {
             bytes_stored = shared.stats.bytes_stored.load(Ordering::Relaxed),
             "repository writer finished"
         );
-        Ok(WriteSummary { catalogue, totals: shared.stats.snapshot() })
+        let needs_deltas = shared.needs_deltas.load(Ordering::Relaxed);
+        let required_features = needs_deltas.then(|| DELTAS.to_owned()).into_iter().collect();
+        Ok(WriteSummary { catalogue, totals: shared.stats.snapshot(), required_features })
     }
 }
 

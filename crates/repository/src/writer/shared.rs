@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::runtime::Handle;
@@ -10,14 +10,16 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use super::similarity::Similarity;
 use super::stats::Counters;
-use crate::codec::Codec;
+use crate::base::BasePoint;
 use crate::domain::Core;
 use crate::error::{Error, Result};
 use crate::ids::ChunkId;
 use crate::index::load::LoadedIndex;
 use crate::index::local::LocalIndex;
 use crate::pack::builder::{BuiltPack, PackBuilder};
+use crate::pack::record::{ChunkKind, ChunkRecord};
 
 /// What the uploader is told.
 pub(crate) enum Finished {
@@ -29,9 +31,8 @@ pub(crate) enum Finished {
 
 /// A new chunk, encoded, not sealed yet.
 pub(super) struct Encoded {
-    pub(super) id: ChunkId,
-    pub(super) codec: Codec,
-    pub(super) plain: u32,
+    /// What is known of it before it has a place in a pack.
+    pub(super) record: ChunkRecord,
     /// Its bytes within the batch's buffer.
     pub(super) range: std::ops::Range<usize>,
 }
@@ -43,7 +44,12 @@ pub(crate) struct Shared {
     /// What `index` was loaded from.
     pub(crate) loaded: Arc<LoadedIndex>,
     pub(crate) stats: Arc<Counters>,
+    pub(crate) similarity: Similarity,
     pub(crate) jobs: TaskTracker,
+    /// One permit per batch in work.
+    pub(super) batches: Arc<Semaphore>,
+    /// Whether some chunk of some stream is stored as a delta, by this writer or before it.
+    pub(super) needs_deltas: AtomicBool,
     /// Chunks that this writer has taken on and that are in no index object yet.
     in_flight: Mutex<HashSet<ChunkId>>,
     open: Mutex<Option<(PackBuilder, OwnedSemaphorePermit)>>,
@@ -55,20 +61,29 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(core: Arc<Core>, loaded: Arc<LoadedIndex>) -> (Self, UnboundedReceiver<Finished>) {
+    pub(super) fn new(
+        core: Arc<Core>,
+        loaded: Arc<LoadedIndex>,
+        base: Option<BasePoint>,
+    ) -> (Self, UnboundedReceiver<Finished>) {
+        let stats = Arc::<Counters>::default();
         let (finished, receiver) = unbounded_channel();
         let buffers = Arc::new(Semaphore::new(core.plan.pack_buffers));
         let shared = Self {
             index: Arc::clone(&loaded.index),
-            loaded,
-            core,
-            stats: Arc::default(),
+            similarity: Similarity::new(&core, &loaded.index, Arc::clone(&stats), base),
+            stats,
             jobs: TaskTracker::new(),
+            // Some wait for bases while others keep the cores busy.
+            batches: Arc::new(Semaphore::new(2 * core.pool.threads() + 2)),
+            needs_deltas: AtomicBool::new(false),
             in_flight: Mutex::default(),
             open: Mutex::default(),
             buffers,
             finished,
             failure: OnceLock::new(),
+            loaded,
+            core,
         };
         (shared, receiver)
     }
@@ -113,10 +128,22 @@ impl Shared {
     /// Whether the caller has to store this chunk: it is neither stored nor on its way. Claiming binds: after `true` the
     /// chunk is stored or the writer fails.
     pub(super) fn claim(&self, id: &ChunkId) -> Result<bool> {
-        if self.in_flight().contains(id) || self.index.contains(id)? {
+        if self.knows(id)? {
             return Ok(false);
         }
         Ok(self.in_flight().insert(*id))
+    }
+
+    /// Whether the chunk is stored or on its way.
+    pub(super) fn knows(&self, id: &ChunkId) -> Result<bool> {
+        if self.in_flight().contains(id) {
+            return Ok(true);
+        }
+        let stored = self.index.stored(id)?;
+        if stored == Some(ChunkKind::Delta) {
+            self.needs_deltas.store(true, Ordering::Relaxed);
+        }
+        Ok(stored.is_some())
     }
 
     /// The chunks are in an index object and in the local index by now.
@@ -128,7 +155,7 @@ impl Shared {
     }
 
     /// Seals a batch's new chunks into the open pack. Runs on the pool and waits there for a free buffer.
-    pub(super) fn pack(&self, chunks: &[Encoded], bytes: &[u8]) -> Result<()> {
+    pub(super) fn pack(&self, chunks: Vec<Encoded>, bytes: &[u8]) -> Result<()> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         for chunk in chunks {
             self.check()?;
@@ -142,9 +169,13 @@ impl Shared {
                     empty.insert((builder, permit))
                 }
             };
-            builder.add(chunk.id, chunk.codec, chunk.plain, &bytes[chunk.range.clone()])?;
+            let (plain, kind) = (u64::from(chunk.record.plain), chunk.record.kind);
+            builder.add(chunk.record, &bytes[chunk.range])?;
             self.stats.chunks_new.fetch_add(1, Ordering::Relaxed);
-            self.stats.bytes_new.fetch_add(u64::from(chunk.plain), Ordering::Relaxed);
+            self.stats.bytes_new.fetch_add(plain, Ordering::Relaxed);
+            if kind == ChunkKind::Delta {
+                self.needs_deltas.store(true, Ordering::Relaxed);
+            }
             if builder.is_full()
                 && let Some((builder, permit)) = open.take()
             {

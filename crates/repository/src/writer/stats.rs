@@ -19,6 +19,15 @@ pub struct WriteStats {
     pub chunks_new: u64,
     /// Streams finished, the catalogue not counted.
     pub streams: u64,
+    /// Chunks of `chunks_new` that were stored as deltas.
+    #[serde(default)]
+    pub chunks_delta: u64,
+    /// Their plain bytes.
+    #[serde(default)]
+    pub bytes_delta: u64,
+    /// Bases that could not be had: missing, damaged or too slow. The chunks were stored without them.
+    #[serde(default)]
+    pub bases_unusable: u64,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +38,9 @@ pub(crate) struct Counters {
     pub(crate) chunks: AtomicU64,
     pub(crate) chunks_new: AtomicU64,
     pub(crate) streams: AtomicU64,
+    pub(crate) chunks_delta: AtomicU64,
+    pub(crate) bytes_delta: AtomicU64,
+    pub(crate) bases_unusable: AtomicU64,
 }
 
 impl Counters {
@@ -41,6 +53,9 @@ impl Counters {
             chunks: load(&self.chunks),
             chunks_new: load(&self.chunks_new),
             streams: load(&self.streams),
+            chunks_delta: load(&self.chunks_delta),
+            bytes_delta: load(&self.bytes_delta),
+            bases_unusable: load(&self.bases_unusable),
         }
     }
 }

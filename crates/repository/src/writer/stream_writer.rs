@@ -9,12 +9,13 @@ use futures::stream::FuturesOrdered;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::batch;
+use super::batch::{self, Piece, Stored};
+use super::following::Following;
 use super::shared::Shared;
 use crate::chunker::{Chunker, Chunking};
 use crate::error::{Error, Result};
 use crate::list::build::ListBuilder;
-use crate::stream::{ChunkRef, StreamKind, StreamRoot};
+use crate::stream::{StreamKind, StreamRoot};
 
 /// How many bytes are cut between two looks at the rest of the world: well under a millisecond.
 const SLICE: usize = 512 << 10;
@@ -26,9 +27,11 @@ pub struct StreamWriter {
     kind: StreamKind,
     chunking: Chunking,
     chunker: Chunker,
-    batch: Vec<Bytes>,
+    /// The stream of the base point that this one follows.
+    following: Option<Following>,
+    batch: Vec<Piece>,
     batch_bytes: usize,
-    jobs: FuturesOrdered<JoinHandle<Result<Vec<ChunkRef>>>>,
+    jobs: FuturesOrdered<JoinHandle<Result<Vec<Stored>>>>,
     list: ListBuilder,
     bytes: u64,
     chunks: u64,
@@ -47,7 +50,13 @@ impl StreamWriter {
         catalogue: Option<Arc<Mutex<StreamWriter>>>,
     ) -> Result<Self> {
         let chunking = chunking.unwrap_or_else(|| Chunking::of(kind));
+        let followed = shared.similarity.stream(name).filter(|root| root.kind == kind && kind != StreamKind::Document);
+        let following = followed.and_then(Following::new);
+        if following.is_some() {
+            shared.similarity.follows(true);
+        }
         Ok(Self {
+            following,
             chunker: Chunker::new(chunking, shared.core.keys.boundaries())?,
             shared,
             name: name.to_owned(),
@@ -105,35 +114,59 @@ impl StreamWriter {
 
     async fn take(&mut self, cut: &mut Vec<Bytes>) -> Result<()> {
         for chunk in cut.drain(..) {
-            self.batch_bytes += chunk.len();
-            self.batch.push(chunk);
-            if self.batch_bytes >= self.shared.core.plan.batch {
-                self.submit().await?;
+            match &mut self.following {
+                Some(following) => {
+                    following.advance(&self.shared).await;
+                    let mut rest = chunk;
+                    for part in following.cut(&self.shared, &rest)? {
+                        let bytes = rest.split_to(part.length);
+                        self.push(Piece { bytes, place: Some(part.place) }).await?;
+                    }
+                }
+                None => self.push(Piece { bytes: chunk, place: None }).await?,
             }
         }
         Ok(())
     }
 
-    /// Sends the batch to the pool. One job more than there are threads keeps them busy; their results are taken in order.
+    async fn push(&mut self, piece: Piece) -> Result<()> {
+        self.batch_bytes += piece.bytes.len();
+        self.batch.push(piece);
+        if self.batch_bytes >= self.shared.core.plan.batch { self.submit().await } else { Ok(()) }
+    }
+
+    /// Sends the batch on its way. Two more than there are threads keep them busy; their results are taken in order.
     async fn submit(&mut self) -> Result<()> {
-        while self.jobs.len() > self.shared.core.pool.threads() {
+        while self.jobs.len() > self.shared.core.pool.threads() + 1 {
             self.collect().await?;
         }
         self.shared.check()?;
-        let (batch, shared) = (std::mem::take(&mut self.batch), Arc::clone(&self.shared));
+        if let Some(following) = &mut self.following {
+            following.read_ahead(&self.shared);
+        }
+        let (batch, shared, kind) = (std::mem::take(&mut self.batch), Arc::clone(&self.shared), self.kind);
         self.batch_bytes = 0;
-        let job = move || shared.watch(batch::store(&shared, &batch));
-        let handle = self.shared.core.pool.start(&self.shared.jobs, job).await?;
-        self.jobs.push_back(handle);
+        let permit = Arc::clone(&shared.batches).acquire_owned().await;
+        let permit = permit.map_err(|error| Error::TaskStopped(error.to_string()))?;
+        // A task of its own, so that it goes on while nobody waits for it: others may rely on the chunks it takes on.
+        let job = async move {
+            let stored = batch::store(Arc::clone(&shared), kind, batch).await;
+            drop(permit);
+            shared.watch(stored)
+        };
+        self.jobs.push_back(self.shared.jobs.spawn(job));
         Ok(())
     }
 
     async fn collect(&mut self) -> Result<()> {
         let Some(result) = self.jobs.next().await else { return Ok(()) };
-        let refs = self.shared.watch(result.map_err(|error| Error::TaskStopped(error.to_string())).flatten())?;
-        for chunk in refs {
+        let stored = self.shared.watch(result.map_err(|error| Error::TaskStopped(error.to_string())).flatten())?;
+        for Stored { chunk, place, fate } in stored {
             self.chunks += 1;
             self.shared.stats.chunks.fetch_add(1, Ordering::Relaxed);
+            if let (Some(following), Some(place)) = (&mut self.following, place) {
+                following.note(&self.shared, &place, fate).await;
+            }
             let pushed = self.list.push(&self.shared, chunk).await;
             self.shared.watch(pushed)?;
         }
@@ -155,16 +188,16 @@ impl StreamWriter {
         while !self.jobs.is_empty() {
             self.collect().await?;
         }
-        let content = self.list.finish(&self.shared).await;
+        let content = std::mem::take(&mut self.list).finish(&self.shared).await;
         let root = StreamRoot {
-            name: self.name,
+            name: std::mem::take(&mut self.name),
             kind: self.kind,
             chunking: self.chunking,
             bytes: self.bytes,
             chunks: self.chunks,
             content: self.shared.watch(content)?,
         };
-        if let Some(catalogue) = self.catalogue {
+        if let Some(catalogue) = self.catalogue.take() {
             let mut line = serde_json::to_vec(&root)
                 .map_err(|error| Error::Invalid(format!("stream {:?} has no description: {error}", root.name)))?;
             line.push(b'\n');
@@ -172,6 +205,14 @@ impl StreamWriter {
             self.shared.stats.streams.fetch_add(1, Ordering::Relaxed);
         }
         Ok(root)
+    }
+}
+
+impl Drop for StreamWriter {
+    fn drop(&mut self) {
+        if self.following.is_some() {
+            self.shared.similarity.follows(false);
+        }
     }
 }
 

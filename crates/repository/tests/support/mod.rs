@@ -34,6 +34,8 @@ pub(crate) struct Bucket {
     /// Writes wait while this is set.
     pub(crate) stalled: AtomicBool,
     pub(crate) resume: tokio::sync::Notify,
+    /// Reads of keys with this in them never end.
+    hanging: Mutex<Option<String>>,
 }
 
 impl Bucket {
@@ -71,6 +73,11 @@ impl Bucket {
 
     pub(crate) fn truncate(&self, key: &str, length: usize) {
         self.replace(key, self.object(key).slice(..length));
+    }
+
+    /// From now on reads of keys with `part` in them never end.
+    pub(crate) fn hang(&self, part: &str) {
+        *self.hanging.lock().unwrap() = Some(part.to_owned());
     }
 
     pub(crate) fn resume(&self) {
@@ -117,6 +124,9 @@ impl ObjectStore for Bucket {
     async fn get(&self, key: &str) -> haulier_cloud::Result<Bytes> {
         tokio::task::yield_now().await;
         self.gets.fetch_add(1, Ordering::SeqCst);
+        if self.hanging.lock().unwrap().as_ref().is_some_and(|part| key.contains(part.as_str())) {
+            std::future::pending::<()>().await;
+        }
         let objects = self.objects.lock().unwrap();
         objects.get(key).cloned().ok_or_else(|| error("GetObject", key, ErrorKind::NotFound))
     }
@@ -233,7 +243,7 @@ pub(crate) fn point(name: &str, manifest: StreamRoot, summary: WriteSummary) -> 
         engine: "postgres".to_owned(),
         manifest,
         catalogue: summary.catalogue,
-        required_features: Vec::new(),
+        required_features: summary.required_features,
         totals: summary.totals,
         summary: PointSummary::default(),
         labels: BTreeMap::new(),

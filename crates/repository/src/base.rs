@@ -1,0 +1,40 @@
+//! The base point: an earlier restore point whose streams the new ones are likely to resemble.
+
+use std::collections::HashMap;
+
+use haulier_domain::id::PointId;
+
+use crate::catalogue::Catalogue;
+use crate::domain::Domain;
+use crate::error::Result;
+use crate::stream::StreamRoot;
+
+/// The streams of an earlier point, by name. A hint for a writer: where it is wrong or absent, a backup grows, no more.
+#[derive(Debug, Clone, Default)]
+pub struct BasePoint {
+    pub(crate) streams: HashMap<String, StreamRoot>,
+}
+
+impl BasePoint {
+    /// How many streams it has.
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+}
+
+impl Domain {
+    /// Reads what a writer needs of an earlier point: see [`Domain::writer_on`].
+    ///
+    /// # Errors
+    /// Whatever reading the point gives. A writer does without it then.
+    pub async fn base_point(&self, id: &PointId) -> Result<BasePoint> {
+        let root = self.read_point(id).await?;
+        let mut streams = HashMap::new();
+        let mut catalogue = Catalogue::new(self, &root.catalogue);
+        while let Some(stream) = catalogue.next().await? {
+            // Of streams of the same name the last one was finished last: an attempt that was repeated.
+            streams.insert(stream.name.clone(), stream);
+        }
+        Ok(BasePoint { streams })
+    }
+}

@@ -1,0 +1,469 @@
+//! Following a stream of the base point along, while its successor is written: which of its chunks a new one resembles,
+//! judged by place alone.
+//!
+//! Boundaries follow content, so most of them come again in the new stream, a little earlier or later than the bytes
+//! before them say. So the follower keeps an offset into the base stream, moves it by the length of each new chunk, and
+//! corrects it at the next boundary of the base stream that lies near. Where a change has destroyed a boundary, a new
+//! chunk covers two old ones: it is cut where the old one ended, so that each part has its base; a chunk that is known
+//! already is never cut.
+//!
+//! Lost after a long insertion or deletion, the follower is put right by chunks that are recognised: equal ones, those
+//! whose sketch found the base (`note`), and runs of chunks whose lengths fit a run of the base stream's (`aligned`).
+
+use std::collections::VecDeque;
+
+use crate::ids::ChunkId;
+use crate::stream::ChunkRef;
+
+/// How far around the expected place a chunk of exactly the same length is looked for, in chunks.
+const REACH: usize = 32;
+/// How many chunks in a row must have lengths that fit, by how far away they are: by chance one in fifteen does.
+const RUNS: [(usize, usize); 3] = [(3, 2), (REACH, 3), (1_000, 5)];
+/// A chunk of this part of its length more or less ends at the boundary.
+const TOLERANCE: u64 = 20;
+/// Parts smaller than this are not cut off.
+const SMALLEST_PART: u64 = 16 << 10;
+/// After so many proposals in a row that were no use, nothing is proposed, but for every eighth chunk.
+const LOST: u32 = 3;
+/// Chunks of the base stream that are kept in memory.
+const KEPT: usize = 1 << 16;
+
+/// A chunk of the base stream.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    id: ChunkId,
+    start: u64,
+    length: u32,
+}
+
+impl Entry {
+    fn end(&self) -> u64 {
+        self.start + u64::from(self.length)
+    }
+}
+
+/// Where a new chunk was thought to be in the base stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The chunk of the base stream that it should resemble.
+    pub(crate) base: Option<ChunkId>,
+    at: u64,
+    length: u64,
+    turn: u32,
+}
+
+/// A new chunk, or a part of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) length: usize,
+    pub(crate) place: Place,
+}
+
+/// A chunk as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) id: ChunkId,
+    /// It is stored already.
+    pub(crate) known: bool,
+}
+
+/// How a chunk is to be cut, and where that leads.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) parts: Vec<Part>,
+    /// The plan may be another one once it is known which chunk this is.
+    pub(crate) doubtful: bool,
+    /// A lost follower has found its place.
+    found: bool,
+    /// Of the whole chunk.
+    length: u32,
+    at: u64,
+    sure: bool,
+}
+
+/// What became of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It was stored already, under this id.
+    Known(ChunkId),
+    /// It became a delta on what its place proposed.
+    Followed,
+    /// The same, but a large one: the place may be wrong.
+    Strayed,
+    /// It became a delta on this chunk, which its sketch found.
+    Similar(ChunkId),
+    /// It was stored whole.
+    Alone,
+}
+
+/// Follows one stream.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    chunks: VecDeque<Entry>,
+    /// Where the next chunk is thought to begin.
+    at: u64,
+    /// That is a boundary.
+    sure: bool,
+    /// Lengths of the last chunks, the last one first.
+    recent: VecDeque<u32>,
+    /// Counts how often the follower was put right.
+    turn: u32,
+    /// Proposals in a row that were no use.
+    poor: u32,
+    /// How many of the last chunks were new, in 64ths.
+    new: u32,
+}
+
+impl Follower {
+    /// A follower at the beginning of a stream.
+    pub(crate) fn new() -> Self {
+        Self { chunks: VecDeque::new(), at: 0, sure: true, recent: VecDeque::new(), turn: 0, poor: 0, new: 0 }
+    }
+
+    /// Takes the next chunks of the base stream.
+    pub(crate) fn extend(&mut self, start: u64, chunks: &[ChunkRef]) {
+        let mut start = start;
+        for chunk in chunks {
+            self.chunks.push_back(Entry { id: chunk.id, start, length: chunk.length });
+            start += u64::from(chunk.length);
+        }
+        while self.chunks.len() > KEPT && self.chunks.front().is_some_and(|first| first.end() < self.at) {
+            self.chunks.pop_front();
+        }
+    }
+
+    /// How much of the base stream is known beyond the place that has been reached.
+    pub(crate) fn known_ahead(&self) -> u64 {
+        self.end().saturating_sub(self.at)
+    }
+
+    fn end(&self) -> u64 {
+        self.chunks.back().map_or(0, Entry::end)
+    }
+
+    /// The entry that covers an offset, or the first one behind it.
+    fn index_at(&self, offset: u64) -> usize {
+        self.chunks.partition_point(|entry| entry.end() <= offset)
+    }
+
+    /// The boundary nearest to an offset.
+    fn boundary_near(&self, offset: u64) -> u64 {
+        match self.chunks.get(self.index_at(offset)) {
+            Some(entry) if offset.abs_diff(entry.start) <= entry.end().abs_diff(offset) => entry.start,
+            Some(entry) => entry.end(),
+            None => self.end(),
+        }
+    }
+
+    /// Where a chunk of that length is, and how it is to be cut. Nothing changes before the plan is taken. Which chunk it
+    /// is costs a look at all of it, so it is asked for only where it matters.
+    pub(crate) fn plan(&self, length: usize, identity: Option<Identity>) -> Plan {
+        let long = length as u64;
+        let (same, elsewhere) = self.of_length(length, identity);
+        let reached = self.at + long;
+        let boundary = self.boundary_near(reached);
+        let sure = boundary > self.at && boundary.abs_diff(reached) <= long / TOLERANCE;
+        let lost = !self.sure || self.poor > 0;
+        let fitting = || if lost || !sure { self.aligned(length as u32) } else { None };
+        if let Some(entry) = same.or_else(fitting) {
+            let place = Place { base: Some(entry.id), at: entry.start, length: long, turn: self.turn };
+            let parts = vec![Part { length, place }];
+            return Plan { parts, doubtful: false, found: true, length: length as u32, at: entry.end(), sure: true };
+        }
+        let end = if sure { boundary } else { reached };
+        let mut parts = Vec::with_capacity(1);
+        let (mut from, mut left) = (self.at, length);
+        let may_cut = (self.sure || sure) && self.poor == 0;
+        if may_cut && !identity.is_some_and(|identity| identity.known) {
+            for cut in self.starts_between(self.at, end) {
+                // Measured from the end that is a boundary; from both where both are.
+                let place = match (self.sure, sure) {
+                    (true, true) => (cut - self.at) * long / (end - self.at),
+                    (true, false) => cut - self.at,
+                    _ => long.saturating_sub(end - cut),
+                };
+                let part = (place as usize).saturating_sub(length - left);
+                if part < SMALLEST_PART as usize || left - part.min(left) < SMALLEST_PART as usize {
+                    continue;
+                }
+                parts.push(Part { length: part, place: self.place(from, part, self.covering(from, cut)) });
+                (from, left) = (cut, left - part);
+            }
+        }
+        parts.push(Part { length: left, place: self.place(from, left, self.covering(from, end)) });
+        let doubtful = identity.is_none() && (elsewhere || parts.len() > 1);
+        Plan { parts, doubtful, found: false, length: length as u32, at: end, sure }
+    }
+
+    /// The boundaries within a stretch, but for those near its ends and near one another.
+    fn starts_between(&self, from: u64, to: u64) -> Vec<u64> {
+        let mut found = Vec::new();
+        let mut last = from;
+        for entry in self.chunks.range(self.index_at(from).min(self.chunks.len())..) {
+            if entry.start + SMALLEST_PART >= to {
+                break;
+            }
+            if entry.start > last + SMALLEST_PART {
+                found.push(entry.start);
+                last = entry.start;
+            }
+        }
+        found
+    }
+
+    pub(crate) fn take(&mut self, plan: &Plan) {
+        self.at = plan.at;
+        self.sure = plan.sure;
+        if plan.found {
+            self.poor = 0;
+        }
+        self.recent.push_front(plan.length);
+        self.recent.truncate(RUNS[RUNS.len() - 1].1);
+    }
+
+    /// The chunk of exactly that length, if it is at its place, or is the same; and whether there is one elsewhere.
+    fn of_length(&self, length: usize, identity: Option<Identity>) -> (Option<Entry>, bool) {
+        let here = self.index_at(self.at);
+        if here >= self.chunks.len() {
+            return (None, false);
+        }
+        let near = self.chunks.range(here.saturating_sub(REACH)..(here + REACH).min(self.chunks.len()));
+        let mut of_length: Vec<&Entry> = near.filter(|entry| entry.length as usize == length).collect();
+        of_length.sort_by_key(|entry| entry.start.abs_diff(self.at));
+        let here = of_length.first().filter(|entry| entry.start.abs_diff(self.at) <= length as u64 / TOLERANCE);
+        let same = of_length.iter().find(|entry| identity.is_some_and(|identity| identity.id == entry.id));
+        (here.or(same).map(|entry| **entry), !of_length.is_empty())
+    }
+
+    /// The chunk of the base stream at which its lengths fit those of the last chunks, this one included.
+    fn aligned(&self, length: u32) -> Option<Entry> {
+        let here = self.index_at(self.at);
+        let fits = |new: u32, old: u32| new.abs_diff(old) <= old / TOLERANCE as u32;
+        let run_to = |at: usize| {
+            let new = std::iter::once(&length).chain(&self.recent);
+            let old = self.chunks.range(..=at).rev();
+            new.zip(old).take_while(|(new, old)| fits(**new, old.length)).count()
+        };
+        let far = RUNS[RUNS.len() - 1].0;
+        let candidates = here.saturating_sub(far)..(here + far).min(self.chunks.len());
+        let fitting = candidates.filter_map(|at| {
+            let (run, distance) = (run_to(at), at.abs_diff(here));
+            let needed = RUNS.iter().find(|(reach, _)| distance <= *reach)?.1;
+            (run >= needed).then_some((run, std::cmp::Reverse(distance), at))
+        });
+        fitting.max().map(|(_, _, at)| self.chunks[at])
+    }
+
+    /// The chunk that covers the middle of a stretch.
+    fn covering(&self, from: u64, to: u64) -> Option<ChunkId> {
+        self.chunks.get(self.index_at(from + (to - from) / 2)).map(|entry| entry.id)
+    }
+
+    fn place(&self, at: u64, length: usize, base: Option<ChunkId>) -> Place {
+        let lost = self.poor >= LOST && !self.poor.is_multiple_of(8);
+        Place { base: base.filter(|_| !lost), at, length: length as u64, turn: self.turn }
+    }
+
+    /// The chunks of the base stream from an offset up to some bytes behind the place that has been reached, where
+    /// chunks are new and proposals of use: those that are worth reading ahead.
+    pub(crate) fn ahead(&self, from: u64, bytes: u64) -> impl Iterator<Item = ChunkRef> {
+        let useful = self.new >= 16 && self.poor < LOST;
+        let from = self.index_at(from.max(self.at));
+        let until = self.at + bytes;
+        let entries =
+            self.chunks.range(from.min(self.chunks.len())..).take_while(move |entry| useful && entry.start < until);
+        entries.map(|entry| ChunkRef { id: entry.id, length: entry.length })
+    }
+
+    /// Where the next chunk is thought to begin.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Learns from what became of a chunk. `whereabouts` finds the chunk of the base stream that is a delta on a base.
+    pub(crate) fn note(&mut self, place: &Place, fate: Fate, whereabouts: impl FnOnce(&ChunkId) -> Option<ChunkId>) {
+        self.new -= self.new / 8;
+        self.new += if matches!(fate, Fate::Known(_)) { 0 } else { 8 };
+        let found = match fate {
+            Fate::Known(id) if place.base == Some(id) => None,
+            Fate::Known(id) => Some(id),
+            Fate::Similar(base) => {
+                self.poor += u32::from(place.base.is_some());
+                if self.chunks.iter().any(|entry| entry.id == base) { Some(base) } else { whereabouts(&base) }
+            }
+            Fate::Followed => None,
+            Fate::Alone | Fate::Strayed => {
+                self.poor += 1;
+                return;
+            }
+        };
+        match found {
+            Some(id) => self.put_right(place, &id),
+            None if matches!(fate, Fate::Similar(_)) => {}
+            None => self.poor = 0,
+        }
+    }
+
+    /// The chunk at `place` turned out to be this one of the base stream.
+    fn put_right(&mut self, place: &Place, id: &ChunkId) {
+        let near =
+            self.chunks.iter().filter(|entry| entry.id == *id).min_by_key(|entry| entry.start.abs_diff(place.at));
+        let Some(entry) = near.copied() else { return };
+        if place.turn != self.turn {
+            return;
+        }
+        self.poor = 0;
+        let moved = entry.start.abs_diff(place.at);
+        let tolerance = u64::from(entry.length) / TOLERANCE;
+        if moved <= tolerance {
+            return;
+        }
+        let at = if entry.start > place.at { self.at + moved } else { self.at.saturating_sub(moved) };
+        let boundary = self.boundary_near(at);
+        // Of another length, it may be a part of that chunk, from anywhere.
+        self.sure = place.length.abs_diff(entry.length.into()) <= tolerance && boundary.abs_diff(at) <= tolerance;
+        self.at = if self.sure { boundary } else { at };
+        self.turn += 1;
+    }
+
+    /// The ids of the base stream that are known, for whoever looks up what they are deltas on.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ChunkId> {
+        self.chunks.iter().map(|entry| entry.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u64) -> ChunkId {
+        ChunkId(*blake3::hash(&number.to_le_bytes()).as_bytes())
+    }
+
+    /// Chunks of 70 to 400 KB, each of its own length.
+    fn length(number: u64) -> u32 {
+        70_000 + u32::from_le_bytes(id(number).0[..4].try_into().unwrap()) % 330_000
+    }
+
+    fn following(chunks: u64) -> Follower {
+        let mut follower = Follower::new();
+        let list: Vec<ChunkRef> =
+            (0..chunks).map(|number| ChunkRef { id: id(number), length: length(number) }).collect();
+        follower.extend(0, &list);
+        follower
+    }
+
+    fn next(follower: &mut Follower, length: usize) -> Vec<Part> {
+        next_known(follower, length, None)
+    }
+
+    fn next_known(follower: &mut Follower, length: usize, identity: Option<Identity>) -> Vec<Part> {
+        let plan = follower.plan(length, identity);
+        follower.take(&plan);
+        assert_eq!(plan.parts.iter().map(|part| part.length).sum::<usize>(), length);
+        plan.parts
+    }
+
+    fn bases(parts: &[Part]) -> Vec<Option<ChunkId>> {
+        parts.iter().map(|part| part.place.base).collect()
+    }
+
+    #[test]
+    fn chunks_that_shrink_and_grow_keep_their_places() {
+        let mut follower = following(500);
+        for number in 0..500 {
+            let changed = length(number) as usize + (number as usize * 37 % 3_000) - 2_000;
+            assert_eq!(bases(&next(&mut follower, changed)), [Some(id(number))], "{number}");
+        }
+        assert_eq!(bases(&next(&mut follower, 100_000)), [None]);
+    }
+
+    #[test]
+    fn a_lost_boundary_is_put_back_and_a_new_one_accepted() {
+        let mut follower = following(20);
+        next(&mut follower, length(0) as usize - 500);
+        let parts = next(&mut follower, (length(1) + length(2)) as usize - 900);
+        assert_eq!(bases(&parts), [Some(id(1)), Some(id(2))]);
+        assert!(parts[0].length.abs_diff(length(1) as usize) < 900);
+        let halves = [next(&mut follower, 30_000), next(&mut follower, length(3) as usize - 30_300)];
+        assert_eq!(halves.map(|parts| bases(&parts)), [[Some(id(3))], [Some(id(3))]]);
+        assert_eq!(bases(&next(&mut follower, length(4) as usize + 50)), [Some(id(4))]);
+    }
+
+    #[test]
+    fn an_unchanged_chunk_puts_the_follower_right() {
+        let mut follower = following(100);
+        next(&mut follower, length(0) as usize);
+        // Something of 300 KB is inserted; then all goes on as before.
+        next(&mut follower, 300_000);
+        let long = length(1) as usize;
+        assert!(follower.plan(long, None).doubtful);
+        let identity = Identity { id: id(1), known: true };
+        assert_eq!(bases(&next_known(&mut follower, long, Some(identity))), [Some(id(1))]);
+        assert_eq!(bases(&next(&mut follower, length(2) as usize - 77)), [Some(id(2))]);
+    }
+
+    #[test]
+    fn a_known_chunk_stays_in_one_piece() {
+        let mut follower = following(20);
+        let both = (length(0) + length(1)) as usize;
+        let plan = follower.plan(both, None);
+        assert!(plan.doubtful && plan.parts.len() == 2);
+        let identity = Identity { id: id(77), known: true };
+        assert_eq!(next_known(&mut follower, both, Some(identity)).len(), 1);
+        assert_eq!(bases(&next(&mut follower, length(2) as usize - 7)), [Some(id(2))]);
+    }
+
+    #[test]
+    fn the_lost_follower_falls_silent_until_a_sketch_finds_the_place() {
+        let mut follower = following(500);
+        for _ in 0..20 {
+            let part = next(&mut follower, 123_456)[0];
+            follower.note(&part.place, Fate::Alone, |_| None);
+        }
+        let part = next(&mut follower, length(7) as usize + 900)[0];
+        assert_eq!(part.place.base, None);
+        let late = next(&mut follower, length(8) as usize - 900)[0];
+        follower.note(&part.place, Fate::Similar(id(7_000)), |base| (*base == id(7_000)).then(|| id(7)));
+        assert_eq!(bases(&next(&mut follower, length(9) as usize + 444)), [Some(id(9))]);
+        // News from before the follower was put right changes nothing.
+        follower.note(&late.place, Fate::Similar(id(400)), |_| None);
+        assert_eq!(bases(&next(&mut follower, length(10) as usize + 44)), [Some(id(10))]);
+    }
+
+    #[test]
+    fn lengths_that_fit_in_a_row_put_the_follower_right() {
+        let mut follower = following(500);
+        for number in 0..10 {
+            next(&mut follower, length(number) as usize + 100);
+        }
+        // Two hundred chunks are gone.
+        let found = (210..240).find(|number| {
+            let part = next(&mut follower, length(*number) as usize - 1_000)[0];
+            follower.note(&part.place, Fate::Alone, |_| None);
+            part.place.base.is_some()
+                && follower.at() == (0..=*number).map(|number| u64::from(length(number))).sum::<u64>()
+        });
+        assert!(found.is_some_and(|number| number < 218), "{found:?}");
+    }
+
+    #[test]
+    fn reading_ahead_begins_with_new_chunks_and_ends_with_known_ones() {
+        let mut follower = following(100);
+        assert_eq!(follower.ahead(0, 1_000_000).count(), 0);
+        for number in 0..8 {
+            let part = next(&mut follower, length(number) as usize + 10)[0];
+            follower.note(&part.place, Fate::Followed, |_| None);
+        }
+        let depth = u64::from(length(8) + length(9)) + 1_000;
+        let ahead: Vec<ChunkId> = follower.ahead(0, depth).map(|chunk| chunk.id).collect();
+        assert_eq!(ahead, [id(8), id(9), id(10)]);
+        let from = follower.at() + depth - 1_000;
+        assert_eq!(follower.ahead(from, depth).next().map(|chunk| chunk.id), Some(id(10)));
+        for number in 8..40 {
+            let part = next(&mut follower, length(number) as usize)[0];
+            follower.note(&part.place, Fate::Known(id(number)), |_| None);
+        }
+        assert_eq!(follower.ahead(0, 1_000_000).count(), 0);
+    }
+}

@@ -1,0 +1,102 @@
+//! A stream that follows one of the base point: drives [`Follower`] with the pages of that stream's list, and has the
+//! bases it is about to propose read ahead.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::shared::Shared;
+use crate::error::Result;
+use crate::ids::ChunkId;
+use crate::list::walk::Walker;
+use crate::similarity::follow::{Fate, Follower, Identity, Part, Place};
+use crate::stream::StreamRoot;
+
+/// Bytes of the base stream whose chunks are known before they are reached.
+const KNOWN_AHEAD: u64 = 64 << 20;
+
+/// Follows one stream.
+pub(super) struct Following {
+    follower: Follower,
+    walker: Option<Walker>,
+    /// Up to where bases have been asked for.
+    asked: u64,
+    /// By base: the chunk of the base stream that is a delta on it. Made when it is first needed.
+    deltas: Option<HashMap<ChunkId, ChunkId>>,
+}
+
+impl Following {
+    pub(super) fn new(root: &StreamRoot) -> Option<Self> {
+        if root.chunks == 0 {
+            return None;
+        }
+        let walker = Walker::new(root, 0..root.bytes).ok()?;
+        Some(Self { follower: Follower::new(), walker: Some(walker), asked: 0, deltas: None })
+    }
+
+    /// Reads the next pages of the list as far as they are needed. One that cannot be read ends the following there.
+    pub(super) async fn advance(&mut self, shared: &Arc<Shared>) {
+        while self.follower.known_ahead() < KNOWN_AHEAD
+            && let Some(walker) = &mut self.walker
+        {
+            match walker.next(&shared.core).await {
+                Ok(Some(run)) => {
+                    self.follower.extend(run.start, &run.chunks);
+                    self.deltas = None;
+                }
+                Ok(None) => self.walker = None,
+                Err(error) => {
+                    shared.similarity.unusable(&error);
+                    self.walker = None;
+                }
+            }
+        }
+    }
+
+    /// Cuts a chunk into the parts that have bases of their own; one that is stored already stays as it is.
+    pub(super) fn cut(&mut self, shared: &Shared, chunk: &[u8]) -> Result<Vec<Part>> {
+        let mut plan = self.follower.plan(chunk.len(), None);
+        if plan.doubtful {
+            let id = shared.core.keys.chunk_id(chunk);
+            let identity = Identity { id, known: shared.knows(&id)? };
+            plan = self.follower.plan(chunk.len(), Some(identity));
+        }
+        self.follower.take(&plan);
+        Ok(plan.parts)
+    }
+
+    /// Has bases read that will be proposed soon.
+    pub(super) fn read_ahead(&mut self, shared: &Shared) {
+        let depth = shared.similarity.depth();
+        let at = self.follower.at();
+        // In stretches, so that chunks that lie together are read together.
+        if self.asked > at + depth / 2 && self.asked <= at + 2 * depth {
+            return;
+        }
+        let from = if self.asked > at + 2 * depth { at } else { self.asked.max(at) };
+        let chunks: Vec<(ChunkId, u32)> =
+            self.follower.ahead(from, depth).map(|chunk| (chunk.id, chunk.length)).collect();
+        if !chunks.is_empty() {
+            self.asked = at + depth;
+            shared.similarity.read_ahead(chunks);
+        }
+    }
+
+    /// Learns what became of a chunk.
+    pub(super) async fn note(&mut self, shared: &Arc<Shared>, place: &Place, fate: Fate) {
+        if matches!(fate, Fate::Similar(_)) && self.deltas.is_none() {
+            let (index, ids) = (Arc::clone(&shared.index), self.follower.ids().collect::<Vec<_>>());
+            let look_up = move || {
+                let mut deltas = HashMap::new();
+                for id in ids {
+                    if let Some(base) = index.find(&id)?.and_then(|located| located.record.base) {
+                        deltas.entry(base).or_insert(id);
+                    }
+                }
+                Ok(deltas)
+            };
+            self.deltas = Some(shared.core.pool.run(look_up).await.unwrap_or_default());
+        }
+        let deltas = self.deltas.as_ref();
+        self.follower.note(place, fate, |base| deltas?.get(base).copied());
+    }
+}

@@ -13,7 +13,7 @@ pub(crate) const PAGE: usize = 8192;
 /// Bytes of its header.
 const HEADER: usize = 96;
 /// Words that texts are made of.
-const WORDS: u64 = 256;
+const WORDS: u64 = 160;
 
 /// Writes a file of database pages to standard output.
 #[derive(Debug, Args)]
@@ -97,7 +97,7 @@ fn row(random: &mut Random, words: &[String], page: u64, row: u64) -> Vec<u8> {
         bytes.extend_from_slice(words[(random.next() % WORDS) as usize].as_bytes());
         bytes.push(b' ');
     }
-    if random.next().is_multiple_of(8) {
+    if random.next().is_multiple_of(16) {
         bytes.extend_from_slice(&random.next().to_le_bytes());
         bytes.extend_from_slice(&random.next().to_le_bytes());
     }

@@ -39,6 +39,9 @@ pub(crate) struct Store {
     /// zstd level.
     #[arg(long, default_value_t = 3)]
     level: i32,
+    /// Name of the point that this one is likely to resemble.
+    #[arg(long)]
+    base: Option<String>,
 }
 
 /// Writes the stream of a restore point to standard output.
@@ -85,7 +88,11 @@ pub(crate) fn create(folder: &Path) -> Result<()> {
 pub(crate) fn store(store: &Store) -> Result<()> {
     runtime()?.block_on(async {
         let domain = domain(&store.folder, store.level).await?;
-        let writer = domain.writer().await?;
+        let base = match &store.base {
+            Some(name) => Some(domain.base_point(&point_id(name)?).await.context("reading the base point")?),
+            None => None,
+        };
+        let writer = domain.writer_on(base).await?;
         let stream = write_input(&writer, store.kind).await?;
         let mut document = writer.stream("manifest", StreamKind::Document)?;
         document.write(serde_json::to_vec(&stream).context("describing the stream")?.into()).await?;

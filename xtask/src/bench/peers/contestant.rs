@@ -137,8 +137,9 @@ impl Seat<'_> {
         }
     }
 
-    /// The command that stores its standard input under a name.
-    pub(super) fn store(&self, name: &str, kind: Kind) -> Child {
+    /// The command that stores its standard input under a name. What an earlier one is called is told to Haulier alone, as
+    /// its coordinator tells its workers; the peers look at all they have, or find the last one themselves.
+    pub(super) fn store(&self, name: &str, kind: Kind, base: Option<&str>) -> Child {
         let repository = self.repository().into_os_string();
         match self.contestant.tool {
             Tool::Haulier => {
@@ -146,7 +147,9 @@ impl Seat<'_> {
                     Kind::Rows => "rows",
                     Kind::Pages => "pages",
                 };
-                self.child(&["store", "--kind", kind, "--name", name], vec![repository])
+                let base = base.iter().flat_map(|base| ["--base", base]);
+                let words: Vec<&str> = ["store", "--kind", kind, "--name", name].into_iter().chain(base).collect();
+                self.child(&words, vec![repository])
             }
             Tool::Restic => {
                 self.child(&["backup", "--quiet", "--stdin", "--stdin-filename", "data", "--tag", name], vec![])
@@ -232,7 +235,7 @@ mod tests {
         let folder = tempfile();
         let rustic = contestant(Tool::Rustic);
         let seat = rustic.seat(&folder).unwrap();
-        assert!(seat.store("day-2", Kind::Rows).arguments.contains(&"--force".into()));
+        assert!(seat.store("day-2", Kind::Rows, None).arguments.contains(&"--force".into()));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -242,7 +245,7 @@ mod tests {
         for tool in Tool::PEERS.into_iter().chain([Tool::Haulier]) {
             let contestant = contestant(tool);
             let seat = contestant.seat(&folder).unwrap();
-            let children = [seat.store("a", Kind::Pages), seat.read("a")];
+            let children = [seat.store("a", Kind::Pages, Some("b")), seat.read("a")];
             for child in seat.creation().iter().chain(&children) {
                 assert!(!child.arguments.iter().any(|argument| argument == PASSWORD), "{child:?}");
                 let home = child.environment.iter().find(|(name, _)| *name == "HOME").unwrap();

@@ -135,7 +135,7 @@ impl Live<'_> {
     }
 
     fn peer(&self, seat: &Seat<'_>, day: u8) -> Result<Backup> {
-        let child = seat.store(&format!("day-{day}"), Kind::Rows);
+        let child = seat.store(&format!("day-{day}"), Kind::Rows, None);
         let mut command = piped("\"$0\" \"$@\"");
         command.arg(&child.program).args(&child.arguments).envs(child.environment.iter().cloned());
         let taken = timed(command.env("SOURCE", self.dsn()))?;

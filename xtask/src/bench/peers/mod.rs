@@ -79,7 +79,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
     let quarter = data::quarter(&data.day_1, &streams)?;
     let seat = contestants[0].seat(&folder)?;
     seat.create()?;
-    let quarter = seat.store("quarter", data.kind).fed(Some(&quarter.file), seat.folder())?;
+    let quarter = seat.store("quarter", data.kind, None).fed(Some(&quarter.file), seat.folder())?;
     let mut contests = Vec::new();
     let mut hold = |data: rounds::DataSet| {
         let turns = rounds::hold(&data, &contestants, arguments.rounds, &folder)?;

@@ -222,7 +222,9 @@ fn line(verdict: &Verdict) -> String {
         Some(false) => "MISSED",
         None => "nobody to compare with",
     };
-    format!("| {} | {} | {aim} | {measured} | {met} |\n", verdict.figure, verdict.what)
+    // A pipe would end the cell.
+    let what = verdict.what.replace('|', "\\|");
+    format!("| {} | {what} | {aim} | {measured} | {met} |\n", verdict.figure)
 }
 
 /// Ratios to hundredths, bytes as megabytes.

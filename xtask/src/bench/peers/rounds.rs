@@ -93,7 +93,7 @@ fn turn(data: &DataSet, contestant: &Contestant, folder: &Path) -> Result<Turn> 
     seat.create()?;
     let scratch = seat.folder().to_owned();
     let empty = seat.stored()?;
-    let day_1 = seat.store("day-1", data.kind).fed(Some(&data.day_1.file), &scratch)?;
+    let day_1 = seat.store("day-1", data.kind, None).fed(Some(&data.day_1.file), &scratch)?;
     let stored = seat.stored()?;
     ensure!(stored > empty, "it stored nothing");
     let kept = folder.join(format!("{}-kept", contestant.tool.name()));
@@ -112,7 +112,7 @@ fn turn(data: &DataSet, contestant: &Contestant, folder: &Path) -> Result<Turn> 
 }
 
 fn later_turn(seat: &Seat<'_>, data: &DataSet, state: &Later, before: u64, scratch: &Path) -> Result<LaterTurn> {
-    let store = seat.store("day-2", data.kind).fed(Some(&state.input.file), scratch)?;
+    let store = seat.store("day-2", data.kind, Some("day-1")).fed(Some(&state.input.file), scratch)?;
     let added = seat.stored()?.saturating_sub(before);
     let (read, sha256) = seat.read("day-2").digested(scratch)?;
     ensure!(sha256 == state.input.sha256, "what was read back is not what was stored: {sha256}");

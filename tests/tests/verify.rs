@@ -58,7 +58,11 @@ fn a_restore_test_proves_a_point_and_a_damaged_pack_proves_nothing() -> Result<(
         bucket.put(pack, content)?;
     }
     let failed = tested(&stage, &point)?;
-    assert_eq!((&failed["state"], &failed["failure"]["code"]), (&"failed".into(), &"repository-damaged".into()), "{failed:#}");
+    assert_eq!(
+        (&failed["state"], &failed["failure"]["code"]),
+        (&"failed".into(), &"repository-damaged".into()),
+        "{failed:#}"
+    );
     assert_eq!(bucket.keys("rds/domains/")?.iter().filter(|key| key.contains("/proofs/")).count(), 1);
     assert_eq!(shown()?, tested_point, "a test that failed proves nothing and takes nothing back");
     stage.assert_nothing_left()

@@ -99,7 +99,7 @@ fn one_thing_is_shown_as_names_and_values() {
     let point = coordinator.run(&["point", "show", "pnt-1"]).out;
     assert!(point.contains("remark:     databases are not consistent with each other\n"), "{point}");
     assert!(point.contains("shop           2026-11-20 14:00:04Z      12  3.0 MiB\n"), "{point}");
-    for words in ["proof:      verified except 1 entry", "RESTORED AND COMPARED", "shop   EXTENSION aws_s3"] {
+    for words in ["proof:      verified except 1 entry", "RESTORED AND COMPARED", "EXTENSION aws_s3"] {
         assert!(point.contains(words), "{words:?} is not in {point}");
     }
     assert!(!point.contains('\u{1b}'), "a name moves the cursor: {point:?}");

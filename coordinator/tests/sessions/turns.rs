@@ -158,8 +158,14 @@ fn a_point_is_restored_and_verified_and_a_follower_sees_all_of_it() {
     let backup = running.backup("orders");
     let point = running.assert_state(&backup, SessionState::Succeeded).point.unwrap();
     let restored = running.restore(point.clone(), "billing");
-    let verify =
-        VerifyRequest { policy: None, point, near: instance("orders"), full: true, restore: false, worker: Default::default() };
+    let verify = VerifyRequest {
+        policy: None,
+        point,
+        near: instance("orders"),
+        full: true,
+        restore: false,
+        worker: Default::default(),
+    };
     let sessions = running.sessions.clone();
     let verified = running.run(async move { sessions.start_verify(verify, None).await.unwrap() });
     let (sessions, of) = (running.sessions.clone(), restored.clone());

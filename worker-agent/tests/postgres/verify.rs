@@ -76,8 +76,16 @@ async fn everything_that_can_be_backed_up_is_proven_to_come_back() {
     assert!(outcome.server_version.starts_with("15."), "{}", outcome.server_version);
     let names: Vec<_> = outcome.databases.iter().map(|database| database.name.as_str()).collect();
     assert_eq!(names, ["empty", "every thing", "postgres"]);
-    let DatabaseProof { tables, tables_counted, tables_unrecorded, tables_skipped, rows, large_objects, mismatches, .. } =
-        outcome.databases[1];
+    let DatabaseProof {
+        tables,
+        tables_counted,
+        tables_unrecorded,
+        tables_skipped,
+        rows,
+        large_objects,
+        mismatches,
+        ..
+    } = outcome.databases[1];
     assert_eq!((tables_counted, tables_unrecorded, tables_skipped, mismatches), (0, 0, 0, 0));
     assert_eq!(tables, backup.summary.databases[1].tables);
     assert!(rows > 1000 && large_objects == 2, "{rows} rows, {large_objects} large objects");

@@ -90,7 +90,8 @@ async fn dump_within(scope: Arc<Scope>, database: String) -> Result<(Database, S
 /// What each table of the archive holds. Rows of an extension's own tables are left out: the extension brings some of
 /// them itself, wherever it is created.
 fn contents_of_tables(contents: &Contents, all: &[TableFacts]) -> Vec<TableContent> {
-    let by_name: BTreeMap<_, _> = all.iter().map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect();
+    let by_name: BTreeMap<_, _> =
+        all.iter().map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect();
     let of_entry = |entry: &Entry| {
         let table = by_name.get(&(entry.schema.as_deref()?, entry.tag.as_str()))?;
         Some(TableContent {

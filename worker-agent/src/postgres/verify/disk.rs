@@ -15,8 +15,9 @@ const GIB: f64 = (1_u64 << 30) as f64;
 pub(super) fn must_hold(folder: &Path, manifest: &Manifest, what: &str) -> Result<(), Failure> {
     super::make_private(folder).map_err(|error| failures::local("making the scratch folder", folder, &error))?;
     let disk = statvfs(folder).map_err(|error| failures::local("asking for room on the disk", folder, &error))?;
-    let free = u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size());
-    let largest = manifest.databases.iter().map(|database| (needed(database), database)).max_by_key(|(bytes, _)| *bytes);
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    let largest =
+        manifest.databases.iter().map(|database| (needed(database), database)).max_by_key(|(bytes, _)| *bytes);
     match largest {
         Some((needed, database)) if needed > free => Err(too_small(what, &database.name, needed, free)),
         _ => Ok(()),

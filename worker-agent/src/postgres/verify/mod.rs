@@ -22,7 +22,6 @@ use haulier_domain::postgres::clients;
 use haulier_domain::postgres::manifest::{Database, Manifest};
 use haulier_domain::proof::{DatabaseProof, Exception};
 
-use super::connect::Connector;
 use super::context::{Context, ProgressEvent, Severity, Stopped};
 use super::job::{DatabaseRestore, OnClash, RestoreJob, Skipped, VerifyJob, VerifyOutcome};
 use super::restore;
@@ -70,14 +69,12 @@ async fn within(
     let mut differences = Vec::new();
     for (index, database) in manifest.databases.iter().enumerate() {
         let began = Instant::now();
-        // `postgres` is there already, and a database's own name says nothing about its content.
-        let target_name = format!("verify_{index}");
         let restored = restore::run(
             RestoreJob {
                 key: job.key.clone(),
                 target: scratch.instance(),
                 manifest: reference.clone(),
-                databases: vec![whole(database, &target_name)],
+                databases: vec![whole(database)],
                 roles: index == 0,
                 parallel_streams: job.parallel_streams,
             },
@@ -87,11 +84,13 @@ async fn within(
         let restore_seconds = began.elapsed().as_secs();
         let began = Instant::now();
         context.progress.report(ProgressEvent::Phase("compare"));
-        let findings = compare::database(&connector, database, &target_name, &restored.skipped, parallel, &context).await?;
+        context.progress.report(ProgressEvent::Current(database.name.clone()));
+        let name = restored.databases.first().map_or(database.name.as_str(), |restored| restored.restored_as.as_str());
+        let findings = compare::database(&connector, database, name, &restored.skipped, parallel, &context).await?;
+        scratch.drop_database(&connector, name).await?;
         exceptions.extend(restored.skipped.into_iter().map(exception));
         databases.push(proof(database, &findings, restore_seconds, began.elapsed().as_secs()));
         differences.extend(findings.differences);
-        scratch.drop_database(&connector, &target_name).await?;
         tell(context.log.as_ref(), databases.last());
     }
     match failure(&differences, &context) {
@@ -100,11 +99,12 @@ async fn within(
     }
 }
 
-fn whole(database: &Database, target_name: &str) -> DatabaseRestore {
+/// A whole database under its own name, or near it: the scratch server has a `postgres` of its own.
+fn whole(database: &Database) -> DatabaseRestore {
     DatabaseRestore {
         database: database.name.clone(),
-        target_name: target_name.to_owned(),
-        on_clash: OnClash::Refuse,
+        target_name: String::new(),
+        on_clash: OnClash::Suffix,
         schemas: Vec::new(),
         tables: Vec::new(),
     }
@@ -163,9 +163,4 @@ fn failure(differences: &[String], context: &Context) -> Option<Failure> {
 fn make_private(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-/// A connector to the scratch server.
-fn connector(scratch: &Scratch, context: &Context) -> Result<Connector, Failure> {
-    Connector::new(&scratch.instance(), &Context { login: scratch.login(), ..context.clone() })
 }

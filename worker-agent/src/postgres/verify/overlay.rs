@@ -63,7 +63,8 @@ pub(super) fn over(context: &Context, manifest: &Manifest) -> Result<(Overlay, S
         Failure::new("mover-defect", "writing the scratch server's manifest", error.to_string(), remedy)
     })?;
     let reference = StreamReference("the scratch server's manifest".into());
-    let overlay = Overlay { beneath: Arc::clone(&context.streams), reference: reference.clone(), manifest: json.into() };
+    let overlay =
+        Overlay { beneath: Arc::clone(&context.streams), reference: reference.clone(), manifest: json.into() };
     Ok((overlay, reference))
 }
 

@@ -76,6 +76,7 @@ async fn read(
 ) -> Result<Content, Stopped> {
     let name = quote::qualified(&member.schema, &member.name);
     let doing = format!("reading table {name} of the scratch database {database:?}");
+    let _moving = context.moving(format!("{database}: {name}"));
     let failed = |error: &tokio_postgres::Error| Stopped::from(failures::database(&doing, error));
     let sql = statement(member, encoding);
     let rows = session.obey(session.client().copy_out(&sql)).await?.map_err(|error| failed(&error))?;

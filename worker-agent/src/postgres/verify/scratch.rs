@@ -4,7 +4,7 @@
 //! Its folder is thrown away at the end, so nothing in it has to survive a crash: it is not synced.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,7 +129,8 @@ impl Scratch {
             };
             let ended = self.process.0.try_wait().ok().flatten();
             if ended.is_some() || Instant::now() >= deadline {
-                let why = ended.map_or_else(|| refused, |status| format!("it ended with {status}: {}", last_words(log)));
+                let why =
+                    ended.map_or_else(|| refused, |status| format!("it ended with {status}: {}", last_words(log)));
                 return Err(broken("starting the scratch server", why).into());
             }
             tokio::time::sleep(POLL).await;
@@ -153,7 +154,7 @@ impl Scratch {
 
     /// Makes connections to it.
     pub(super) fn connector(&self, context: &Context) -> Result<Connector, Failure> {
-        super::connector(self, context)
+        Connector::new(&self.instance(), &Context { login: self.login(), ..context.clone() })
     }
 
     /// Gives it the roles that every RDS instance has. Answers its version, as it prints itself.
@@ -217,7 +218,8 @@ impl Account {
         }
         let doing = "choosing an account for the scratch server";
         let user = User::from_name("postgres").map_err(|error| failures::local(doing, folder, &error))?;
-        let user = user.ok_or_else(|| broken(doing, "the agent runs as root, and there is no user postgres".to_owned()))?;
+        let user =
+            user.ok_or_else(|| broken(doing, "the agent runs as root, and there is no user postgres".to_owned()))?;
         chown(folder, Some(user.uid), Some(user.gid)).map_err(|error| failures::local(doing, folder, &error))?;
         Ok(Self(Some(user)))
     }
@@ -254,7 +256,7 @@ fn launch(
     bin: &Path,
     folder: &Path,
     cluster: &Path,
-    log: &PathBuf,
+    log: &Path,
     account: &Account,
     parallel: usize,
 ) -> Result<Child, Failure> {

@@ -17,6 +17,12 @@ fn comes_back_equal(stage: &Stage, version: &str) -> Result<String> {
     assert!(!story.contains("is read by the clients of version"), "{story}");
     stage.restore(&point, "shop", "copy")?;
     stage.assert_equal("shop", "copy")?;
+    // A scratch server of the same version takes it, too.
+    let test = stage.haulier().json(&["point", "verify", &point, "--restore"])?;
+    stage.succeeded(test["session_id"].as_str().context("the restore test has no session")?)?;
+    let proof = stage.haulier().json(&["point", "show", &point])?["latest_proof"].clone();
+    assert!(proof["server_version"].as_str().is_some_and(|server| server.starts_with(version)), "{proof:#}");
+    assert_eq!(proof["verdict"], "verified", "{proof:#}");
     // Nobody came in without TLS: the server lets nobody but its administrator.
     let door = stage.source.sibling("shop").logged_in_as("master", MASTER_PASSWORD);
     let plain = e2e::psql::Database { server: format!("{} sslmode=disable", door.server), ..door.clone() };

@@ -6,6 +6,7 @@ mod keys;
 mod operators;
 mod points;
 mod policies;
+mod proofs;
 mod refusals;
 mod repeats;
 mod scene;

@@ -1,4 +1,4 @@
-//! The agent's bound: half a gigabyte through four streams, out and back, in well under 300 MiB.
+//! The agent's bound: half a gigabyte through four streams, out and back, and again as deltas, in well under 300 MiB.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking and may speak")]
 
@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use haulier_repository::{Domain, DomainConfig, NewKey, Repository, StreamKind, StreamRoot};
+use haulier_repository::{BasePoint, Domain, DomainConfig, NewKey, Repository, StreamKind, StreamRoot};
 
 use support::folder::Folder;
-use support::{PREFIX, cheap, noise, passphrase};
+use support::{PREFIX, cheap, noise, passphrase, point};
 
 const STREAMS: u64 = 4;
 const PARTS: u64 = 256;
@@ -24,29 +24,30 @@ fn peak() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// Half a megabyte of which half compresses.
-fn part(stream: u64, number: u64) -> Vec<u8> {
+/// Half a megabyte of which half compresses. A few bytes are others on another day.
+fn part(day: u8, stream: u64, number: u64) -> Vec<u8> {
     let mut part = noise(256 << 10, stream * PARTS + number);
     part.resize(512 << 10, b'x');
+    part.iter_mut().step_by(50_000).for_each(|byte| *byte ^= day);
     part
 }
 
-async fn write(writer: &haulier_repository::Writer, stream: u64) -> StreamRoot {
+async fn write(writer: &haulier_repository::Writer, day: u8, stream: u64) -> StreamRoot {
     let mut out = writer.stream(&stream.to_string(), StreamKind::TableRows).unwrap();
     for number in 0..PARTS {
-        out.write(Bytes::from(part(stream, number))).await.unwrap();
+        out.write(Bytes::from(part(day, stream, number))).await.unwrap();
     }
     out.finish().await.unwrap()
 }
 
-async fn compare(domain: &Domain, stream: u64, root: &StreamRoot) {
+async fn compare(domain: &Domain, day: u8, stream: u64, root: &StreamRoot) {
     let mut parts = std::pin::pin!(domain.read(root));
     let mut got = Vec::new();
     let mut number = 0;
     while let Some(bytes) = parts.try_next().await.unwrap() {
         got.extend_from_slice(&bytes);
         while got.len() >= 512 << 10 {
-            assert!(got.drain(..512 << 10).eq(part(stream, number)), "part {number} of stream {stream}");
+            assert!(got.drain(..512 << 10).eq(part(day, stream, number)), "part {number} of stream {stream}");
             number += 1;
         }
     }
@@ -63,18 +64,27 @@ async fn four_streams_stay_within_the_agents_bound() {
     repository.domain_key(&id, true).await.unwrap();
     let config = DomainConfig { threads: 4, ..DomainConfig::new(cache.path()) };
 
-    let domain = repository.domain(&id, config.clone()).await.unwrap();
-    let writer = domain.writer().await.unwrap();
-    let roots = futures::future::join_all((0..STREAMS).map(|stream| write(&writer, stream))).await;
-    let summary = writer.finish().await.unwrap();
-    assert_eq!(summary.totals.bytes_read, STREAMS * PARTS * (512 << 10));
-    let writing = peak();
-    assert!(writing < BOUND, "writing: {} MiB", writing >> 20);
-    drop(domain);
+    let mut base: Option<BasePoint> = None;
+    for day in [0, 1] {
+        let domain = repository.domain(&id, config.clone()).await.unwrap();
+        let writer = domain.writer_on(base.take()).await.unwrap();
+        let roots = futures::future::join_all((0..STREAMS).map(|stream| write(&writer, day, stream))).await;
+        let manifest = support::write(&writer, "manifest", StreamKind::Document, b"{}").await.unwrap();
+        let summary = writer.finish().await.unwrap();
+        let writing = peak();
+        assert!(writing < BOUND, "writing day {day}: {} MiB", writing >> 20);
+        assert!(summary.totals.bytes_read > STREAMS * PARTS * (512 << 10));
+        assert_eq!(summary.totals.chunks_delta > 1_000, day == 1, "{:?}", summary.totals);
+        let root = point(&format!("day-{day}"), manifest, summary);
+        domain.publish_point(&root).await.unwrap();
+        base = Some(domain.base_point(&root.point).await.unwrap());
+        drop(domain);
 
-    let domain = repository.domain(&id, config).await.unwrap();
-    futures::future::join_all((0..STREAMS).map(|stream| compare(&domain, stream, &roots[stream as usize]))).await;
-    let reading = peak();
-    assert!(reading < BOUND, "reading: {} MiB", reading >> 20);
-    println!("peak: {} MiB writing, {} MiB in all", writing >> 20, reading >> 20);
+        let domain = repository.domain(&id, config.clone()).await.unwrap();
+        let streams = (0..STREAMS).map(|stream| compare(&domain, day, stream, &roots[stream as usize]));
+        futures::future::join_all(streams).await;
+        let reading = peak();
+        assert!(reading < BOUND, "reading day {day}: {} MiB", reading >> 20);
+        println!("day {day}, peak so far: {} MiB after writing, {} MiB after reading", writing >> 20, reading >> 20);
+    }
 }

@@ -72,7 +72,8 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    const ALL: [Self; 5] = [Self::Customers, Self::Orders, Self::Events, Self::Readings, Self::Files];
+    /// All of them, in the order of the dump.
+    pub(crate) const ALL: [Self; 5] = [Self::Customers, Self::Orders, Self::Events, Self::Readings, Self::Files];
 
     /// The table's share of the whole, in percent.
     fn share(self) -> u64 {
@@ -169,15 +170,16 @@ pub(crate) struct Change {
     pub(crate) appended: u64,
 }
 
-/// The mixed dump of about `size` bytes on day `day`, counted from 1: each day after the first changes rows at random.
-pub(crate) fn dump(size: usize, day: u64, change: Change) -> Dump {
+/// A dump of these tables of about `size` bytes on day `day`, counted from 1: each day after the first changes rows at random.
+pub(crate) fn dump(tables: &[Table], size: usize, day: u64, change: Change) -> Dump {
+    let shares: u64 = tables.iter().map(|table| table.share()).sum();
     let mut bytes = Vec::with_capacity(size + size / 8);
     let mut changed = Vec::new();
-    for table in Table::ALL {
+    for table in tables.iter().copied() {
         bytes.extend_from_slice(format!("\n-- Data for {table:?}\n\nCOPY public.{table:?} FROM stdin;\n").as_bytes());
         let mut sample = Vec::new();
         (0..1_000).for_each(|id| table.row(&mut sample, id * 50, 0));
-        let first = size as u64 / 100 * table.share() * 1_000 / sample.len() as u64;
+        let first = size as u64 / shares * table.share() * 1_000 / sample.len() as u64;
         table_on(table, first, day, change, &mut bytes, &mut changed);
         bytes.extend_from_slice(b"\\.\n");
     }

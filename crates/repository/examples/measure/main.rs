@@ -24,7 +24,7 @@ use haulier_repository::{
 };
 
 use bucket::Bucket;
-use data::Change;
+use data::{Change, Table};
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -75,9 +75,12 @@ fn cases(options: &Options) -> Result<Vec<Case>, Failed> {
     }
     let wanted = |name: &str| options.case.as_deref().is_none_or(|case| case == name);
     let mut cases = Vec::new();
-    for (name, change) in [("mixed", MIXED), ("appended", APPENDED)] {
+    let one = [Table::Orders];
+    for (name, tables, change) in
+        [("mixed", &Table::ALL[..], MIXED), ("one-table", &one, MIXED), ("appended", &Table::ALL, APPENDED)]
+    {
         if wanted(name) {
-            let dumps: Vec<_> = (1..=options.days).map(|day| data::dump(options.size, day, change)).collect();
+            let dumps: Vec<_> = (1..=options.days).map(|day| data::dump(tables, options.size, day, change)).collect();
             let changed = dumps.get(1).map(|dump| zstd::bulk::compress(&dump.changed, 3).map(|bytes| bytes.len()));
             let days = dumps.into_iter().map(|dump| dump.bytes).collect();
             cases.push(Case {

@@ -14,6 +14,7 @@ mod catalogue;
 pub mod check;
 mod chunker;
 mod codec;
+mod copy;
 mod crypto;
 mod domain;
 mod error;

@@ -289,3 +289,6 @@ fn measure(
     }
     Err(io::Error::other("the rounds are over"))
 }
+
+#[cfg(test)]
+mod tests;

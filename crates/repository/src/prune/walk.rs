@@ -10,6 +10,7 @@ use haulier_domain::id::PointId;
 
 use super::sorter::{Sorted, Sorter};
 use super::usage::IdRecord;
+use crate::catalogue::Catalogue;
 use crate::domain::{Core, Domain};
 use crate::error::{Error, ObjectKind, Result};
 use crate::ids::{ChunkId, ListId};
@@ -18,8 +19,6 @@ use crate::stream::{StreamContent, StreamRoot};
 
 /// Pages fetched at once.
 const AT_ONCE: usize = 8;
-/// The longest line a catalogue may have.
-const LONGEST_LINE: usize = 1 << 20;
 
 /// Follows points.
 pub(super) struct Walk {
@@ -59,19 +58,9 @@ impl Walk {
         let root = domain.read_point(id).await?;
         self.stream(&root.manifest).await?;
         self.stream(&root.catalogue).await?;
-        let mut parts = std::pin::pin!(domain.read(&root.catalogue));
-        let mut rest = Vec::new();
-        while let Some(part) = parts.try_next().await? {
-            rest.extend_from_slice(&part);
-            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = rest.drain(..=end).collect();
-                let root: StreamRoot = serde_json::from_slice(&line)
-                    .map_err(|error| Error::Invalid(format!("the catalogue of point {id}: {error}")))?;
-                self.stream(&root).await?;
-            }
-            if rest.len() > LONGEST_LINE {
-                return Err(Error::Invalid(format!("the catalogue of point {id} has no lines")));
-            }
+        let mut catalogue = Catalogue::new(&domain, &root.catalogue);
+        while let Some(root) = catalogue.next().await? {
+            self.stream(&root).await?;
         }
         Ok(())
     }

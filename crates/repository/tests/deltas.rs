@@ -161,7 +161,8 @@ async fn a_base_that_is_lost_or_damaged_is_done_without_and_counted() {
             match damage {
                 "removed" => fixture.bucket.remove(&key),
                 _ => {
-                    (100..fixture.bucket.object(&key).len()).step_by(5_000).for_each(|at| fixture.bucket.flip(&key, at))
+                    let length = fixture.bucket.object(&key).len();
+                    (100..length).step_by(5_000).for_each(|at| fixture.bucket.flip(&key, at));
                 }
             }
         }

@@ -20,7 +20,7 @@ fn backs_up(stage: &Stage, instance: &str, credentials: &str) -> Result<()> {
 }
 
 fn with_shop(stage: &Stage, request: &serde_json::Value) -> Result<Database> {
-    let postgres = stage.cloud.create_instance_with(&request)?.authored_by("master");
+    let postgres = stage.cloud.create_instance_with(request)?.authored_by("master");
     postgres.execute(&format!("CREATE DATABASE {}", quote("shop")))?;
     dataset::fill(&postgres.sibling("shop"), 6)?;
     Ok(Database { author: None, ..postgres })

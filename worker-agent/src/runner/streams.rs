@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use haulier_domain::postgres::manifest::StreamReference;
-use haulier_repository::{BasePoint, Domain, Error, StreamKind, StreamRoot, StreamWriter, WriteStats, WriteSummary, Writer};
+use haulier_repository::{
+    BasePoint, Domain, Error, StreamKind, StreamRoot, StreamWriter, WriteStats, WriteSummary, Writer,
+};
 use tokio::sync::RwLock;
 
 use super::failures::is_damage;

@@ -103,7 +103,8 @@ async fn what_a_killed_restore_had_taken_is_given_back_by_the_next() {
     let mut bench = Bench::new(&store);
     let backup = bench.back_up(&source, &["shop"]).await.unwrap();
     bench.roles = false;
-    let memberships = "SELECT string_agg(roleid::regrole::text, ',' ORDER BY roleid::regrole::text) FROM pg_auth_members
+    let memberships =
+        "SELECT string_agg(roleid::regrole::text, ',' ORDER BY roleid::regrole::text) FROM pg_auth_members
         WHERE member = 'master'::regrole AND roleid::regrole::text IN ('app', 'own')";
     let taken = || target.sql("postgres", memberships) == "app,own";
     {

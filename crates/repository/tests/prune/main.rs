@@ -9,10 +9,11 @@ mod beside;
 mod killed;
 mod scene;
 
+use haulier_repository::StreamKind;
 use haulier_repository::prune::PruneOptions;
 
 use scene::{GRACE, Points, at, options, prune};
-use support::{Fixture, noise};
+use support::{Fixture, noise, point, rows, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_point_needs_goes_after_the_grace_period_and_the_rest_stays() {
@@ -144,4 +145,37 @@ async fn many_index_objects_become_one() {
     assert_eq!(fixture.bucket.keys("/index/").len(), 1);
     points.assert_intact(&fixture, &fixture.bucket).await;
     assert_eq!(GRACE, options(0).grace);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_that_no_point_names_stays_while_a_delta_needs_it() {
+    let fixture = Fixture::new().await;
+    let mut points = Points::default();
+    let first = rows(6_000_000, 1);
+    let mut second = first.clone();
+    second.iter_mut().step_by(20_000).for_each(|byte| *byte = b'#');
+    let mut base = None;
+    for (name, data) in [("a", first), ("b", second)] {
+        let domain = fixture.domain().await;
+        let writer = domain.writer_on(base.take()).await.unwrap();
+        let stream = write(&writer, "data", StreamKind::TableRows, &data).await.unwrap();
+        let manifest = write(&writer, "manifest", StreamKind::Document, name.as_bytes()).await.unwrap();
+        let root = point(name, manifest, writer.finish().await.unwrap());
+        domain.publish_point(&root).await.unwrap();
+        base = Some(domain.base_point(&root.point).await.unwrap());
+        points.0.insert(name.to_owned(), (root, stream, data));
+    }
+    let deltas = points.0["b"].0.totals.chunks_delta;
+    assert!(deltas > 5, "{deltas} deltas");
+    points.remove(&fixture.domain().await, "a").await;
+    for hours in [0, 24, 48, 72] {
+        prune(&fixture, fixture.bucket.clone(), hours).await.unwrap();
+        points.assert_intact(&fixture, &fixture.bucket).await;
+    }
+    // With the last point of the chain everything goes, bases too.
+    points.remove(&fixture.domain().await, "b").await;
+    for hours in [96, 120, 144] {
+        prune(&fixture, fixture.bucket.clone(), hours).await.unwrap();
+    }
+    assert!(fixture.bucket.keys("/packs/").is_empty());
 }

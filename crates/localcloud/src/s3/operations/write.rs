@@ -108,7 +108,8 @@ pub(super) async fn copy_object(
 
 fn source_version(store: &Store, input: &CopyObjectInput, source: &Object) -> S3Result<Option<String>> {
     let CopySource::Bucket { bucket, .. } = &input.copy_source else { return Ok(None) };
-    Ok(versioning::shown_id(&*store.bucket(bucket)?, &source.record))
+    let bucket = store.bucket(bucket)?;
+    Ok(versioning::shown_id(&bucket, &source.record))
 }
 
 fn source(store: &Store, caller: &Caller, input: &CopyObjectInput) -> S3Result<Object> {

@@ -33,7 +33,8 @@ fn needed(live: &[u64], deltas: &[(u32, u64)], standings: &[Standing]) -> (BTree
 #[test]
 fn a_base_is_needed_while_a_delta_on_it_lies_in_a_pack_that_is() {
     use Standing::{Kept, Marked};
-    let cases: [(&str, &[u64], &[(u32, u64)], &[usize], u64); 7] = [
+    type Case = (&'static str, &'static [u64], &'static [(u32, u64)], &'static [usize], u64);
+    let cases: [Case; 7] = [
         ("no deltas", &[0, 2], &[], &[0, 2], 0),
         ("a live delta on a base that no point needs", &[0], &[(0, 3)], &[0, 3], 0),
         ("a dead delta beside something live", &[1], &[(1, 3), (1, 4)], &[1, 3, 4], 0),

@@ -2,7 +2,7 @@
 //!
 //! Two runs delete an object. The first *marks* it in the prune record; from then on writers do not rely on it and readers
 //! prefer another place. A later run *condemns* it, once it has been marked for the grace period and every session that
-//! began before is over, and deletes it; unless a point has come to need it, then its mark goes. See [`plan`].
+//! began before is over, and deletes it; unless a point has come to need it, then its mark goes. See `plan.rs`.
 //!
 //! What makes it safe, without relying on clocks:
 //! 1. The record is whole and numbered; a run that finds the next number taken stops before it has deleted anything.

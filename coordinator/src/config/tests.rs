@@ -81,6 +81,7 @@ fn every_setting_can_be_given_by_variable_and_flag() {
         ("worker.deadline_hours", "2"),
         ("reaper.interval_seconds", "11"),
         ("sessions.max_running", "3"),
+        ("prune.grace_seconds", "7"),
     ]
     .into();
     assert_eq!(values.len(), SETTINGS.len());
@@ -94,6 +95,7 @@ fn every_setting_can_be_given_by_variable_and_flag() {
     assert_eq!(config.pace.available, Duration::from_secs(4));
     assert_eq!(config.worker.instance_types, ["c7i.large", "m7i.large"]);
     assert_eq!((config.worker.launch_rounds, config.pace.capacity), (2, Duration::from_secs(6)));
+    assert_eq!(config.prune_grace, Duration::from_secs(7));
     assert_eq!(config.control_names, ["haulier.example", "10.0.0.5"]);
     assert_eq!(config.log, Log { format: LogFormat::Json, filter: "debug".to_owned() });
     assert_eq!(config.worker.role_arn.as_deref(), Some("arn:aws:iam::111122223333:role/w"));

@@ -15,14 +15,12 @@ use super::object::{IndexTable, PACK_ENTRY_LENGTH, PackEntry};
 use super::row::{BEST, Row};
 use super::segment::{Merge, Segment};
 use super::sketches::Sketches;
+use super::tiers::{Merging, Tiers};
 use crate::error::{Error, Result};
 use crate::ids::ChunkId;
 use crate::pack::record::{ChunkKind, ChunkRecord};
 use crate::similarity::sketch::Sketch;
 use crate::wire::Cursor;
-
-/// Segments of a tier before they become one of the next.
-const TIER: usize = 8;
 
 /// A chunk's record and the number of its pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +49,7 @@ pub(crate) struct LocalIndex {
 
 struct State {
     memory: BTreeMap<ChunkId, Row>,
-    /// Segments and their tiers, oldest first.
-    segments: Vec<(u32, Arc<Segment>)>,
+    segments: Tiers<Segment>,
 }
 
 impl LocalIndex {
@@ -68,7 +65,7 @@ impl LocalIndex {
             folder: folder.to_owned(),
             rows_in_memory,
             filter: Filter::new(expected, filter_bytes),
-            state: RwLock::new(State { memory: BTreeMap::new(), segments: Vec::new() }),
+            state: RwLock::new(State { memory: BTreeMap::new(), segments: Tiers::default() }),
             // An entry takes about a third of a row, and a chunk has four.
             sketches: Sketches::new(folder, rows_in_memory),
             packs,
@@ -141,7 +138,7 @@ impl LocalIndex {
             if let Some((_, row)) = state.memory.range(ChunkId(first)..=ChunkId(last)).next() {
                 return Ok(Some(*row));
             }
-            state.segments.iter().map(|(_, segment)| Arc::clone(segment)).collect::<Vec<_>>()
+            state.segments.segments()
         };
         for segment in segments {
             if let Some(row) = segment.find_start(start).map_err(self.local("reading"))? {
@@ -168,8 +165,7 @@ impl LocalIndex {
         }
         let (mut found, segments) = {
             let state = self.read();
-            let segments: Vec<Arc<Segment>> = state.segments.iter().map(|(_, segment)| Arc::clone(segment)).collect();
-            (state.memory.get(id).copied(), segments)
+            (state.memory.get(id).copied(), state.segments.segments())
         };
         let rank = |row: &Option<Row>| row.map(|row| row.rank(&self.lost()));
         for segment in segments {
@@ -247,32 +243,22 @@ impl LocalIndex {
     /// Moves the rows in memory to a segment, and merges tiers that are full. The caller holds `adding`.
     fn spill(&self) -> io::Result<()> {
         let rows: Vec<Row> = self.read().memory.values().copied().collect();
-        let segment = Arc::new(Segment::write(&self.folder, rows.into_iter().map(Ok))?);
+        let segment = Segment::write(&self.folder, rows.into_iter().map(Ok))?;
         {
             let mut state = self.write();
-            state.segments.push((0, segment));
+            state.segments.push(segment);
             state.memory.clear();
         }
         loop {
-            let (tier, tail) = {
-                let state = self.read();
-                let Some((tier, _)) = state.segments.last() else { return Ok(()) };
-                let start = state.segments.iter().rposition(|(other, _)| other != tier).map_or(0, |at| at + 1);
-                (*tier, state.segments[start..].iter().map(|(_, segment)| Arc::clone(segment)).collect::<Vec<_>>())
-            };
-            if tail.len() < TIER {
-                return Ok(());
-            }
-            self.replace_tail(&tail, tier + 1)?;
+            let full = self.read().segments.full();
+            let Some(tier) = full else { return Ok(()) };
+            self.merge(&tier)?;
         }
     }
 
-    fn replace_tail(&self, tail: &[Arc<Segment>], tier: u32) -> io::Result<()> {
-        let merged = Arc::new(Segment::write(&self.folder, Merge::new(tail, self.lost().clone())?)?);
-        let mut state = self.write();
-        let keep = state.segments.len() - tail.len();
-        state.segments.truncate(keep);
-        state.segments.push((tier, merged));
+    fn merge(&self, merging: &Merging<Segment>) -> io::Result<()> {
+        let merged = Segment::write(&self.folder, Merge::new(&merging.segments, self.lost().clone())?)?;
+        self.write().segments.replace(merging, merged);
         Ok(())
     }
 
@@ -280,19 +266,15 @@ impl LocalIndex {
     pub(crate) fn compact(&self) -> Result<()> {
         let _adding = self.adding();
         self.sketches.compact().map_err(self.local("writing"))?;
-        let (tier, all) = {
-            let state = self.read();
-            let tier = state.segments.iter().map(|(tier, _)| *tier).max().unwrap_or_default();
-            (tier, state.segments.iter().map(|(_, segment)| Arc::clone(segment)).collect::<Vec<_>>())
-        };
-        if all.len() < 2 { Ok(()) } else { self.replace_tail(&all, tier + 1).map_err(self.local("writing")) }
+        let all = self.read().segments.everything();
+        all.map_or(Ok(()), |all| self.merge(&all).map_err(self.local("writing")))
     }
 
     /// Number of rows, those known twice counted twice where they lie in different segments.
     #[cfg(test)]
     pub(crate) fn rows(&self) -> u64 {
         let state = self.read();
-        state.memory.len() as u64 + state.segments.iter().map(|(_, segment)| segment.rows()).sum::<u64>()
+        state.memory.len() as u64 + state.segments.segments().iter().map(|segment| segment.rows()).sum::<u64>()
     }
 
     fn read_extra(&self, at: u64) -> io::Result<Option<ChunkRecord>> {
@@ -331,174 +313,4 @@ impl LocalIndex {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::print_stdout, reason = "the measurement among them speaks")]
-
-    use super::*;
-    use crate::codec::Codec;
-    use crate::ids::PackId;
-
-    fn id(number: u64) -> ChunkId {
-        ChunkId(*blake3::hash(&number.to_le_bytes()).as_bytes())
-    }
-
-    fn table(numbers: std::ops::Range<u64>) -> IndexTable {
-        let mut table = IndexTable::default();
-        let records = numbers
-            .clone()
-            .map(|number| ChunkRecord {
-                id: id(number),
-                kind: ChunkKind::Whole,
-                codec: Codec::Zstd,
-                position: number as u32,
-                offset: 48,
-                stored: 100,
-                plain: 200,
-                base: None,
-                sketch: None,
-            })
-            .collect();
-        table.add_pack(PackEntry { id: PackId(id(numbers.start).0), salt: [1; 32], size: numbers.start }, records);
-        table
-    }
-
-    /// Peak resident memory of this process so far, in bytes.
-    fn peak() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-    }
-
-    fn sketch(number: u64) -> Sketch {
-        let bytes = blake3::hash(&(!number).to_le_bytes());
-        Sketch(std::array::from_fn(|at| {
-            u64::from_le_bytes(bytes.as_bytes()[at * 8..at * 8 + 8].try_into().unwrap()) >> 16
-        }))
-    }
-
-    /// An index of that many chunks, half of which could be bases.
-    fn fill(index: &LocalIndex, chunks: u64, batch: u64) {
-        for part in 0..chunks / batch {
-            let mut table = table(part * batch..(part + 1) * batch);
-            for (_, record) in table.rows.iter_mut().step_by(2) {
-                record.sketch = Some(sketch(record.position.into()).to_bytes());
-            }
-            assert_eq!(index.add(&table, |_| false).unwrap(), part as u32);
-        }
-        index.compact().unwrap();
-        assert_eq!(index.rows(), chunks);
-    }
-
-    fn find_all(index: &LocalIndex, chunks: u64, batch: u64, step: usize) {
-        for number in (0..chunks).step_by(step) {
-            let located = index.find(&id(number)).unwrap().unwrap();
-            assert_eq!((u64::from(located.record.position), u64::from(located.pack)), (number, number / batch));
-            assert_eq!(index.pack(located.pack).unwrap().size, number / batch * batch);
-            assert_eq!(index.similar(&sketch(number)).unwrap(), (number % 2 == 0).then(|| id(number)));
-        }
-        assert!((chunks..chunks + 1_000).all(|number| index.stored(&id(number)).unwrap().is_none()));
-    }
-
-    #[test]
-    fn millions_of_chunks_are_found_in_bounded_memory() {
-        const BATCH: u64 = 1 << 15;
-        const CHUNKS: u64 = 64 * BATCH;
-        let folder = tempfile::tempdir().unwrap();
-        let before = peak();
-        let index = LocalIndex::new(folder.path(), CHUNKS, 1 << 15, 4 << 20).unwrap();
-        fill(&index, CHUNKS, BATCH);
-        find_all(&index, CHUNKS, BATCH, 997);
-        // Two million rows and their sketches are 200 MB on disk.
-        let grown = peak() - before;
-        assert!(grown < 48 << 20, "grew by {} MiB", grown >> 20);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the files have no names");
-    }
-
-    /// A hundred million chunks, 25 TB at 256 KiB, or as many as `HAULIER_INDEX_CHUNKS` says. Takes 10 GB of disk, twice
-    /// that while it merges, and minutes: `cargo nextest run --release -p haulier-repository --run-ignored only
-    /// a_hundred_million`.
-    #[test]
-    #[ignore = "takes minutes and tens of gigabytes of disk"]
-    fn a_hundred_million_chunks_are_found_in_the_memory_that_a_worker_grants() {
-        const BATCH: u64 = 1 << 15;
-        let asked = std::env::var("HAULIER_INDEX_CHUNKS").map_or(100_000_000, |chunks| chunks.parse().unwrap());
-        let chunks = u64::div_ceil(asked, BATCH) * BATCH;
-        let plan = crate::memory::Plan::new(crate::memory::DEFAULT);
-        let folder = tempfile::tempdir().unwrap();
-        let (before, started) = (peak(), std::time::Instant::now());
-        let index = LocalIndex::new(folder.path(), chunks, plan.index_rows, plan.filter).unwrap();
-        fill(&index, chunks, BATCH);
-        let filled = started.elapsed();
-        find_all(&index, chunks, BATCH, 999_983);
-        let looked_up = std::time::Instant::now();
-        let new = (chunks + 1_000..chunks + 101_000).filter(|number| index.stored(&id(*number)).unwrap().is_none());
-        assert_eq!(new.count(), 100_000);
-        let each = looked_up.elapsed() / 100_000;
-        let grown = peak() - before;
-        println!("{chunks} chunks: {} MiB, filled in {filled:?}, {each:?} to see that a chunk is new", grown >> 20);
-        assert!(grown < 128 << 20, "grew by {} MiB", grown >> 20);
-    }
-
-    #[test]
-    fn a_chunk_known_twice_keeps_its_first_place_but_a_whole_one_goes_before_a_delta() {
-        let folder = tempfile::tempdir().unwrap();
-        let index = LocalIndex::new(folder.path(), 1_000, 4, 1 << 20).unwrap();
-        let mut first = table(0..3);
-        first.rows[1].1.kind = ChunkKind::Delta;
-        first.rows[1].1.base = Some(id(0));
-        let expected = first.rows[1].1.clone();
-        index.add(&first, |_| false).unwrap();
-        assert_eq!(index.find(&id(1)).unwrap(), Some(Located { pack: 0, record: expected }));
-        index.add(&table(0..40), |_| false).unwrap();
-        for compacted in [false, true] {
-            if compacted {
-                index.compact().unwrap();
-            }
-            assert_eq!([0, 1, 3].map(|number| index.find(&id(number)).unwrap().unwrap().pack), [0, 1, 1]);
-            assert_eq!(index.stored(&id(1)).unwrap(), Some(ChunkKind::Whole));
-        }
-    }
-
-    #[test]
-    fn a_place_in_a_lost_pack_is_the_last_resort() {
-        let folder = tempfile::tempdir().unwrap();
-        // In memory, then spilled, then merged: the answer is the same.
-        for rows_in_memory in [1_000, 1] {
-            let index = LocalIndex::new(folder.path(), 1_000, rows_in_memory, 1 << 20).unwrap();
-            index.add(&table(0..5), |_| true).unwrap();
-            assert_eq!(index.stored(&id(3)).unwrap(), None);
-            assert_eq!(index.find(&id(3)).unwrap().unwrap().pack, 0, "so that a reader can say what is lost");
-            index.add(&table(3..8), |_| false).unwrap();
-            for compacted in [false, true] {
-                if compacted {
-                    index.compact().unwrap();
-                }
-                assert!(index.stored(&id(3)).unwrap().is_some() && index.stored(&id(2)).unwrap().is_none());
-                assert_eq!(index.find(&id(3)).unwrap().unwrap().pack, 1);
-                assert_eq!(index.find(&id(2)).unwrap().unwrap().pack, 0);
-            }
-        }
-    }
-
-    #[test]
-    fn lookups_see_every_settled_row_while_others_are_added() {
-        let folder = tempfile::tempdir().unwrap();
-        let index = LocalIndex::new(folder.path(), 100_000, 1_000, 1 << 20).unwrap();
-        let settled = std::sync::atomic::AtomicU64::new(0);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for batch in 0..200 {
-                    index.add(&table(batch * 300..(batch + 1) * 300), |_| false).unwrap();
-                    settled.store((batch + 1) * 300, Ordering::Release);
-                }
-            });
-            let mut seen = 0;
-            while seen < 60_000 {
-                seen = settled.load(Ordering::Acquire);
-                for number in (0..seen).rev().step_by(101) {
-                    assert!(index.stored(&id(number)).unwrap().is_some(), "{number} of {seen}");
-                }
-            }
-        });
-    }
-}
+mod tests;

@@ -10,3 +10,4 @@ pub(crate) mod object;
 pub(crate) mod row;
 pub(crate) mod segment;
 pub(crate) mod sketches;
+pub(crate) mod tiers;

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::tiers::{Merging, Tiers};
 use crate::similarity::sketch::Sketch;
 
 /// Length of an entry on disk: the number, and the first eight bytes of the chunk's id.
@@ -16,8 +17,6 @@ const ENTRY: usize = 16;
 const BLOCK: usize = 256;
 /// Entries that a merge reads ahead of each segment.
 const READ_AHEAD: usize = 4 * BLOCK;
-/// Segments of a tier before they become one of the next.
-const TIER: usize = 8;
 /// Chunks that one number gives; more of them are equally good.
 const MOST: usize = 4;
 
@@ -33,8 +32,7 @@ pub(crate) struct Sketches {
 #[derive(Default)]
 struct State {
     memory: BTreeSet<Entry>,
-    /// Segments and their tiers, oldest first.
-    segments: Vec<(u32, Arc<Segment>)>,
+    segments: Tiers<Segment>,
 }
 
 impl Sketches {
@@ -66,48 +64,34 @@ impl Sketches {
 
     fn spill(&self) -> io::Result<()> {
         let entries: Vec<Entry> = self.read().memory.iter().copied().collect();
-        let segment = Arc::new(Segment::write(&self.folder, entries.into_iter().map(Ok))?);
+        let segment = Segment::write(&self.folder, entries.into_iter().map(Ok))?;
         {
             let mut state = self.write();
-            state.segments.push((0, segment));
+            state.segments.push(segment);
             state.memory.clear();
         }
         loop {
-            let (tier, tail) = {
-                let state = self.read();
-                let Some((tier, _)) = state.segments.last() else { return Ok(()) };
-                let start = state.segments.iter().rposition(|(other, _)| other != tier).map_or(0, |at| at + 1);
-                (*tier, state.segments[start..].iter().map(|(_, segment)| Arc::clone(segment)).collect::<Vec<_>>())
-            };
-            if tail.len() < TIER {
-                return Ok(());
-            }
-            self.replace_tail(&tail, tier + 1)?;
+            let full = self.read().segments.full();
+            let Some(tier) = full else { return Ok(()) };
+            self.merge(&tier)?;
         }
     }
 
-    fn replace_tail(&self, tail: &[Arc<Segment>], tier: u32) -> io::Result<()> {
-        let merged = Arc::new(Segment::write(&self.folder, Merge::new(tail)?)?);
-        let mut state = self.write();
-        let keep = state.segments.len() - tail.len();
-        state.segments.truncate(keep);
-        state.segments.push((tier, merged));
+    fn merge(&self, merging: &Merging<Segment>) -> io::Result<()> {
+        let merged = Segment::write(&self.folder, Merge::new(&merging.segments)?)?;
+        self.write().segments.replace(merging, merged);
         Ok(())
     }
 
     /// Merges everything on disk into one segment.
     pub(crate) fn compact(&self) -> io::Result<()> {
-        let (tier, all) = {
-            let state = self.read();
-            let tier = state.segments.iter().map(|(tier, _)| *tier).max().unwrap_or_default();
-            (tier, state.segments.iter().map(|(_, segment)| Arc::clone(segment)).collect::<Vec<_>>())
-        };
-        if all.len() < 2 { Ok(()) } else { self.replace_tail(&all, tier + 1) }
+        let all = self.read().segments.everything();
+        all.map_or(Ok(()), |all| self.merge(&all))
     }
 
     /// The starts of the ids of chunks that have numbers in common with this sketch, most in common first.
     pub(crate) fn similar(&self, sketch: &Sketch) -> io::Result<Vec<u64>> {
-        let segments: Vec<Arc<Segment>> = self.read().segments.iter().map(|(_, segment)| Arc::clone(segment)).collect();
+        let segments = self.read().segments.segments();
         let mut votes: Vec<(u64, u32)> = Vec::new();
         for number in sketch.0 {
             let mut found: Vec<u64> =

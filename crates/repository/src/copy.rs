@@ -57,7 +57,9 @@ impl Domain {
         stream.write(Bytes::from(document)).await?;
         let manifest = stream.finish().await?;
         let summary = writer.finish().await?;
-        Ok(PointRoot { manifest, catalogue: summary.catalogue, totals: summary.totals, ..root })
+        // What this domain's points require says nothing of how the target stores the same.
+        let required_features = summary.required_features;
+        Ok(PointRoot { manifest, catalogue: summary.catalogue, totals: summary.totals, required_features, ..root })
     }
 }
 

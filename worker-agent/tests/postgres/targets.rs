@@ -120,6 +120,13 @@ async fn what_a_killed_restore_had_taken_is_given_back_by_the_next() {
         }
     }
     assert!(taken(), "nothing was left by the attempt that was killed");
+    // The server goes on with the statement that nobody waits for any more, which the next worker, once it has booted, finds done.
+    let busy = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'master' AND state <> 'idle'";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while tokio::task::block_in_place(|| target.sql("postgres", busy)) != "0" {
+        assert!(Instant::now() < deadline, "the server is still busy for the attempt that was killed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let restored = bench.restore(&target, &backup.manifest_stream, vec![as_name("shop", "")]).await.unwrap();
     assert_eq!(restored.databases.len(), 1);
     assert_eq!(target.sql("postgres", memberships), "own");

@@ -9,6 +9,7 @@ use super::report::Reporter;
 use crate::domain::Core;
 use crate::error::{Error, ObjectKind, Result};
 use crate::ids::IndexId;
+use crate::index::doubtful::Doubt;
 use crate::index::listing::PackListing;
 use crate::index::local::LocalIndex;
 use crate::index::object::IndexTable;
@@ -64,7 +65,7 @@ async fn open(
             return Err(Error::damaged(ObjectKind::Index, &name, "its content does not match its name"));
         }
         let table = IndexTable::open(&keys, &name, &body)?;
-        Ok((index.add(&table, |pack| !packs.has(pack))?, table.rows_per_pack()))
+        Ok((index.add(&table, |pack| (!packs.has(pack)).then_some(Doubt::Missing))?, table.rows_per_pack()))
     };
     core.pool.run(job).await
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::doubtful::Doubt;
 use super::listing::PackListing;
 use super::local::LocalIndex;
 use super::object::IndexTable;
@@ -42,7 +43,7 @@ pub(crate) struct LoadedIndex {
 }
 
 impl Loader {
-    /// Loads every index object of the domain. What is marked for deletion counts as lost: see `crate::prune`.
+    /// Loads every index object of the domain. Nothing new relies on what is marked for deletion: see `crate::prune`.
     pub(crate) async fn load(&self) -> Result<LoadedIndex> {
         let mut tries = 1;
         loop {
@@ -113,7 +114,11 @@ impl LoadedIndex {
                     let job = move || {
                         let table = IndexTable::open(&keys, &key, &body)?;
                         index.add(&table, |pack| {
-                            marks.has_pack(&pack.id) || packs.as_ref().is_some_and(|packs| !packs.has(pack))
+                            if packs.as_ref().is_some_and(|packs| !packs.has(pack)) {
+                                Some(Doubt::Missing)
+                            } else {
+                                marks.has_pack(&pack.id).then_some(Doubt::Marked)
+                            }
                         })?;
                         Ok(key)
                     };

@@ -2,14 +2,15 @@
 //! lookup asks the filter, then memory, then each segment; a merge rewrites a row once per tier, so loading is linear
 //! but for a small factor. Shared by all streams of a domain handle.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::doubtful::{Doubt, Doubtful};
 use super::filter::Filter;
 use super::object::{IndexTable, PACK_ENTRY_LENGTH, PackEntry};
 use super::row::{BEST, Row};
@@ -39,8 +40,7 @@ pub(crate) struct LocalIndex {
     sketches: Sketches,
     packs: File,
     pack_count: AtomicU32,
-    /// Packs that index objects name and the store does not have. Almost always empty.
-    lost: RwLock<HashSet<u32>>,
+    doubtful: RwLock<Doubtful>,
     /// Records that have more than a row holds: those of deltas.
     extras: File,
     /// The length of `extras`. Held by whoever adds: one at a time, while lookups go on.
@@ -70,7 +70,7 @@ impl LocalIndex {
             sketches: Sketches::new(folder, rows_in_memory),
             packs,
             pack_count: AtomicU32::new(0),
-            lost: RwLock::default(),
+            doubtful: RwLock::default(),
             extras,
             adding: Mutex::new(0),
         })
@@ -99,29 +99,29 @@ impl LocalIndex {
         self.adding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lost(&self) -> RwLockReadGuard<'_, HashSet<u32>> {
-        self.lost.read().unwrap_or_else(PoisonError::into_inner)
+    fn doubtful(&self) -> RwLockReadGuard<'_, Doubtful> {
+        self.doubtful.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How the chunk is stored, if it is in some index object and in a pack that exists, and so is its base.
+    /// How the chunk is stored, if it is in some index object and in a pack that stays, and so is its base, whole.
     pub(crate) fn stored(&self, id: &ChunkId) -> Result<Option<ChunkKind>> {
         let Some(located) = self.usable(id)? else { return Ok(None) };
         match located.record.base {
-            Some(base) if self.usable(&base)?.is_none() => Ok(None),
+            Some(base) if self.usable(&base)?.is_none_or(|base| base.record.kind != ChunkKind::Whole) => Ok(None),
             _ => Ok(Some(located.record.kind)),
         }
     }
 
-    /// Where the chunk lies, if its pack exists: what something new may rely on.
+    /// Where the chunk lies, if its pack exists and stays: what something new may rely on.
     pub(crate) fn usable(&self, id: &ChunkId) -> Result<Option<Located>> {
-        Ok(self.find(id)?.filter(|located| !self.lost().contains(&located.pack)))
+        Ok(self.find(id)?.filter(|located| !self.doubtful().contains(located.pack)))
     }
 
     /// A whole chunk that is similar to the one of this sketch, and may be a base.
     pub(crate) fn similar(&self, sketch: &Sketch) -> Result<Option<ChunkId>> {
         for start in self.sketches.similar(sketch).map_err(self.local("reading"))? {
             let Some(row) = self.find_start(start)? else { continue };
-            if row.kind == ChunkKind::Whole as u8 && !self.lost().contains(&row.pack) {
+            if row.kind == ChunkKind::Whole as u8 && !self.doubtful().contains(row.pack) {
                 return Ok(Some(row.id));
             }
         }
@@ -158,7 +158,7 @@ impl LocalIndex {
         Ok(Some(Located { pack: row.pack, record }))
     }
 
-    /// The chunk's row; one of a delta, or of a pack that is lost, only where there is no better one.
+    /// The chunk's row; one of a delta, or of a pack in doubt, only where there is no better one.
     fn find_row(&self, id: &ChunkId) -> Result<Option<Row>> {
         if !self.filter.may_contain(id) {
             return Ok(None);
@@ -167,7 +167,7 @@ impl LocalIndex {
             let state = self.read();
             (state.memory.get(id).copied(), state.segments.segments())
         };
-        let rank = |row: &Option<Row>| row.map(|row| row.rank(&self.lost()));
+        let rank = |row: &Option<Row>| row.map(|row| row.rank(&self.doubtful()));
         for segment in segments {
             if rank(&found) == Some(BEST) {
                 break;
@@ -206,14 +206,18 @@ impl LocalIndex {
         Ok(packs)
     }
 
-    /// Adds what an index object says, and tells the number its first pack got. `lost` says which packs are not there.
+    /// Adds what an index object says, and tells the number its first pack got. `doubt` says which packs are
+    /// not to be relied on.
     /// Chunks that are known keep their place, unless there is a better one.
-    pub(crate) fn add(&self, table: &IndexTable, lost: impl Fn(&PackEntry) -> bool) -> Result<u32> {
+    pub(crate) fn add(&self, table: &IndexTable, doubt: impl Fn(&PackEntry) -> Option<Doubt>) -> Result<u32> {
         let mut extras_length = self.adding();
         let first = self.pack_count();
         let rows = self.append(table, first, &mut extras_length).map_err(self.local("writing"))?;
-        let missing = (first..).zip(&table.packs).filter(|(_, pack)| lost(pack)).map(|(number, _)| number);
-        self.lost.write().unwrap_or_else(PoisonError::into_inner).extend(missing);
+        for (number, pack) in (first..).zip(&table.packs) {
+            if let Some(doubt) = doubt(pack) {
+                self.doubtful.write().unwrap_or_else(PoisonError::into_inner).insert(number, doubt);
+            }
+        }
         let sketches = table.rows.iter().filter(|(_, record)| record.kind == ChunkKind::Whole);
         let sketches = sketches.filter_map(|(_, record)| {
             Some((super::row::key(&record.id), Sketch::from_bytes(record.sketch.as_deref()?)?))
@@ -225,10 +229,10 @@ impl LocalIndex {
         }
         let full = {
             let mut state = self.write();
-            let lost = self.lost();
+            let doubtful = self.doubtful();
             for row in rows {
                 let known = state.memory.entry(row.id).or_insert(row);
-                if row.rank(&lost) > known.rank(&lost) {
+                if row.rank(&doubtful) > known.rank(&doubtful) {
                     *known = row;
                 }
             }
@@ -257,7 +261,7 @@ impl LocalIndex {
     }
 
     fn merge(&self, merging: &Merging<Segment>) -> io::Result<()> {
-        let merged = Segment::write(&self.folder, Merge::new(&merging.segments, self.lost().clone())?)?;
+        let merged = Segment::write(&self.folder, Merge::new(&merging.segments, self.doubtful().clone())?)?;
         self.write().segments.replace(merging, merged);
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! once the packs it names are durable. On the local disk it is a set of sorted segments behind a filter, in a bounded
 //! amount of memory whatever the domain's size.
 
+pub(crate) mod doubtful;
 pub(crate) mod filter;
 pub(crate) mod listing;
 pub(crate) mod load;

@@ -1,14 +1,13 @@
 //! The row of a local segment: a chunk's place in 64 bytes, so that a row can be found by arithmetic.
 
-use std::collections::HashSet;
-
+use super::doubtful::Doubtful;
 use crate::codec::Codec;
 use crate::ids::ChunkId;
 use crate::pack::record::{ChunkKind, ChunkRecord};
 use crate::wire::Cursor;
 
 /// The rank that no other row of a chunk exceeds.
-pub(crate) const BEST: u8 = 2;
+pub(crate) const BEST: u8 = 4;
 /// Length of a row on disk.
 pub(crate) const ROW_LENGTH: usize = 64;
 
@@ -57,13 +56,14 @@ impl Row {
         }
     }
 
-    /// Which of several rows of a chunk is to be used, the greater the better: none of a pack that is lost, and none of a
-    /// delta, whose base may be lost, where the chunk is stored whole as well.
-    pub(crate) fn rank(&self, lost: &HashSet<u32>) -> u8 {
-        match (lost.contains(&self.pack), self.kind == ChunkKind::Whole as u8) {
+    /// Which of several rows of a chunk is to be used, the greater the better: none of a pack that is missing, and none of a
+    /// delta where the chunk is stored whole as well, be it in a pack that is marked: it may be the base of others, which a
+    /// delta cannot be. A prune prefers the same, so that a whole chunk which a point needs never stays marked.
+    pub(crate) fn rank(&self, doubtful: &Doubtful) -> u8 {
+        let whole = self.kind == ChunkKind::Whole as u8;
+        match (doubtful.is_missing(self.pack), doubtful.contains(self.pack)) {
             (true, _) => 0,
-            (false, false) => 1,
-            (false, true) => BEST,
+            (false, in_doubt) => 1 + 2 * u8::from(whole) + u8::from(!in_doubt),
         }
     }
 
@@ -111,6 +111,7 @@ pub(crate) fn key(id: &ChunkId) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::doubtful::Doubt;
     use super::*;
 
     #[test]
@@ -128,5 +129,28 @@ mod tests {
         };
         assert_eq!(Row::from_bytes(&row.to_bytes()), Some(row));
         assert_eq!(row.key(), 0x0001_0203_0405_0607);
+    }
+
+    #[test]
+    fn a_whole_chunk_goes_before_a_delta_and_only_then_a_pack_in_doubt_matters() {
+        let mut doubtful = Doubtful::default();
+        doubtful.insert(1, Doubt::Marked);
+        doubtful.insert(2, Doubt::Missing);
+        let row = |kind: ChunkKind, pack| Row {
+            id: ChunkId([0; 32]),
+            kind: kind as u8,
+            codec: 1,
+            pack,
+            position: 0,
+            offset: 0,
+            stored: 1,
+            plain: 1,
+            extra: 0,
+        };
+        let best_first = [(ChunkKind::Whole, 0), (ChunkKind::Whole, 1), (ChunkKind::Delta, 0), (ChunkKind::Delta, 1)];
+        let ranks = best_first.map(|(kind, pack)| row(kind, pack).rank(&doubtful));
+        assert_eq!(ranks[0], BEST);
+        assert!(ranks.is_sorted_by(|better, worse| better > worse), "{ranks:?}");
+        assert!([ChunkKind::Whole, ChunkKind::Delta].iter().all(|kind| row(*kind, 2).rank(&doubtful) < ranks[3]));
     }
 }

@@ -2,13 +2,14 @@
 //! byte per row). Its file has no name, so nothing is left behind however the process ends.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::doubtful::Doubtful;
 use super::row::{ROW_LENGTH, Row, key};
 use crate::ids::ChunkId;
 
@@ -126,16 +127,16 @@ pub(crate) struct Merge {
     sources: Vec<Rows>,
     heads: BinaryHeap<Reverse<(ChunkId, usize)>>,
     rows: Vec<Option<Row>>,
-    lost: HashSet<u32>,
+    doubtful: Doubtful,
 }
 
 impl Merge {
-    pub(crate) fn new(segments: &[Arc<Segment>], lost: HashSet<u32>) -> io::Result<Self> {
+    pub(crate) fn new(segments: &[Arc<Segment>], doubtful: Doubtful) -> io::Result<Self> {
         let mut merge = Self {
             sources: segments.iter().map(|segment| Rows::new(Arc::clone(segment))).collect(),
             heads: BinaryHeap::new(),
             rows: vec![None; segments.len()],
-            lost,
+            doubtful,
         };
         for source in 0..segments.len() {
             merge.advance(source)?;
@@ -167,7 +168,7 @@ impl Merge {
         {
             self.heads.pop();
             let other = self.take(source)?;
-            if other.map(|row| row.rank(&self.lost)) > chosen.map(|row| row.rank(&self.lost)) {
+            if other.map(|row| row.rank(&self.doubtful)) > chosen.map(|row| row.rank(&self.doubtful)) {
                 chosen = other;
             }
         }
@@ -185,6 +186,7 @@ impl Iterator for Merge {
 
 #[cfg(test)]
 mod tests {
+    use super::super::doubtful::Doubt;
     use super::*;
 
     fn row(high: u64, low: u8, pack: u32) -> Row {
@@ -218,17 +220,19 @@ mod tests {
         let first = segment(&(0..3_000).step_by(2).map(|high| row(high, 0, 1)).collect::<Vec<_>>());
         let second = segment(&(0..3_000).step_by(3).map(|high| row(high, 0, 2)).collect::<Vec<_>>());
         let merged: Vec<Row> =
-            Merge::new(&[first, second], HashSet::new()).unwrap().collect::<io::Result<_>>().unwrap();
+            Merge::new(&[first, second], Doubtful::default()).unwrap().collect::<io::Result<_>>().unwrap();
         assert!(merged.is_sorted_by(|a, b| a.id < b.id));
         assert_eq!(merged.len(), 2_000);
         assert!(merged.iter().all(|row| row.pack == if row.key() % 2 == 0 { 1 } else { 2 }));
     }
 
     #[test]
-    fn a_row_of_a_lost_pack_gives_way() {
+    fn a_row_of_a_missing_pack_gives_way() {
         let segments = [1, 2, 3].map(|pack| segment(&[row(5, 0, pack), row(6, 0, 1)]));
-        let packs = |lost: &[u32]| -> Vec<u32> {
-            let merge = Merge::new(&segments, lost.iter().copied().collect()).unwrap();
+        let packs = |missing: &[u32]| -> Vec<u32> {
+            let mut doubtful = Doubtful::default();
+            missing.iter().for_each(|pack| doubtful.insert(*pack, Doubt::Missing));
+            let merge = Merge::new(&segments, doubtful).unwrap();
             merge.map(|row| row.unwrap().pack).collect()
         };
         assert_eq!(packs(&[]), [1, 1]);

@@ -48,7 +48,7 @@ pub(super) struct Survey {
     pub(super) homeless: u64,
     /// Every chunk that is needed, bases included.
     live: Sorted<32>,
-    places: Sorted<40>,
+    places: Sorted<41>,
 }
 
 /// Looks at everything.
@@ -162,7 +162,7 @@ async fn list_pages(core: &Core, fates: &Fates) -> Result<Vec<ListFacts>> {
 /// What the index objects say.
 struct Indexes {
     facts: Vec<IndexFacts>,
-    places: Sorted<40>,
+    places: Sorted<41>,
     deltas: Sorted<36>,
 }
 
@@ -220,7 +220,7 @@ fn take(
     table: &IndexTable,
     key: String,
     known: &[(PackId, u64)],
-    places: &mut Sorter<40>,
+    places: &mut Sorter<41>,
     deltas: &mut Sorter<36>,
 ) -> io::Result<IndexFacts> {
     let number = |id: &PackId, size| known.binary_search(&(*id, size)).map_or(NO_PACK, |number| number as u32);
@@ -230,7 +230,7 @@ fn take(
         if pack == NO_PACK {
             continue;
         }
-        places.push(Place { id: record.id, pack, stored: record.stored }.to_record())?;
+        places.push(Place { id: record.id, delta: record.base.is_some(), pack, stored: record.stored }.to_record())?;
         if let Some(base) = &record.base {
             deltas.push(by_pack(pack, base))?;
         }
@@ -253,7 +253,7 @@ fn measure(
     memory: usize,
     standings: &[Standing],
     live: Sorted<32>,
-    places: &Sorted<40>,
+    places: &Sorted<41>,
     deltas: &Sorted<36>,
 ) -> io::Result<Measured> {
     let mut live = live;

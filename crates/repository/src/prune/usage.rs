@@ -7,13 +7,15 @@ use crate::ids::ChunkId;
 
 /// A chunk's id, as it is sorted.
 pub(super) type IdRecord = [u8; 32];
-/// A chunk's place as it is sorted: id, number of the pack, stored length.
-pub(super) type PlaceRecord = [u8; 40];
+/// A chunk's place as it is sorted: id, whether it is a delta, number of the pack, stored length.
+pub(super) type PlaceRecord = [u8; 41];
 
 /// Where a chunk lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) id: ChunkId,
+    /// Whether it lies there as a delta on another.
+    pub(super) delta: bool,
     /// Number of the pack.
     pub(super) pack: u32,
     /// Bytes it takes there.
@@ -26,17 +28,25 @@ fn number(bytes: &[u8]) -> u32 {
 
 impl Place {
     pub(super) fn to_record(self) -> PlaceRecord {
-        let mut record = [0; 40];
+        let mut record = [0; 41];
         record[..32].copy_from_slice(&self.id.0);
-        record[32..36].copy_from_slice(&self.pack.to_be_bytes());
-        record[36..].copy_from_slice(&self.stored.to_be_bytes());
+        record[32] = u8::from(self.delta);
+        record[33..37].copy_from_slice(&self.pack.to_be_bytes());
+        record[37..].copy_from_slice(&self.stored.to_be_bytes());
         record
     }
 
     fn from_record(record: &PlaceRecord) -> Self {
         let mut id = [0; 32];
         id.copy_from_slice(&record[..32]);
-        Self { id: ChunkId(id), pack: number(&record[32..36]), stored: number(&record[36..]) }
+        let delta = record[32] != 0;
+        Self { id: ChunkId(id), delta, pack: number(&record[33..37]), stored: number(&record[37..]) }
+    }
+
+    /// What of several places of a chunk is to be kept, the least first. A whole chunk goes before a delta, whatever the
+    /// packs' standings: another delta may stand on it, which cannot stand on a delta, and its base may be lost.
+    fn preference(&self, standing: impl Fn(u32) -> Standing) -> (bool, Standing) {
+        (self.delta, standing(self.pack))
     }
 }
 
@@ -55,7 +65,8 @@ pub(super) fn pack_and_id(record: &[u8; 36]) -> (u32, ChunkId) {
     (number(&record[..4]), ChunkId(id))
 }
 
-/// How much a pack may be relied on. A chunk that lies in several belongs to the best of them, of equals to the first.
+/// How much a pack may be relied on. A chunk that is whole in several belongs to the best of them, of equals to the first;
+/// likewise one that is nowhere whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     /// It stays.
@@ -82,7 +93,7 @@ pub(super) fn homes(
         while let Some(place) = next
             && place.id <= id
         {
-            if place.id == id && best.is_none_or(|best| standing(place.pack) < standing(best.pack)) {
+            if place.id == id && best.is_none_or(|best| place.preference(&standing) < best.preference(&standing)) {
                 best = Some(place);
             }
             next = places.next().transpose()?;
@@ -109,8 +120,10 @@ mod tests {
 
     fn run(live: &[u8], places: &[(u8, u32)], standing: impl Fn(u32) -> Standing) -> (BTreeMap<u8, u32>, u64) {
         let live: BTreeSet<IdRecord> = live.iter().map(|number| id(*number).0).collect();
-        let places: BTreeSet<PlaceRecord> =
-            places.iter().map(|(number, pack)| Place { id: id(*number), pack: *pack, stored: 9 }.to_record()).collect();
+        let places: BTreeSet<PlaceRecord> = places
+            .iter()
+            .map(|(number, pack)| Place { id: id(*number), delta: false, pack: *pack, stored: 9 }.to_record())
+            .collect();
         let mut found = BTreeMap::new();
         let homeless = homes(live.into_iter().map(Ok), places.into_iter().map(Ok), standing, |place| {
             assert_eq!(place.stored, 9);
@@ -139,6 +152,21 @@ mod tests {
             let places: Vec<(u8, u32)> = packs.iter().map(|pack| (5, *pack)).chain([(4, 9), (6, 9)]).collect();
             let (found, homeless) = run(&[5], &places, standing);
             assert_eq!((found.get(&5).copied(), homeless), (expected, u64::from(expected.is_none())), "{packs:?}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_is_whole_somewhere_lives_there() {
+        let standing = |pack| if pack < 5 { Standing::Condemned } else { Standing::Kept };
+        for (whole, delta) in [(1, 7), (7, 1), (6, 7), (7, 6)] {
+            let place = |delta, pack| Place { id: id(5), delta, pack, stored: 9 }.to_record();
+            let places = BTreeSet::from([place(false, whole), place(true, delta)]);
+            let mut home = None;
+            let homeless = homes([Ok(id(5).0)].into_iter(), places.into_iter().map(Ok), standing, |place| {
+                home = Some(place.pack);
+                Ok(())
+            });
+            assert_eq!((home, homeless.unwrap()), (Some(whole), 0), "whole in {whole}, a delta in {delta}");
         }
     }
 

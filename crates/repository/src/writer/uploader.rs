@@ -87,7 +87,7 @@ async fn put_index(shared: &Arc<Shared>, mut table: IndexTable) -> Result<()> {
         .core
         .pool
         .run(move || {
-            adding.index.add(&table, |_| false)?;
+            adding.index.add(&table, |_| None)?;
             adding.settled(table.rows.iter().map(|(_, record)| &record.id));
             Ok(())
         })

@@ -41,7 +41,8 @@ pub(super) async fn database(
 ) -> Result<Findings, Stopped> {
     let encoding = &database.properties.encoding;
     let expected = verification::expected(database);
-    let session = read_back::open(connector, restored_as, encoding).await?;
+    // Names come in UTF-8, which is all that the client reads; only rows stay in the database's encoding.
+    let session = connector.connect(restored_as).await?;
     let there = tables(&session).await?;
     let mut findings = Findings { unrecorded: expected.unrecorded, ..Findings::default() };
     let mut groups = Vec::new();

@@ -60,7 +60,7 @@ fn next(tasks: &Mutex<VecDeque<Task>>) -> Option<Task> {
 }
 
 /// A session that reads values as those of a backup do.
-pub(super) async fn open(connector: &Connector, database: &str, encoding: &str) -> Result<Session, Stopped> {
+async fn open(connector: &Connector, database: &str, encoding: &str) -> Result<Session, Stopped> {
     let session = connector.connect(database).await?;
     let sql = format!("{AS_TEXT}; SET client_encoding = {}", quote::literal(encoding));
     session.execute("reading the restored copy", &sql).await?;

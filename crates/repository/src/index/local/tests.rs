@@ -47,7 +47,7 @@ fn fill(index: &LocalIndex, chunks: u64, batch: u64) {
         for (_, record) in table.rows.iter_mut().step_by(2) {
             record.sketch = Some(sketch(record.position.into()).to_bytes());
         }
-        assert_eq!(index.add(&table, |_| false).unwrap(), part as u32);
+        assert_eq!(index.add(&table, |_| None).unwrap(), part as u32);
     }
     index.compact().unwrap();
     assert_eq!(index.rows(), chunks);
@@ -111,9 +111,9 @@ fn a_chunk_known_twice_keeps_its_first_place_but_a_whole_one_goes_before_a_delta
     first.rows[1].1.kind = ChunkKind::Delta;
     first.rows[1].1.base = Some(id(0));
     let expected = first.rows[1].1.clone();
-    index.add(&first, |_| false).unwrap();
+    index.add(&first, |_| None).unwrap();
     assert_eq!(index.find(&id(1)).unwrap(), Some(Located { pack: 0, record: expected }));
-    index.add(&table(0..40), |_| false).unwrap();
+    index.add(&table(0..40), |_| None).unwrap();
     for compacted in [false, true] {
         if compacted {
             index.compact().unwrap();
@@ -129,10 +129,10 @@ fn a_place_in_a_lost_pack_is_the_last_resort() {
     // In memory, then spilled, then merged: the answer is the same.
     for rows_in_memory in [1_000, 1] {
         let index = LocalIndex::new(folder.path(), 1_000, rows_in_memory, 1 << 20).unwrap();
-        index.add(&table(0..5), |_| true).unwrap();
+        index.add(&table(0..5), |_| Some(Doubt::Missing)).unwrap();
         assert_eq!(index.stored(&id(3)).unwrap(), None);
         assert_eq!(index.find(&id(3)).unwrap().unwrap().pack, 0, "so that a reader can say what is lost");
-        index.add(&table(3..8), |_| false).unwrap();
+        index.add(&table(3..8), |_| None).unwrap();
         for compacted in [false, true] {
             if compacted {
                 index.compact().unwrap();
@@ -152,7 +152,7 @@ fn lookups_see_every_settled_row_while_others_are_added() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for batch in 0..200 {
-                index.add(&table(batch * 300..(batch + 1) * 300), |_| false).unwrap();
+                index.add(&table(batch * 300..(batch + 1) * 300), |_| None).unwrap();
                 settled.store((batch + 1) * 300, Ordering::Release);
             }
         });

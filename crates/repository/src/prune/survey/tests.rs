@@ -21,7 +21,8 @@ fn needed(live: &[u64], deltas: &[(u32, u64)], standings: &[Standing]) -> (BTree
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let packs = standings.len() as u64;
-    let places = (0..packs).map(|number| Place { id: id(number), pack: number as u32, stored: 10 }.to_record());
+    let places =
+        (0..packs).map(|number| Place { id: id(number), delta: false, pack: number as u32, stored: 10 }.to_record());
     let places = sorted(folder, 1 << 10, places);
     let deltas = sorted(folder, 1 << 10, deltas.iter().map(|(pack, base)| by_pack(*pack, &id(*base))));
     let live = sorted(folder, 1 << 10, live.iter().map(|number| id(*number).0));
@@ -70,7 +71,8 @@ fn millions_of_chunks_are_measured_in_bounded_memory() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let before = peak();
-    let place = |number: u64| Place { id: id(number), pack: (number % 5_000) as u32, stored: 1 }.to_record();
+    let place =
+        |number: u64| Place { id: id(number), delta: false, pack: (number % 5_000) as u32, stored: 1 }.to_record();
     let places = sorted(folder, MEMORY, (0..CHUNKS).map(place));
     // Three points that share most of what they need.
     let named = (0..3).flat_map(|point| point * 1_000..CHUNKS / 2 + point * 1_000);

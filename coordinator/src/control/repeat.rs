@@ -2,9 +2,9 @@
 //! and is answered as the first was.
 //!
 //! A key stands for one request, whichever it is: with any other it is refused, since whoever sends it would take the
-//! first one's sessions for his own. A request that started nothing frees its key again. Between the claim of a key and
-//! its answer the coordinator may die; what was started until then has the key in its own name, so that the repeated
-//! request finds it.
+//! first one's sessions for his own. A request that started nothing frees its key again, if it was the one that claimed it.
+//! Between the claim of a key and its answer the coordinator may die; what was started until then has the key in its own
+//! name, so that the repeated request finds it, and a repetition that is refused leaves the key with what was started.
 
 use aws_lc_rs::digest;
 use haulier_domain::failure::Failure;
@@ -81,7 +81,8 @@ impl<'s> Keyed<'s> {
                 let text = serde_json::to_string(answer).unwrap_or_default();
                 self.state.answer_key(key, &text).await.map_err(failed)?;
             }
-            _ => self.state.release_key(key).await.map_err(failed)?,
+            _ if claim.fresh => self.state.release_key(key).await.map_err(failed)?,
+            _ => {}
         }
         started.map(|answer| (answer, false))
     }
@@ -131,6 +132,19 @@ mod tests {
         let keyless = Keyed::new(&state, "x", "check", &check("pnt-2"), "");
         assert_eq!(keyless.once(start("ses-4")).await.unwrap(), (Answer::session("ses-4"), false));
         assert_ne!(keyless.key(), keyless.key());
+    }
+
+    #[tokio::test]
+    async fn a_repetition_that_is_refused_frees_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path()).await.unwrap();
+        let asked = Keyed::new(&state, "x", "check", &check("pnt-1"), "k");
+        // What a coordinator leaves that dies between starting a session and keeping the answer.
+        state.claim_key("k", &asked.request, "x").await.unwrap();
+        asked.once(async { Err(Status::unavailable("later")) }).await.unwrap_err();
+        let other = Keyed::new(&state, "x", "check", &check("pnt-2"), "k");
+        assert_eq!(other.once(start("ses-2")).await.unwrap_err().code(), Code::AlreadyExists);
+        assert_eq!(asked.once(start("ses-1")).await.unwrap(), (Answer::session("ses-1"), false));
     }
 
     #[tokio::test]

@@ -16,6 +16,8 @@ pub struct Claim {
     pub answer: Option<String>,
     /// When the key was first used.
     pub claimed_at: Timestamp,
+    /// Whether this very claim has bound it.
+    pub fresh: bool,
 }
 
 impl State {
@@ -25,7 +27,7 @@ impl State {
     /// Where the state cannot be read or written.
     pub async fn claim_key(&self, key: &str, request: &str, what: &str) -> Result<Claim> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(doing("claiming a key"))?;
-        sqlx::query(
+        let inserted = sqlx::query(
             "INSERT INTO idempotency_keys (key, request, what, claimed_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )
         .bind(key)
@@ -46,6 +48,7 @@ impl State {
             what: row.get("what"),
             answer: row.get("answer"),
             claimed_at: parsed(row.get("claimed_at"), "idempotency_keys.claimed_at")?,
+            fresh: inserted.rows_affected() > 0,
         })
     }
 

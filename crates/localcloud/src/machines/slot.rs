@@ -46,7 +46,11 @@ impl Slot {
                 Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("locking {path}")),
             }
             let slot = Self { number, _lock: file };
-            sweep::sweep(&slot.prefix()).await?;
+            if let Err(error) = sweep::sweep(&slot.prefix()).await {
+                // What was killed a moment ago may still be dying. The next cloud tries again.
+                tracing::warn!(error = format!("{error:#}"), number, "what a dead cloud left cannot be swept yet");
+                continue;
+            }
             if claimed.is_none() && slot.is_unrouted().await? {
                 claimed = Some(slot);
             }

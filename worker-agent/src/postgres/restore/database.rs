@@ -65,6 +65,7 @@ async fn restore_under(
     let head = Head::read(scope, front, wanted, memberships, outcome).await?;
     memberships.take(front, &BTreeSet::from([wanted.database.properties.owner.clone()])).await?;
     create(scope, front, wanted, working).await?;
+    finish::meanings(front, wanted, working, outcome).await?;
 
     let note = |refused: Vec<Refused>, outcome: &mut RestoreOutcome| {
         for refused in refused {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::postgres::clash::{self, NameRefused};
-use haulier_domain::postgres::manifest::{Privilege, Properties};
+use haulier_domain::postgres::manifest::{Privilege, Properties, Setting};
 use haulier_domain::postgres::quote::{identifier, literal};
 use haulier_domain::postgres::roles::assignment;
 
@@ -19,6 +19,10 @@ use super::{Scope, attempt};
 
 /// How long connections to a replaced database may take to go.
 const GOING: Duration = Duration::from_secs(10);
+
+/// Settings that say what a value means.
+const MEANINGS: [&str; 7] =
+    ["TimeZone", "DateStyle", "IntervalStyle", "lc_monetary", "lc_numeric", "default_text_search_config", "xmloption"];
 
 /// A right lent to a role: on a schema, until its objects are made.
 pub(super) struct Lent {
@@ -63,7 +67,46 @@ pub(super) async fn take_back_schemas(inside: &Session, lent: &[Lent]) -> Result
     Ok(())
 }
 
-/// Gives the database its own properties: settings, comment, limits, owner, privileges.
+/// Gives the database those of its settings that say what a value means, before there are any values: what a check compares,
+/// what a materialized view shows and how an amount of money is read depend on them. `pg_restore --create` sets them then, too.
+pub(super) async fn meanings(
+    front: &Session,
+    wanted: &Named<'_>,
+    working: &str,
+    outcome: &mut RestoreOutcome,
+) -> Result<(), Stopped> {
+    let database = wanted.database;
+    for setting in database.properties.settings.iter().filter(|setting| is_meaning(setting)) {
+        set(front, &database.name, working, setting, outcome).await?;
+    }
+    Ok(())
+}
+
+fn is_meaning(setting: &Setting) -> bool {
+    setting.role.is_none() && MEANINGS.iter().any(|name| setting.name.eq_ignore_ascii_case(name))
+}
+
+async fn set(
+    front: &Session,
+    place: &str,
+    working: &str,
+    setting: &Setting,
+    outcome: &mut RestoreOutcome,
+) -> Result<(), Stopped> {
+    let name = identifier(working);
+    let assigned = assignment(&setting.name, &setting.value);
+    let (sql, what) = match &setting.role {
+        None => (format!("ALTER DATABASE {name} SET {assigned}"), format!("set {} of the database", setting.name)),
+        Some(role) => (
+            format!("ALTER ROLE {} IN DATABASE {name} SET {assigned}", identifier(role)),
+            format!("set {} of role {role:?} in the database", setting.name),
+        ),
+    };
+    attempt(front, &sql, place, &what, outcome).await?;
+    Ok(())
+}
+
+/// Gives the database its own properties: the other settings, comment, limits, owner, privileges.
 pub(super) async fn properties(
     scope: &Scope,
     front: &Session,
@@ -74,16 +117,8 @@ pub(super) async fn properties(
     let properties = &wanted.database.properties;
     let place = wanted.database.name.as_str();
     let name = identifier(working);
-    for setting in &properties.settings {
-        let assigned = assignment(&setting.name, &setting.value);
-        let (sql, what) = match &setting.role {
-            None => (format!("ALTER DATABASE {name} SET {assigned}"), format!("set {} of the database", setting.name)),
-            Some(role) => (
-                format!("ALTER ROLE {} IN DATABASE {name} SET {assigned}", identifier(role)),
-                format!("set {} of role {role:?} in the database", setting.name),
-            ),
-        };
-        attempt(front, &sql, place, &what, outcome).await?;
+    for setting in properties.settings.iter().filter(|setting| !is_meaning(setting)) {
+        set(front, place, working, setting, outcome).await?;
     }
     let comment = properties.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
     front.execute("commenting on the database", &format!("COMMENT ON DATABASE {name} IS {comment}")).await?;

@@ -14,10 +14,11 @@ use super::phases::Refused;
 const MOST: usize = 100;
 
 /// Relations of the session's database that statistics can be gathered of. Partitions go with the table they are of:
-/// gathering its statistics gathers theirs.
+/// gathering its statistics gathers theirs. A table that others inherit from, which may be filled later, comes late.
 pub(super) async fn relations(inside: &Session) -> Result<Vec<Relation>, Stopped> {
     let sql = "SELECT n.nspname::text, c.relname::text, rn.nspname::text, root.relname::text, c.relkind = 'm',
-            n.nspname IN ('pg_catalog', 'information_schema')
+            n.nspname IN ('pg_catalog', 'information_schema') OR c.relkind = 'r'
+                AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
         FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_catalog.pg_class root
@@ -32,7 +33,7 @@ pub(super) async fn relations(inside: &Session) -> Result<Vec<Relation>, Stopped
         if row.get(4) {
             relations.push(Relation { name, kind: RelationKind::View });
         } else if row.get(5) {
-            relations.push(Relation { name, kind: RelationKind::Catalogue });
+            relations.push(Relation { name, kind: RelationKind::Late });
         } else if name == root {
             tables.entry(root).or_default();
         } else {

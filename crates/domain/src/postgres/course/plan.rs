@@ -47,8 +47,8 @@ pub enum RelationKind {
     Table(Vec<(String, String)>),
     /// A materialised view, filled at the end.
     View,
-    /// A table of the system catalogue.
-    Catalogue,
+    /// A table whose statistics tell of more than its own rows: one that others inherit from, or one of the system catalogue.
+    Late,
 }
 
 /// Kinds that need their own table's rows alone.
@@ -148,8 +148,8 @@ impl<'a> Plan<'a> {
         self.add(None, Rank::First, 0, &gate)
     }
 
-    /// Statistics of tables once nothing of what they depend on is to come, of the catalogue once it is full, of
-    /// materialised views at the very end.
+    /// Statistics of tables once nothing of what they depend on is to come, of those that tell of more than their own rows
+    /// once everything is full, of materialised views at the very end.
     fn statistics(&mut self, all_entries: usize, closing: usize) {
         for (place, relation) in self.facts.relations.iter().enumerate() {
             let step = Some(Step::Analyze(place));

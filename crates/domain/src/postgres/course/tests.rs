@@ -70,7 +70,7 @@ fn relations() -> Vec<Relation> {
         relation("things", &[]),
         relation("log", &["log_1", "log_2"]),
         other("totals", RelationKind::View),
-        other("pg_class", RelationKind::Catalogue),
+        other("pg_class", RelationKind::Late),
     ]
 }
 

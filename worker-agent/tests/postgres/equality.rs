@@ -196,15 +196,15 @@ async fn all_databases_of_an_instance_come_back_and_an_empty_one_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_values_mean_in_a_database_is_known_before_they_arrive() {
     let (source, target) = (Server::start(&[]), Server::start(&[]));
-    source.create("tokyo", "SELECT");
-    source
-        .sql("postgres", "ALTER DATABASE tokyo SET timezone = 'Asia/Tokyo'; ALTER DATABASE tokyo SET work_mem = '9MB'");
-    source.sql(
+    source.create(
         "tokyo",
-        "CREATE TABLE taken (at timestamptz, day date, CHECK (day = at::date));
+        "SET timezone = 'Asia/Tokyo';
+         CREATE TABLE taken (at timestamptz, day date, CHECK (day = at::date));
          INSERT INTO taken SELECT at, at::date FROM generate_series('2026-03-01', '2026-03-03', interval '1 h') at;
          CREATE MATERIALIZED VIEW days AS SELECT at::date AS day, count(*) FROM taken GROUP BY 1",
     );
+    source
+        .sql("postgres", "ALTER DATABASE tokyo SET timezone = 'Asia/Tokyo'; ALTER DATABASE tokyo SET work_mem = '9MB'");
     let store = MemoryStore::new();
     for (name, large) in [("streamed", 1), ("archived", 1 << 30)] {
         let mut bench = Bench::new(&store);

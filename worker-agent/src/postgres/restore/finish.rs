@@ -106,7 +106,7 @@ async fn set(
     Ok(())
 }
 
-/// Gives the database its own properties: the other settings, comment, limits, owner, privileges.
+/// Gives the database its own properties: settings, comment, limits, owner, privileges.
 pub(super) async fn properties(
     scope: &Scope,
     front: &Session,
@@ -117,7 +117,11 @@ pub(super) async fn properties(
     let properties = &wanted.database.properties;
     let place = wanted.database.name.as_str();
     let name = identifier(working);
-    for setting in properties.settings.iter().filter(|setting| !is_meaning(setting)) {
+    // All of them once more, so that they stand in the order they had.
+    if properties.settings.iter().any(is_meaning) {
+        attempt(front, &format!("ALTER DATABASE {name} RESET ALL"), place, "settings of the database", outcome).await?;
+    }
+    for setting in &properties.settings {
         set(front, place, working, setting, outcome).await?;
     }
     let comment = properties.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);

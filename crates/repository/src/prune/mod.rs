@@ -4,7 +4,8 @@
 //! prefer another place. A later run *condemns* it, once it has been marked for the grace period and every session that
 //! began before is over, and deletes it; unless a point has come to need it, then its mark goes. See `plan.rs`.
 //!
-//! What makes it safe, without relying on clocks:
+//! What makes it safe, without relying on clocks, but for a run that stalls while it deletes and another that goes on
+//! meanwhile, since deleting does not look at the record again:
 //! 1. The record is whole and numbered; a run that finds the next number taken stops before it has deleted anything.
 //! 2. Nothing is deleted that the newest record does not condemn.
 //! 3. After the record that condemns is written, the points are listed once more; whatever a new one needs is taken out of

@@ -30,6 +30,8 @@ fn deny() -> Result<()> {
         say("installing cargo-deny through cargo (a few minutes, once)");
         build::run(build::cargo().args(["install", "cargo-deny", "--locked", "--quiet"]))?;
     }
+    // It reads every crate's manifest and, being offline, cannot fetch those that no build has needed yet.
+    build::run(build::cargo().args(["fetch", "--locked", "--quiet"]))?;
     build::run(build::cargo().args([
         "deny",
         "--offline",

@@ -117,10 +117,11 @@ impl Cloud {
     pub fn control(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let mut command = Command::new("curl");
         command.args(["--silent", "--show-error", "--fail-with-body", "--max-time", "120", "--request", method]);
-        if let Some(body) = body {
-            command.args(["--header", "content-type: application/json", "--data-binary", &body.to_string()]);
+        if body.is_some() {
+            command.args(["--header", "content-type: application/json", "--data-binary", "@-"]);
         }
-        let output = command.arg(format!("{}/_cloud{path}", self.facts.endpoint)).output().context("starting curl")?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let output = process::fed(command.arg(format!("{}/_cloud{path}", self.facts.endpoint)), &body)?;
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);

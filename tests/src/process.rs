@@ -1,8 +1,9 @@
 //! Child processes that do not outlive their owner.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -115,4 +116,20 @@ pub fn output(command: &mut Command) -> Result<String> {
         bail!("{name} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{name} printed something that is not UTF-8"))
+}
+
+/// Runs a command that reads `input`, where nobody else sees it: arguments are everybody's.
+///
+/// # Errors
+/// Where it cannot be started.
+pub fn fed(command: &mut Command, input: &str) -> Result<Output> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let starting = || format!("starting {name}");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().with_context(starting)?;
+    if let Some(mut stdin) = process.stdin.take() {
+        // One that does not read what it is given says so by how it ends.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    process.wait_with_output().with_context(starting)
 }

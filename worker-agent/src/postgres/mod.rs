@@ -8,6 +8,7 @@ pub mod backup;
 mod child;
 mod connect;
 pub mod context;
+mod encoding;
 mod failures;
 pub mod job;
 pub mod login;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use haulier_worker_agent::postgres::DatabaseRestore;
+
 use crate::bench::{Bench, as_name};
 use crate::oracle;
 use crate::server::Server;
@@ -281,6 +283,60 @@ async fn encodings_other_than_utf8_keep_every_byte_and_name() {
         server.sql("postgres", "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'bytes2'"),
         "SQL_ASCII"
     );
+}
+
+/// Names that are not ASCII, of tables large and small and of what belongs to them: each is found, left out, granted
+/// and verified by its name, whatever the encoding.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_in_another_encoding_are_understood() {
+    let server = Server::start(&[]);
+    server.sql("postgres", "CREATE ROLE zoe; CREATE ROLE rene; GRANT zoe, rene TO master");
+    for (name, encoding) in [("latin", "LATIN1"), ("japanese", "EUC_JP")] {
+        let sql =
+            format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'");
+        server.sql_as("master", "postgres", &sql);
+    }
+    server.sql_as(
+        "master",
+        "latin",
+        "SET client_encoding = UTF8; CREATE SCHEMA \"dépôt\";
+        CREATE TABLE \"dépôt\".\"grandé\" (\"ü\" text);
+        INSERT INTO \"dépôt\".\"grandé\" SELECT repeat('é', 50) || n FROM generate_series(1, 8000) n;
+        CREATE TABLE \"dépôt\".\"petité\" (id int PRIMARY KEY, \"ü\" text);
+        INSERT INTO \"dépôt\".\"petité\" VALUES (1, 'ça');
+        CREATE INDEX \"clé\" ON \"dépôt\".\"petité\" (\"ü\");
+        GRANT USAGE ON SCHEMA \"dépôt\" TO zoe;
+        GRANT SELECT ON \"dépôt\".\"petité\" TO zoe WITH GRANT OPTION;
+        SET ROLE zoe; GRANT SELECT ON \"dépôt\".\"petité\" TO rene; RESET ROLE",
+    );
+    server.sql_as(
+        "master",
+        "japanese",
+        "SET client_encoding = UTF8; CREATE TABLE \"大\" (\"列\" text);
+        INSERT INTO \"大\" SELECT repeat('日本', 50) || n FROM generate_series(1, 8000) n;
+        CREATE TABLE \"小\" (\"列\" text); INSERT INTO \"小\" VALUES ('語')",
+    );
+    let store = MemoryStore::new();
+    let bench = Bench::new(&store);
+    let backup = bench.back_up(&server, &["latin", "japanese"]).await.unwrap();
+    let apart: Vec<_> = backup
+        .manifest
+        .databases
+        .iter()
+        .flat_map(|database| &database.tables)
+        .map(|table| table.name.as_str())
+        .collect();
+    assert_eq!(apart, ["grandé", "大"], "by `COPY` of our own, and not in the archive too");
+    let recorded = backup.manifest.databases.iter().flat_map(|database| &database.archive_contents);
+    assert_eq!(recorded.map(|table| table.name.as_str()).collect::<Vec<_>>(), ["petité", "小"]);
+    let wanted = vec![as_name("latin", "latin2"), as_name("japanese", "japanese2")];
+    bench.restore(&server, &backup.manifest_stream, wanted).await.unwrap();
+    for (before, after) in [("latin", "latin2"), ("japanese", "japanese2")] {
+        oracle::assert_same((&server, before), (&server, after));
+    }
+    let part = DatabaseRestore { tables: vec!["\"dépôt\".\"petité\"".into()], ..as_name("latin", "latin3") };
+    bench.restore(&server, &backup.manifest_stream, vec![part]).await.unwrap();
+    assert_eq!(server.sql("latin3", "SET client_encoding = UTF8; SELECT \"ü\" FROM \"dépôt\".\"petité\""), "ça");
 }
 
 /// Sample databases that some machines have beside the tree; where they are, they come back equal too.

@@ -154,6 +154,7 @@ impl Server {
             .env("PGHOST", self.socket())
             .env("PGPORT", self.port.to_string())
             .env("PGUSER", user)
+            .env("PGCLIENTENCODING", "UTF8")
             .arg(format!("--dbname=dbname='{database}'"));
         command
     }

@@ -6,10 +6,12 @@
 mod data;
 mod entry;
 mod primitive;
+mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use entry::{Entry, Section};
+pub use texts::Foreign;
 
 use super::content::{Content, LargeObjects};
 use data::Blocks;
@@ -79,6 +81,8 @@ pub struct Reader {
     layout: Option<Layout>,
     header: Option<Header>,
     expected: usize,
+    /// Where the first entry stands.
+    entries_from: usize,
     entries: Vec<Entry>,
     blocks: Option<Blocks>,
 }
@@ -150,13 +154,14 @@ impl Reader {
     }
 
     /// The same with changes: what belongs to one of `ownerless` belongs to nobody in particular, so that `pg_restore`
-    /// leaves it to whoever restores; entries in `statements` run those instead of their own.
-    pub fn changed_toc(&self, ownerless: &BTreeSet<String>, statements: &BTreeMap<i64, String>) -> Vec<u8> {
+    /// leaves it to whoever restores; entries in `statements` run those instead of their own, which are in the archive's
+    /// encoding.
+    pub fn changed_toc(&self, ownerless: &BTreeSet<String>, statements: &BTreeMap<i64, Vec<u8>>) -> Vec<u8> {
         let toc = self.toc_bytes();
         let mut bytes = Vec::with_capacity(toc.len());
         let mut copied = 0;
         let integer = self.layout.map_or(0, |layout| layout.integer);
-        let mut replace = |place: &std::ops::Range<usize>, text: &str| {
+        let mut replace = |place: &std::ops::Range<usize>, text: &[u8]| {
             bytes.extend_from_slice(&toc[copied..place.start]);
             primitive::write_text(&mut bytes, text, integer);
             copied = place.end;
@@ -167,7 +172,7 @@ impl Reader {
                 replace(&entry.statements_at, other);
             }
             if entry.owner.as_ref().is_some_and(|owner| ownerless.contains(owner)) {
-                replace(&entry.owner_at, "");
+                replace(&entry.owner_at, b"");
             }
         }
         bytes.extend_from_slice(&toc[copied..]);
@@ -204,10 +209,11 @@ impl Reader {
                     self.layout = Some(layout);
                     self.header = Some(header);
                     self.expected = expected;
+                    self.entries_from = cursor.taken();
                 }),
                 Some(layout) if self.entries.len() < self.expected => {
                     let damaged = Fault::Damaged { at: self.parsed as u64, what: "an entry makes no sense" };
-                    Entry::read(&mut cursor, layout.version, self.parsed)
+                    Entry::read(&mut cursor, layout.version, self.parsed, &texts::lossy)
                         .map_err(|()| damaged)?
                         .map(|entry| self.entries.push(entry))
                 }
@@ -261,15 +267,15 @@ impl Reader {
                 return Ok(None);
             }
         }
-        let mut texts = Vec::new();
+        let mut words = Vec::new();
         for _ in 0..3 {
             let Some(text) = cursor.text().map_err(nonsense)? else { return Ok(None) };
-            texts.push(text.unwrap_or_default());
+            words.push(texts::lossy(text.unwrap_or_default()));
         }
         let Some(count) = cursor.integer() else { return Ok(None) };
         let expected = usize::try_from(count).map_err(|_| nonsense(()))?;
-        let mut texts = texts.into_iter();
-        let mut next = || texts.next().unwrap_or_default();
+        let mut words = words.into_iter();
+        let mut next = || words.next().unwrap_or_default();
         let header =
             Header { version: (major, minor), database: next(), server_version: next(), client_version: next() };
         Ok(Some((layout, header, expected)))

@@ -1,6 +1,7 @@
 //! `pg_dump` into a stream: everything of a database but the rows of its large tables.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 use bytes::BytesMut;
 use haulier_domain::failure::Failure;
@@ -14,8 +15,8 @@ use tokio::process::ChildStdout;
 
 use super::super::child::{Child, Ended, Surroundings, database_argument};
 use super::super::context::{ProgressEvent, Severity, Stopped};
-use super::super::failures;
 use super::super::streams::{StreamKind, StreamWriter};
+use super::super::{encoding, failures};
 use super::Scope;
 use super::snapshot::{LOCK_TIMEOUT, Snapshot};
 
@@ -40,7 +41,7 @@ pub(super) async fn dump(
     };
     let created = scope.context.streams.create(StreamKind::Archive, &format!("{database}/archive")).await;
     let mut stream = created.map_err(|error| failures::store(&error))?;
-    let arguments = arguments(database, snapshot, apart);
+    let arguments = arguments(database, snapshot, exclusions(scope, snapshot, database, apart).await?);
     let mut child = Child::start(&scope.tools.bin, "pg_dump", &arguments, &surroundings, false)?;
     let stdout = child.stdout();
     let mut reader = Reader::new();
@@ -69,12 +70,35 @@ pub(super) async fn dump(
     if let Some(failure) = damaged {
         return Err(failure.into());
     }
+    if let Some(foreign) = reader.foreign() {
+        let session = scope.connector.connect(database).await?;
+        reader.decode(&encoding::decode(&session, &foreign).await?);
+    }
     let contents = reader.finish().map_err(|fault| incomplete(&doing, fault.to_string()))?;
     let reference = stream.finish().await.map_err(|error| failures::store(&error))?;
     Ok((reference, contents))
 }
 
-fn arguments(database: &str, snapshot: &Snapshot, apart: &[PlannedTable]) -> Vec<OsString> {
+/// What leaves out the rows of tables that have streams of their own. `pg_dump` reads names in the database's encoding.
+async fn exclusions(
+    scope: &Scope,
+    snapshot: &Snapshot,
+    database: &str,
+    apart: &[PlannedTable],
+) -> Result<Vec<OsString>, Stopped> {
+    let exclusion = |planned: &PlannedTable| {
+        format!("--exclude-table-data={}", quote::dump_pattern(&planned.table.schema, &planned.table.name))
+    };
+    let exclusions: Vec<String> = apart.iter().map(exclusion).collect();
+    if encoding::is_ours(&snapshot.encoding) {
+        return Ok(exclusions.into_iter().map(OsString::from).collect());
+    }
+    let session = scope.connector.connect(database).await?;
+    let encoded = encoding::encode(&session, &snapshot.encoding, &exclusions).await?;
+    Ok(encoded.into_iter().map(OsString::from_vec).collect())
+}
+
+fn arguments(database: &str, snapshot: &Snapshot, exclusions: Vec<OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec![
         "--format=custom".into(),
         "--compress=0".into(),
@@ -83,11 +107,7 @@ fn arguments(database: &str, snapshot: &Snapshot, apart: &[PlannedTable]) -> Vec
         format!("--lock-wait-timeout={LOCK_TIMEOUT}").into(),
         database_argument(database),
     ];
-    // Their rows have streams of their own.
-    arguments.extend(apart.iter().map(|planned| {
-        let pattern = quote::dump_pattern(&planned.table.schema, &planned.table.name);
-        OsString::from(format!("--exclude-table-data={pattern}"))
-    }));
+    arguments.extend(exclusions);
     arguments
 }
 

@@ -10,8 +10,8 @@ use haulier_domain::postgres::{grantors, toc_filter};
 
 use super::super::connect::Session;
 use super::super::context::Stopped;
-use super::super::failures;
 use super::super::job::RestoreOutcome;
+use super::super::{encoding, failures};
 use super::membership::Memberships;
 use super::phases::Phase;
 use super::target::Named;
@@ -36,7 +36,11 @@ impl Head {
         memberships: &mut Memberships,
         outcome: &mut RestoreOutcome,
     ) -> Result<Self, Stopped> {
-        let reader = read_head(scope, wanted.database).await?;
+        let mut reader = read_head(scope, wanted.database).await?;
+        let foreign = reader.foreign();
+        if let Some(foreign) = &foreign {
+            reader.decode(&encoding::decode(front, foreign).await?);
+        }
         let entries = reader.entries().to_vec();
         let place = &wanted.database.name;
         let selected = wanted.selection.of(&entries);
@@ -61,7 +65,10 @@ impl Head {
             let reason = format!("{login:?} cannot become a member of it there; its objects belong to {login:?} now");
             skip(outcome, place, format!("ownership of role {role:?}"), reason);
         }
-        let statements = head.grants(scope, front, memberships).await?;
+        let (numbers, statements): (Vec<_>, Vec<_>) = head.grants(scope, front, memberships).await?.into_iter().unzip();
+        let encoding = foreign.map_or_else(|| "UTF8".to_owned(), |foreign| foreign.encoding);
+        let statements = encoding::encode(front, &encoding, &statements).await?;
+        let statements = numbers.into_iter().zip(statements).collect();
         head.file = scope.files.write("archive-head", &reader.changed_toc(&out_of_reach, &statements))?;
         Ok(head)
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::primitive::Cursor;
+use super::texts::Decode;
 
 /// When an entry is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct Entry {
     pub needs: Vec<i64>,
     /// Whether its data are rows in `COPY`'s format.
     copies: bool,
-    /// Its statements, kept for privileges alone.
+    /// Its statements, kept for privileges and for the archive's encoding alone.
     pub statements: Option<String>,
     /// Whether an index brings a change of its table along: what it is clustered on, what replicas know rows by.
     pub alters: bool,
@@ -49,8 +50,13 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Reads one; `None` where more bytes are needed.
-    pub(super) fn read(cursor: &mut Cursor<'_>, version: (u8, u8), start: usize) -> Result<Option<Self>, ()> {
+    /// Reads one; `None` where more bytes are needed. `decode` is asked for the texts that are kept.
+    pub(super) fn read(
+        cursor: &mut Cursor<'_>,
+        version: (u8, u8),
+        start: usize,
+        decode: Decode<'_>,
+    ) -> Result<Option<Self>, ()> {
         macro_rules! more {
             ($value:expr) => {
                 match $value {
@@ -64,7 +70,7 @@ impl Entry {
         let _table_oid = more!(cursor.text()?);
         let _oid = more!(cursor.text()?);
         let tag = more!(cursor.text()?).ok_or(())?;
-        let kind = more!(cursor.text()?).ok_or(())?;
+        let kind = decode(more!(cursor.text()?).ok_or(())?);
         let section = match more!(cursor.integer()) {
             1 => Section::None,
             2 => Section::PreData,
@@ -74,8 +80,9 @@ impl Entry {
         };
         let statements_from = start + cursor.taken();
         let statements = more!(cursor.text()?);
-        let alters = kind == "INDEX" && statements.as_deref().is_some_and(|text| text.contains("ALTER TABLE"));
-        let statements = statements.filter(|_| matches!(kind.as_str(), "ACL" | "DEFAULT ACL"));
+        let alters =
+            kind == "INDEX" && statements.is_some_and(|text| memchr::memmem::find(text, b"ALTER TABLE").is_some());
+        let statements = statements.filter(|_| matches!(kind.as_str(), "ACL" | "DEFAULT ACL" | "ENCODING"));
         let statements_at = statements_from..start + cursor.taken();
         let _drop = more!(cursor.text()?);
         let copy = more!(cursor.text()?);
@@ -93,7 +100,7 @@ impl Entry {
         let _with_oids = more!(cursor.text()?);
         let mut needs = Vec::new();
         while let Some(number) = more!(cursor.text()?) {
-            needs.push(number.parse().map_err(|_| ())?);
+            needs.push(std::str::from_utf8(number).map_err(|_| ())?.parse().map_err(|_| ())?);
         }
         more!(cursor.offset());
         let copies = copy.is_some_and(|copy| !copy.is_empty());
@@ -101,13 +108,13 @@ impl Entry {
             id,
             has_data,
             kind,
-            tag,
-            schema,
-            owner,
+            tag: decode(tag),
+            schema: schema.map(decode),
+            owner: owner.map(decode),
             section,
             needs,
             copies,
-            statements,
+            statements: statements.map(decode),
             alters,
             statements_at,
             owner_at,

@@ -35,8 +35,8 @@ impl<'a> Cursor<'a> {
         self.bytes(size + 1).map(integer)
     }
 
-    /// A text, or the absence of one.
-    pub(super) fn text(&mut self) -> Result<Option<Option<String>>, ()> {
+    /// A text, or the absence of one, in the archive's encoding.
+    pub(super) fn text(&mut self) -> Result<Option<Option<&'a [u8]>>, ()> {
         let Some(length) = self.integer() else { return Ok(None) };
         if length < 0 {
             return Ok(Some(None));
@@ -45,7 +45,7 @@ impl<'a> Cursor<'a> {
         if length > super::MOST_TOC_BYTES {
             return Err(());
         }
-        Ok(self.bytes(length).map(|bytes| Some(String::from_utf8_lossy(bytes).into_owned())))
+        Ok(self.bytes(length).map(Some))
     }
 
     /// A place in the file, of which only the length matters here.
@@ -62,10 +62,10 @@ pub(super) fn integer(bytes: &[u8]) -> i64 {
 }
 
 /// Writes a text as an archive holds it.
-pub(super) fn write_text(bytes: &mut Vec<u8>, text: &str, integer: usize) {
+pub(super) fn write_text(bytes: &mut Vec<u8>, text: &[u8], integer: usize) {
     bytes.push(0);
     // Archives of every version write numbers of four bytes; a text of an entry is far shorter than those can tell.
     let length = (text.len() as u64).to_le_bytes();
     bytes.extend(length.iter().copied().chain(std::iter::repeat(0)).take(integer));
-    bytes.extend_from_slice(text.as_bytes());
+    bytes.extend_from_slice(text);
 }

@@ -3,13 +3,13 @@ use proptest::prelude::*;
 use super::*;
 
 /// Writes archives as `pg_dump` does.
-struct Builder {
-    bytes: Vec<u8>,
+pub(super) struct Builder {
+    pub(super) bytes: Vec<u8>,
     minor: u8,
 }
 
 impl Builder {
-    fn new(minor: u8, entries: &[(i64, bool, &str, &str)]) -> Self {
+    pub(super) fn new(minor: u8, entries: &[(i64, bool, &str, &str)]) -> Self {
         let mut builder = Self { bytes: b"PGDMP".to_vec(), minor };
         builder.bytes.extend([1, minor, 0, 4, 8, 1]);
         if minor >= 15 {
@@ -34,18 +34,40 @@ impl Builder {
     }
 
     fn text(&mut self, text: Option<&str>) {
+        self.raw_text(text.map(str::as_bytes));
+    }
+
+    fn raw_text(&mut self, text: Option<&[u8]>) {
         self.integer(text.map_or(-1, |text| text.len() as i64));
-        self.bytes.extend(text.unwrap_or_default().as_bytes());
+        self.bytes.extend(text.unwrap_or_default());
+    }
+
+    /// Says that there are so many entries after all; none has been written so far.
+    pub(super) fn begin_entries(&mut self, count: i64) {
+        self.bytes.truncate(self.bytes.len() - 5);
+        self.integer(count);
+    }
+
+    pub(super) fn encoding(&mut self, name: &str) {
+        self.write_entry(1, false, "ENCODING", b"ENCODING", &format!("SET client_encoding = '{name}';\n"));
+    }
+
+    pub(super) fn raw_entry(&mut self, id: i64, has_data: bool, kind: &str, tag: &[u8]) {
+        self.write_entry(id, has_data, kind, tag, "CREATE …");
     }
 
     fn entry(&mut self, id: i64, has_data: bool, kind: &str, tag: &str) {
+        self.raw_entry(id, has_data, kind, tag.as_bytes());
+    }
+
+    fn write_entry(&mut self, id: i64, has_data: bool, kind: &str, tag: &[u8], statements: &str) {
         self.integer(id);
         self.integer(i64::from(has_data));
-        for text in ["1259", "16400", tag, kind] {
-            self.text(Some(text));
+        for text in [b"1259".as_slice(), b"16400", tag, kind.as_bytes()] {
+            self.raw_text(Some(text));
         }
         self.integer(if has_data { 3 } else { 2 });
-        self.text(Some("CREATE …"));
+        self.text(Some(statements));
         self.text(Some("DROP …"));
         self.text((kind == "TABLE DATA").then_some("COPY …"));
         self.text(Some("public"));
@@ -171,7 +193,7 @@ fn owners_and_statements_in_the_head_can_be_changed() {
     let mut reader = Reader::new();
     reader.push(&Builder::new(16, &entries).bytes).unwrap();
     assert_eq!(reader.changed_toc(&BTreeSet::new(), &BTreeMap::new()), reader.toc_bytes());
-    let statements = BTreeMap::from([(2, "SET ROLE x".to_owned())]);
+    let statements = BTreeMap::from([(2, b"SET ROLE x".to_vec())]);
     let mut again = Reader::new();
     again.push(&reader.changed_toc(&BTreeSet::from(["app".to_owned()]), &statements)).unwrap();
     assert!(again.has_toc());

@@ -83,8 +83,8 @@ fn suffixed(wanted: &str, number: u64) -> String {
     format!("{}{suffix}", &wanted[..end])
 }
 
-/// The name a database has while it is being restored: the same for every attempt under the same key, so that a new
-/// attempt finds what an interrupted one left.
+/// The name a database has while it is being restored. `wanted` is the name it was asked to get, before any suffix: so the
+/// same for every attempt under the same key, whatever is on the target, and a new attempt finds what an interrupted one left.
 pub fn working_name(key: &str, database: &str, wanted: &str) -> String {
     let mut digest = Sha256::new();
     for part in [key, database, wanted] {
@@ -99,8 +99,8 @@ pub fn replaced_name(working: &str) -> String {
     working.replacen("restoring", "replaced", 1)
 }
 
-/// The role whose comment names the memberships that were taken for a restore: the same for every attempt under the same
-/// key. It is dropped at the restore's end.
+/// The role whose comment names the memberships that were taken for a restore and the roles that it created: the same for
+/// every attempt under the same key. It is dropped at the restore's end.
 pub fn lent_name(key: &str) -> String {
     working_name(key, "", "").replacen("restoring", "lent", 1)
 }

@@ -1,0 +1,128 @@
+//! What a restore that was broken off may have left on its target, and how that is said.
+//!
+//! All of it has names that follow from the session and what it was asked for. So whoever has to speak in place of a worker
+//! that cannot (it is lost, or was stopped in the middle of tidying up) knows them without a look at the target.
+
+use super::clash;
+use crate::failure::Failure;
+
+/// Code of the failure.
+pub const CODE: &str = "restore-left-behind";
+
+/// Databases that are named one by one; there may be hundreds.
+const MOST_NAMED: usize = 20;
+
+/// A database of a restore, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Name in the point.
+    pub database: String,
+    /// Name it is to get on the target, before any suffix.
+    pub name: String,
+    /// Whether a database of that name is to be replaced.
+    pub replaces: bool,
+}
+
+impl Asked {
+    /// The name it has until it is complete.
+    pub fn working_name(&self, key: &str) -> String {
+        clash::working_name(key, &self.database, &self.name)
+    }
+}
+
+/// What may be on the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftBehind<'a> {
+    /// The restore's key: its session.
+    pub key: &'a str,
+    /// The target instance.
+    pub instance: &'a str,
+    /// Databases of the restore that are not known to be complete.
+    pub databases: &'a [Asked],
+}
+
+impl LeftBehind<'_> {
+    /// The failure of a restore that would have ended without one.
+    pub fn failure(&self, cause: impl Into<String>) -> Failure {
+        let what = format!("removing from {} what was half-restored", self.instance);
+        self.add_to(Failure::new(CODE, what, cause, ""))
+    }
+
+    /// Says it in the failure that the restore ends with.
+    #[must_use]
+    pub fn add_to(&self, mut failure: Failure) -> Failure {
+        if self.databases.is_empty() {
+            return failure;
+        }
+        let mut may_be: Vec<String> = self.databases.iter().take(MOST_NAMED).map(|asked| self.traces(asked)).collect();
+        if let Some(more) = self.databases.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+            may_be.push(format!("{more} more whose names begin with \"haulier_\""));
+        }
+        may_be.push(format!(
+            "role {:?}, whose comment names the roles that the login became a member of",
+            clash::lent_name(self.key)
+        ));
+        failure.cause.push_str(&format!("; {} may still have {}", self.instance, may_be.join("; ")));
+        let remedy = "look on the instance for what the cause names, and drop by hand what is there";
+        failure.remedy =
+            if failure.remedy.is_empty() { remedy.to_owned() } else { format!("{remedy}; {}", failure.remedy) };
+        failure
+    }
+
+    fn traces(&self, asked: &Asked) -> String {
+        let working = asked.working_name(self.key);
+        let mut text = format!("database {working:?}, half-restored from {:?}", asked.database);
+        if asked.replaces {
+            text.push_str(&format!(
+                ", or {:?}, which {:?} has replaced, or {:?} as it was but closed (ALTER DATABASE … ALLOW_CONNECTIONS true)",
+                clash::replaced_name(&working),
+                asked.name,
+                asked.name
+            ));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(name: &str, replaces: bool) -> Asked {
+        Asked { database: "shop".into(), name: name.into(), replaces }
+    }
+
+    fn left(databases: &[Asked]) -> LeftBehind<'_> {
+        LeftBehind { key: "ses-1", instance: "prod", databases }
+    }
+
+    #[test]
+    fn what_may_be_there_is_named_with_a_remedy() {
+        let databases = [asked("copy", false), asked("shop", true)];
+        let failure = left(&databases).failure("the worker is gone");
+        assert_eq!((failure.code.as_str(), failure.retryable), (CODE, false));
+        for name in databases.iter().map(|asked| asked.working_name("ses-1")) {
+            assert!(failure.cause.contains(&name), "{failure}");
+        }
+        let replaced = clash::replaced_name(&databases[1].working_name("ses-1"));
+        let kept = clash::replaced_name(&databases[0].working_name("ses-1"));
+        assert!(failure.cause.contains(&replaced) && !failure.cause.contains(&kept), "{failure}");
+        assert!(failure.cause.contains(&clash::lent_name("ses-1")) && failure.remedy.contains("drop"), "{failure}");
+    }
+
+    #[test]
+    fn another_failure_stays_what_it_is() {
+        let lost = Failure::new("worker-lost", "x", "y", "see the console").retryable();
+        assert_eq!(left(&[]).add_to(lost.clone()), lost);
+        let said = left(&[asked("copy", false)]).add_to(lost);
+        assert_eq!((said.code.as_str(), said.retryable), ("worker-lost", true));
+        assert!(said.cause.starts_with("y; ") && said.remedy.ends_with("see the console"), "{said}");
+    }
+
+    #[test]
+    fn hundreds_are_not_named_one_by_one() {
+        let many: Vec<_> = (0..500).map(|number| asked(&format!("copy{number}"), true)).collect();
+        let failure = left(&many).failure("x");
+        assert!(failure.cause.contains("480 more") && failure.cause.len() < 8_000, "{}", failure.cause.len());
+    }
+}

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use haulier_domain::session::SessionKind;
+
 use crate::config::Config;
 
 /// A KMS key that wraps the installation key.
@@ -95,6 +97,8 @@ pub struct Pace {
     pub boot: Duration,
     /// How long a worker may take to stop after a cancel.
     pub cancel: Duration,
+    /// How much longer that of a restore may take: it drops what it has begun on the target.
+    pub tidying: Duration,
     /// Longest life of a worker; it powers off then, whatever happens.
     pub session: Duration,
     /// How long AWS's listings may lag behind: nothing is taken for absent sooner than this after it was asked for.
@@ -118,6 +122,7 @@ impl Default for Pace {
             patience: Duration::from_secs(300),
             boot: Duration::from_secs(600),
             cancel: Duration::from_secs(20),
+            tidying: SessionKind::DatabaseRestore.tidying(),
             session: Duration::from_secs(24 * 3600),
             settle: Duration::from_secs(60),
             reaper: Duration::from_secs(300),

@@ -117,6 +117,52 @@ fn a_killed_worker_is_replaced_and_the_session_succeeds() -> Result<()> {
     stage.assert_nothing_left()
 }
 
+/// The worker dies in the second database. The first is complete by then, and stays the very one that it is.
+#[test]
+fn a_worker_lost_in_the_second_database_leaves_the_first_alone() -> Result<()> {
+    let stage = stage_with_shop()?;
+    stage.source.execute("CREATE DATABASE early")?;
+    stage.source.sibling("early").execute(
+        "CREATE TABLE numbers AS SELECT n, md5(n::text) AS text FROM generate_series(1, 100000) AS n;
+         CREATE INDEX ON numbers (n)",
+    )?;
+    stage.source.execute("COMMENT ON DATABASE early IS 'restored first'")?;
+    let point = stage.back_up()?;
+
+    slow_downloads(&stage)?;
+    let restore = stage.start_restore(&point, "early", "one", &["--database", "shop=two"])?;
+    let in_second = |session: &Value| {
+        let current = session["progress"]["current"].as_str();
+        moving(session) && current.is_some_and(|current| current.starts_with("two: "))
+    };
+    stage.reached(&restore, "the data of the second database", in_second)?;
+    let oid = || stage.target.value("SELECT oid FROM pg_database WHERE datname = 'one'");
+    let first = oid().context("the first database is complete")?;
+    let half = "SELECT count(*) FROM pg_database WHERE datname LIKE 'haulier_restoring_%'";
+    ensure!(stage.target.value(half)? == "1", "the second database is not half-restored");
+    kill_agent(&stage, &restore)?;
+    ensure!(stage.session(&restore)?["ended_at"].is_null(), "the fault came too late");
+    full_speed(&stage)?;
+
+    let session = stage.succeeded(&restore)?;
+    assert_eq!(workers(&stage, &restore)?.len(), 2, "a second worker took over");
+    assert_eq!(oid()?, first, "the first database was made again");
+    let databases = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database
+        WHERE datname NOT IN ('postgres', 'template0', 'template1', 'rdsadmin')";
+    assert_eq!(stage.target.value(databases)?, "one two");
+    assert_eq!(stage.target.value("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'haulier%'")?, "0");
+    let restored: Vec<_> = session["databases"].as_array().into_iter().flatten().collect();
+    assert_eq!(restored.len(), 2, "{session:#}");
+    for (one, name) in restored.iter().zip(["one", "two"]) {
+        assert_eq!((&one["target"], &one["restored"]), (&json!(name), &json!(true)), "{session:#}");
+    }
+    let created = session["report"]["roles-created"].as_array().map_or(0, Vec::len);
+    ensure!(created > 0, "the report has forgotten the roles that the first worker created: {session:#}");
+    stage.assert_equal("early", "one")?;
+    stage.assert_equal("shop", "two")?;
+    stage.assert_nothing_left()
+}
+
 #[test]
 fn a_network_that_is_cut_for_a_minute_is_survived() -> Result<()> {
     let stage = stage_with_shop()?;

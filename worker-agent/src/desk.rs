@@ -9,7 +9,7 @@ use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::event::Event;
 use haulier_proto::worker::v1::finished;
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::outbox::{Outbox, log_line};
@@ -27,6 +27,8 @@ struct Inner {
     outbox: Mutex<Outbox>,
     /// Told at each event; one stream at a time listens.
     grown: Notify,
+    /// The highest number that is safe.
+    safe: watch::Sender<u64>,
     meter: Mutex<Meter>,
     redactor: Redactor,
 }
@@ -41,6 +43,7 @@ impl Desk {
         Self(Arc::new(Inner {
             outbox: Mutex::new(Outbox::new()),
             grown: Notify::new(),
+            safe: watch::Sender::new(0),
             meter: Mutex::new(Meter::new()),
             redactor,
         }))
@@ -97,6 +100,11 @@ impl Desk {
         self.push(Event::PointProposed(wire::PointProposed { root }));
     }
 
+    /// A part of a restore is complete.
+    pub(crate) fn part_restored(&self, part: wire::PartRestored) {
+        self.push(Event::PartRestored(part));
+    }
+
     /// The work is done, perhaps with remarks.
     pub(crate) fn done(&self, warnings: Vec<String>, report: Vec<u8>) {
         let warnings = warnings.iter().map(|text| self.0.redactor.clean(text).into_owned()).collect();
@@ -112,9 +120,13 @@ impl Desk {
         self.finish(finished::Result::Failure(failure.into()));
     }
 
-    /// The work was stopped on request.
-    pub(crate) fn cancelled(&self) {
-        self.finish(finished::Result::Cancelled(wire::Cancelled {}));
+    /// The work was stopped on request. What it left on a target, if anything, must be removed by hand.
+    pub(crate) fn cancelled(&self, left: Option<Failure>) {
+        let left = left.map(|failure| self.0.redactor.clean_failure(failure));
+        if let Some(failure) = &left {
+            tracing::error!(code = failure.code, %failure, "stopped on request");
+        }
+        self.finish(finished::Result::Cancelled(wire::Cancelled { left: left.map(Into::into) }));
     }
 
     fn finish(&self, result: finished::Result) {
@@ -145,6 +157,18 @@ impl Desk {
     /// Everything up to this number is safe.
     pub(crate) fn acknowledge(&self, sequence: u64) {
         lock(&self.0.outbox).acknowledge(sequence);
+        self.0.safe.send_if_modified(|safe| {
+            let grows = sequence > *safe;
+            *safe = (*safe).max(sequence);
+            grows
+        });
+    }
+
+    /// Returns once the coordinator has every event there is now.
+    pub(crate) async fn safe(&self) {
+        let newest = lock(&self.0.outbox).newest();
+        // The sender lives as long as this desk.
+        let _ = self.0.safe.subscribe().wait_for(|safe| *safe >= newest).await;
     }
 
     /// Whether the coordinator has every event.

@@ -56,6 +56,11 @@ impl Outbox {
         }
     }
 
+    /// The number of the newest event; 0 before the first.
+    pub(crate) fn newest(&self) -> u64 {
+        self.next - 1
+    }
+
     /// The first event after this number.
     pub(crate) fn after(&self, sequence: u64) -> Option<&wire::Event> {
         let first = self.waiting.front()?.sequence;

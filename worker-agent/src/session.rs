@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use haulier_cloud::aws::SharedCredentials;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{Epoch, SessionId, WorkerId};
+use haulier_domain::postgres::left_behind;
 use haulier_domain::secret::SecretBytes;
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::attach_response::Message;
@@ -39,6 +40,11 @@ pub trait Runner: Send + Sync + 'static {
     /// work that is broken off leaves something in a customer's database that must be removed first.
     fn grace(&self, _assignment: &wire::Assignment) -> Duration {
         STOPPING
+    }
+
+    /// What such an assignment may leave behind where it is broken off before it has ended by itself.
+    fn left_behind(&self, _assignment: &wire::Assignment, _session: &SessionId) -> Option<Failure> {
+        None
     }
 }
 
@@ -208,7 +214,7 @@ impl Session {
         }
         if !job.started {
             job.started = true;
-            self.desk.cancelled();
+            self.desk.cancelled(None);
         }
     }
 
@@ -236,6 +242,7 @@ impl Session {
     /// Runs the job to its end and says how it ended.
     async fn supervise(&self, assignment: wire::Assignment, task: Task, grace: Duration) {
         let runner = self.runner.0.clone();
+        let left_behind = runner.left_behind(&assignment, &self.session_id);
         let mut work = tokio::spawn(async move { runner.run(assignment, task).await }.in_current_span());
         let overdue = async {
             self.cancel.cancelled().await;
@@ -246,16 +253,17 @@ impl Session {
             }
         };
         tokio::select! {
-            ended = &mut work => self.conclude(ended),
+            ended = &mut work => self.conclude(ended, left_behind),
             () = overdue => {
                 work.abort();
                 self.desk.log(Severity::Warning, "the work did not stop in time and was broken off where it was");
-                self.desk.cancelled();
+                self.desk.cancelled(left_behind);
             }
         }
     }
 
-    fn conclude(&self, ended: Result<Result<Report, Stopped>, JoinError>) {
+    /// Says how the job ended; `left` is what one that could not tidy up may have left.
+    fn conclude(&self, ended: Result<Result<Report, Stopped>, JoinError>, left: Option<Failure>) {
         match ended {
             Ok(Ok(report)) => {
                 if let Some(root) = report.proposal {
@@ -263,15 +271,24 @@ impl Session {
                 }
                 self.desk.done(report.warnings, report.document);
             }
-            Ok(Err(stopped)) if self.cancel.is_cancelled() => {
-                if let Stopped::Failed(failure) = stopped {
+            Ok(Err(stopped)) if self.cancel.is_cancelled() => match stopped {
+                Stopped::Failed(failure) if failure.code == left_behind::CODE => self.desk.cancelled(Some(failure)),
+                Stopped::Failed(failure) => {
                     self.desk.log(Severity::Warning, &format!("stopped with: {failure}"));
+                    self.desk.cancelled(None);
                 }
-                self.desk.cancelled();
-            }
+                Stopped::Cancelled => self.desk.cancelled(None),
+            },
             Ok(Err(Stopped::Failed(failure))) => self.desk.failed(failure),
             Ok(Err(Stopped::Cancelled)) => self.desk.failed(broken("the job stopped without being asked to")),
-            Err(error) => self.desk.failed(broken(&error.to_string())),
+            Err(error) => {
+                let mut failure = broken(&error.to_string());
+                if let Some(left) = left {
+                    failure.cause.push_str(&format!("; {}", left.cause));
+                    failure.remedy = format!("{}; {}", left.remedy, failure.remedy);
+                }
+                self.desk.failed(failure);
+            }
         }
     }
 

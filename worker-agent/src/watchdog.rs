@@ -18,8 +18,8 @@ use jiff::Timestamp;
 
 use crate::power::PowerOff;
 
-/// How much longer the thread waits than the agent does.
-const GRACE: Duration = Duration::from_secs(45);
+/// How much longer the thread waits than the agent does: for longer than a restore may take to tidy up.
+const GRACE: Duration = Duration::from_secs(180);
 /// A runtime that has not noted anything for so long is stuck.
 const STUCK: Duration = Duration::from_secs(300);
 /// From the command to the end of the process, where that is still there.

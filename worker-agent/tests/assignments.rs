@@ -149,11 +149,14 @@ async fn until_end(stream: &mut Stream) -> (Heard, finished::Result) {
             Outgoing::Progress(progress) if heard.phases.last() != Some(&progress.phase) => {
                 heard.phases.push(progress.phase);
             }
-            Outgoing::Event(event) => match event.event {
-                Some(Event::PointProposed(proposed)) => heard.proposal = Some(proposed.root),
-                Some(Event::Finished(finished)) => return (heard, finished.result.unwrap()),
-                _ => {}
-            },
+            Outgoing::Event(event) => {
+                stream.say(Message::Acknowledge(wire::Acknowledge { sequence: event.sequence })).await;
+                match event.event {
+                    Some(Event::PointProposed(proposed)) => heard.proposal = Some(proposed.root),
+                    Some(Event::Finished(finished)) => return (heard, finished.result.unwrap()),
+                    _ => {}
+                }
+            }
             _ => {}
         }
     }
@@ -219,6 +222,7 @@ async fn a_database_is_backed_up_published_checked_and_restored() {
         }],
         roles: true,
         parallel_streams: 2,
+        restored: Vec::new(),
     };
     let (_, end) = assign(&store, &target, assignment::Work::RestorePostgres(restore)).await;
     let finished::Result::Done(done) = end else { panic!("{end:?}") };
@@ -270,6 +274,7 @@ async fn a_second_backup_stores_what_changed_and_comes_back() {
         databases: vec![wire::DatabaseRestore { database: "shop".into(), ..Default::default() }],
         roles: true,
         parallel_streams: 2,
+        restored: Vec::new(),
     };
     let (_, end) = assign(&store, &target, assignment::Work::RestorePostgres(restore)).await;
     assert!(matches!(end, finished::Result::Done(_)), "{end:?}");

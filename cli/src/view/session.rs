@@ -178,7 +178,9 @@ impl SessionView {
             fields.extend(super::prune::figures(report));
         }
         if let Some(failure) = &self.failure {
-            fields.push(("failed", failure.what.clone()));
+            // What was cancelled did not fail, and may have left something.
+            let what = if self.exit() == Some(Exit::SessionCancelled) { "left" } else { "failed" };
+            fields.push((what, failure.what.clone()));
             fields.push(("cause", failure.cause.clone()));
             fields.push(("remedy", failure.remedy.clone()));
             fields.push(("code", failure.code.clone()));

@@ -22,7 +22,7 @@ pub enum DurableEvent {
     },
     /// Anything else, by kind, as it came over the wire.
     Other {
-        /// `point-proposed`, `finished`, `task-submitted`.
+        /// `point-proposed`, `part-restored`, `finished`, `task-submitted`.
         kind: &'static str,
         /// The message.
         body: Vec<u8>,
@@ -128,5 +128,37 @@ impl State {
         .await
         .map_err(doing("reading a worker's events"))?;
         Ok(row.map(|row| WorkerEvent { kind: row.get("kind"), body: row.get("body") }))
+    }
+
+    /// Every kept event of a kind from the workers of this session, in the order in which they came.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub async fn events_of_session(&self, session: &SessionId, kind: &str) -> Result<Vec<WorkerEvent>> {
+        let rows = sqlx::query(
+            "SELECT worker_events.kind, body FROM worker_events JOIN workers ON workers.id = worker
+             WHERE session = ? AND worker_events.kind = ? ORDER BY epoch, sequence",
+        )
+        .bind(session.as_str())
+        .bind(kind)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(doing("reading a session's events"))?;
+        Ok(rows.iter().map(|row| WorkerEvent { kind: row.get("kind"), body: row.get("body") }).collect())
+    }
+
+    /// The epoch of the session's last worker that was heard of and had something to do: nobody has worked after it.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub async fn last_at_work(&self, session: &SessionId) -> Result<Option<Epoch>> {
+        let row = sqlx::query(
+            "SELECT max(epoch) AS epoch FROM workers WHERE session = ? AND assignment IS NOT NULL AND last_seen IS NOT NULL",
+        )
+        .bind(session.as_str())
+        .fetch_one(&self.pool)
+        .await
+        .map_err(doing("looking for a session's last worker"))?;
+        Ok(row.get::<Option<i64>, _>("epoch").map(|epoch| Epoch(epoch.cast_unsigned())))
     }
 }

@@ -49,12 +49,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// What went wrong, where something did.
+    /// What went wrong, where something did, or was left by a cancel.
     pub fn failure(&self) -> Option<&haulier_domain::failure::Failure> {
-        match &self.outcome {
-            Some(Err(Stop::Failed(failure))) => Some(failure),
-            _ => None,
-        }
+        self.outcome.as_ref()?.as_ref().err().and_then(Stop::failure)
     }
 
     /// Remarks and report, where it completed.

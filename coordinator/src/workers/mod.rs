@@ -24,6 +24,8 @@ use crate::sessions::Account;
 
 /// Kind of the event with which a worker proposes a restore point.
 pub(crate) const EVENT_POINT_PROPOSED: &str = "point-proposed";
+/// Kind of the event with which a worker reports a part of a restore as complete.
+pub(crate) const EVENT_PART_RESTORED: &str = "part-restored";
 /// Kind of a worker's last event.
 pub(crate) const EVENT_FINISHED: &str = "finished";
 /// Kind of the event with which a worker tells of a task of the engine's own.

@@ -9,6 +9,7 @@ mod backup;
 mod database_restore;
 pub mod engine;
 mod flow;
+mod left_behind;
 mod maintenance;
 pub mod observer;
 pub(crate) mod salvage;

@@ -10,6 +10,7 @@ use haulier_domain::id::SessionId;
 use haulier_domain::session::{Severity, Stop};
 
 use super::flow::BackOff;
+use super::left_behind;
 use crate::failures;
 use crate::ledger::teardown;
 use crate::services::Services;
@@ -82,10 +83,13 @@ async fn insist(services: &Services, session: &SessionId, reason: &Reason) {
 
 async fn end(services: &Services, session: &SessionId, reason: &Reason) -> Result<()> {
     // One that had come to its outcome keeps it: only its teardown was cut off.
-    if services.state.session(session).await?.outcome.is_none() {
-        let failure = reason.failure();
-        services.state.log(session, Severity::Error, &failure.to_string()).await?;
-        services.state.begin_teardown(session, &Err(Stop::Failed(failure))).await?;
+    let row = services.state.session(session).await?;
+    if row.outcome.is_none() {
+        let outcome = left_behind::said(&services.state, &row, Err(Stop::Failed(reason.failure()))).await?;
+        if let Some(failure) = outcome.as_ref().err().and_then(Stop::failure) {
+            services.state.log(session, Severity::Error, &failure.to_string()).await?;
+        }
+        services.state.begin_teardown(session, &outcome).await?;
         services.feeds.changed(session);
     }
     teardown::session(services, session).await?;

@@ -253,6 +253,7 @@ fn settings(directory: &std::path::Path) -> Settings {
             back_off: (Duration::from_millis(5), Duration::from_millis(50)),
             settle: Duration::from_millis(50),
             cancel: Duration::from_secs(1),
+            tidying: Duration::from_secs(1),
             ..Pace::default()
         },
     }

@@ -96,12 +96,12 @@ fn a_session_of_another_version_is_ended_from_the_ledger() {
 }
 
 /// Marks every workflow as one that another version of the coordinator began.
-fn begun_by_another_version(file: &Path) {
+pub(crate) fn begun_by_another_version(file: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let pool = SqlitePool::connect_with(SqliteConnectOptions::new().filename(file)).await.unwrap();
         let marked = sqlx::query("UPDATE workflow_status SET application_version = '0'").execute(&pool).await.unwrap();
-        assert_eq!(marked.rows_affected(), 1);
+        assert!(marked.rows_affected() >= 1);
         pool.close().await;
     });
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,18 @@ words! {
     }
 }
 
+impl SessionKind {
+    /// How much longer than other work such a session's may take to end after a cancel. What a restore has begun on the
+    /// target must be dropped first, which takes the server its time, and must not stay because of a hurry. The worker
+    /// ends within it, and the coordinator waits for as long before it takes the machine away.
+    pub fn tidying(self) -> Duration {
+        match self {
+            Self::DatabaseRestore => Duration::from_secs(120),
+            Self::Backup | Self::Verify | Self::Maintenance => Duration::ZERO,
+        }
+    }
+}
+
 impl SessionState {
     /// Whether nothing more will happen.
     pub fn has_ended(self) -> bool {
@@ -125,6 +138,18 @@ pub enum Stop {
     Failed(Failure),
     /// Somebody asked for it.
     Cancelled,
+    /// Somebody asked for it, and it left something that must be removed by hand.
+    CancelledLeaving(Failure),
+}
+
+impl Stop {
+    /// What an operator must know of it.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) | Self::CancelledLeaving(failure) => Some(failure),
+            Self::Cancelled => None,
+        }
+    }
 }
 
 impl From<Failure> for Stop {
@@ -151,7 +176,7 @@ pub fn final_state(outcome: &Outcome) -> SessionState {
         Ok(completed) if completed.warnings.is_empty() => SessionState::Succeeded,
         Ok(_) => SessionState::Warning,
         Err(Stop::Failed(_)) => SessionState::Failed,
-        Err(Stop::Cancelled) => SessionState::Cancelled,
+        Err(Stop::Cancelled | Stop::CancelledLeaving(_)) => SessionState::Cancelled,
     }
 }
 
@@ -221,6 +246,7 @@ mod tests {
         let failure = Failure::new("x", "y", "z", "w");
         assert_eq!(final_state(&Ok(Completed::default())), SessionState::Succeeded);
         assert_eq!(final_state(&Ok(remark)), SessionState::Warning);
+        assert_eq!(final_state(&Err(Stop::CancelledLeaving(failure.clone()))), SessionState::Cancelled);
         assert_eq!(final_state(&Err(failure.into())), SessionState::Failed);
         assert_eq!(final_state(&Err(Stop::Cancelled)), SessionState::Cancelled);
     }

@@ -75,7 +75,7 @@ impl Child {
             .env("PGSSLMODE", "verify-full")
             .env("PGSSLROOTCERT", surroundings.ca_file)
             .env("PGCONNECT_TIMEOUT", "30")
-            .env("PGAPPNAME", "haulier")
+            .env("PGAPPNAME", surroundings.connector.application())
             .stdin(if fed { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

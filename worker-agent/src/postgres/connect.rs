@@ -34,10 +34,14 @@ const OPTIONS: &str =
 const NEWER_OPTIONS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
     WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
 
+/// What connections are called on the server.
+const APPLICATION: &str = "haulier";
+
 /// Makes connections to one instance.
 #[derive(Clone)]
 pub(super) struct Connector {
     instance: Arc<Instance>,
+    application: Arc<str>,
     login: Arc<dyn LoginProvider>,
     tls: MakeRustlsConnect,
     cancel: CancellationToken,
@@ -61,6 +65,7 @@ impl Connector {
             .with_no_client_auth();
         Ok(Self {
             instance: Arc::new(instance.clone()),
+            application: APPLICATION.into(),
             login: Arc::clone(&context.login),
             tls: MakeRustlsConnect::new(config),
             cancel: context.cancel.clone(),
@@ -70,6 +75,16 @@ impl Connector {
     /// The same connector, obeying another token.
     pub(super) fn obeying(&self, cancel: CancellationToken) -> Self {
         Self { cancel, ..self.clone() }
+    }
+
+    /// The same connector, whose connections can be told from others by the key of their work.
+    pub(super) fn under(&self, key: &str) -> Self {
+        Self { application: format!("{APPLICATION} {key}").into(), ..self.clone() }
+    }
+
+    /// What its connections are called on the server.
+    pub(super) fn application(&self) -> &str {
+        &self.application
     }
 
     pub(super) fn instance(&self) -> &Instance {
@@ -101,7 +116,7 @@ impl Connector {
             .user(&login.user)
             .password(login.password.expose())
             .dbname(database)
-            .application_name("haulier")
+            .application_name(&*self.application)
             .options(OPTIONS)
             .ssl_mode(if is_local { SslMode::Disable } else { SslMode::Require })
             .connect_timeout(CONNECT_TIMEOUT)
@@ -190,6 +205,12 @@ impl Session {
         self.obey(self.client.query_one(sql, parameters))
             .await?
             .map_err(|error| failures::database(doing, &error).into())
+    }
+
+    /// `server_version_num`.
+    pub(super) async fn server_version(&self, doing: &str) -> Result<u32, Stopped> {
+        let row = self.query_one(doing, "SELECT current_setting('server_version_num')::int4", &[]).await?;
+        Ok(row.get::<_, i32>(0).unsigned_abs())
     }
 
     /// Waits for an answer, or for the order to stop: then the server is told to stop as well.

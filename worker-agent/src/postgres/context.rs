@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use haulier_domain::failure::Failure;
 use tokio_util::sync::CancellationToken;
 
+use super::job::RestoredPart;
 use super::login::LoginProvider;
 use super::streams::StreamStore;
 
@@ -20,6 +22,8 @@ pub struct Context {
     pub progress: Arc<dyn ProgressSink>,
     /// Hears what an operator should read.
     pub log: Arc<dyn LogSink>,
+    /// Hears which parts of a restore are complete.
+    pub parts: Arc<dyn PartSink>,
     /// Stops the work, within two seconds.
     pub cancel: CancellationToken,
     /// Paths on this machine.
@@ -107,6 +111,27 @@ pub enum Severity {
 pub trait LogSink: Send + Sync {
     /// Takes one line in; must not block. Never holds a secret.
     fn log(&self, severity: Severity, text: &str);
+}
+
+/// Hears which parts of a restore are complete, and remembers them beyond the life of this worker.
+#[async_trait]
+pub trait PartSink: Send + Sync {
+    /// Takes one part in; must not block.
+    fn completed(&self, part: RestoredPart);
+
+    /// Returns once the next worker, should there be one, would be told of all of them.
+    async fn remembered(&self);
+}
+
+/// Nobody to remember anything: for work that no other worker takes up.
+#[derive(Debug, Clone, Copy)]
+pub struct Unremembered;
+
+#[async_trait]
+impl PartSink for Unremembered {
+    fn completed(&self, _part: RestoredPart) {}
+
+    async fn remembered(&self) {}
 }
 
 /// Why a mover stopped before its end.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use haulier_domain::point::PointSummary;
 use haulier_domain::postgres::manifest::{Manifest, StreamReference};
 use haulier_domain::proof::{DatabaseProof, Exception};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How to reach a database instance.
 #[derive(Debug, Clone)]
@@ -64,6 +64,10 @@ pub struct RestoreJob {
     pub roles: bool,
     /// Data streams written at once; 0 means one per core.
     pub parallel_streams: usize,
+    /// What earlier workers have restored under the same key, as they told it.
+    pub restored: Vec<RestoredPart>,
+    /// Whether an earlier worker may have begun under the same key.
+    pub repeated: bool,
 }
 
 /// One database to restore.
@@ -125,8 +129,44 @@ pub struct RestoreOutcome {
     pub bytes: u64,
 }
 
+/// A part of a restore that is complete and stays, whatever becomes of the rest, with its share of the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestoredPart {
+    /// The roles and their memberships.
+    Roles(RolesShare),
+    /// A database.
+    Database(DatabaseShare),
+}
+
+/// What a report has to say of roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RolesShare {
+    /// Roles that were created.
+    pub created: Vec<String>,
+    /// Created roles that may log in and have no password.
+    pub without_password: Vec<String>,
+    /// What was left out, and why.
+    pub skipped: Vec<Skipped>,
+}
+
+/// What a report has to say of one database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DatabaseShare {
+    /// Name it was asked to get, before any suffix.
+    pub target_name: String,
+    /// The database.
+    pub restored: RestoredDatabase,
+    /// What was left out, and why.
+    pub skipped: Vec<Skipped>,
+    /// Bytes written to the target.
+    pub bytes: u64,
+}
+
 /// One restored database.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RestoredDatabase {
     /// Name in the point.
@@ -140,7 +180,7 @@ pub struct RestoredDatabase {
 }
 
 /// Something left out of a restore.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Skipped {
     /// Where: a database, or `roles`.

@@ -20,9 +20,10 @@ mod text;
 mod tools;
 pub mod verify;
 
-pub use context::{Context, LogSink, ProgressEvent, ProgressSink, Settings, Severity, Stopped};
+pub use context::{Context, LogSink, PartSink, ProgressEvent, ProgressSink, Settings, Severity, Stopped, Unremembered};
 pub use job::{
-    BackupJob, BackupOutcome, DatabaseRestore, Instance, OnClash, RestoreJob, RestoreOutcome, VerifyJob, VerifyOutcome,
+    BackupJob, BackupOutcome, DatabaseRestore, DatabaseShare, Instance, OnClash, RestoreJob, RestoreOutcome,
+    RestoredPart, RolesShare, VerifyJob, VerifyOutcome,
 };
 pub use login::{IamLogin, Login, LoginProvider, SecretLogin, TokenSource};
 pub use streams::{StoreError, StreamKind, StreamReader, StreamStore, StreamWriter};

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use haulier_domain::failure::Failure;
+use haulier_domain::id::SessionId;
+use haulier_domain::session::SessionKind;
 use haulier_proto::worker::v1 as wire;
 use haulier_repository::{Domain, DomainConfig, DomainKey};
 
@@ -47,6 +49,7 @@ impl Movers {
 impl Runner for Movers {
     async fn run(&self, assignment: wire::Assignment, task: Task) -> Result<Report, Stopped> {
         let tidying = tidying(&assignment);
+        let left = self.left_behind(&assignment, &task.session_id);
         let work = Work::try_from(assignment).map_err(|error| {
             let remedy = "coordinator and worker image do not fit together: use images of the coordinator's version";
             Failure::new("assignment-invalid", "reading the assignment", error.to_string(), remedy)
@@ -65,18 +68,24 @@ impl Runner for Movers {
         tokio::select! {
             report = working => report,
             // The movers stop by themselves and tidy up; this is for the stretches before and after them.
-            () = async { cancel.cancelled().await; tokio::time::sleep(tidying).await } => Err(Stopped::Cancelled),
+            () = async { cancel.cancelled().await; tokio::time::sleep(tidying).await } => {
+                Err(left.map_or(Stopped::Cancelled, Stopped::Failed))
+            }
         }
     }
 
     fn grace(&self, assignment: &wire::Assignment) -> Duration {
         tidying(assignment) + (STOPPING - LETTING_GO)
     }
+
+    fn left_behind(&self, assignment: &wire::Assignment, session: &SessionId) -> Option<Failure> {
+        match &assignment.work {
+            Some(wire::assignment::Work::RestorePostgres(message)) => restore::left_behind(message, session),
+            _ => None,
+        }
+    }
 }
 
-/// How long a restore may take to tidy up after a cancel. The mover stops within two seconds; what it has to drop may
-/// take the server longer, and a half-restored database must not stay because of a hurry.
-const TIDYING: Duration = Duration::from_secs(20);
 /// How long a scratch server may take to go: the machine goes with it, so nothing outlives a hurry.
 const ENDING: Duration = Duration::from_secs(5);
 /// A backup, a check and a prune leave nothing anywhere that somebody would have to remove.
@@ -84,7 +93,8 @@ const LETTING_GO: Duration = Duration::from_millis(1_200);
 
 fn tidying(assignment: &wire::Assignment) -> Duration {
     match assignment.work {
-        Some(wire::assignment::Work::RestorePostgres(_)) => TIDYING,
+        // The mover stops within two seconds; what it has to drop may take the server longer.
+        Some(wire::assignment::Work::RestorePostgres(_)) => SessionKind::DatabaseRestore.tidying(),
         Some(wire::assignment::Work::VerifyRestore(_)) => ENDING,
         _ => LETTING_GO,
     }
@@ -126,6 +136,7 @@ impl Bench<'_> {
             streams,
             progress: Arc::new(task.desk.clone()),
             log: Arc::new(task.desk.clone()),
+            parts: Arc::new(task.desk.clone()),
             cancel: task.cancel.clone(),
             settings: postgres::Settings {
                 ca_file: self.settings.ca_bundle.clone(),

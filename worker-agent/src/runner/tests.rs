@@ -13,6 +13,7 @@ use haulier_cloud::secrets::Secrets;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch};
 use haulier_domain::point::PointSummary;
+use haulier_domain::postgres::clash::working_name;
 use haulier_domain::secret::{SecretBytes, SecretString};
 use haulier_proto::worker::v1 as wire;
 use haulier_repository::{Domain, DomainConfig, NewKey, PassphraseCost, PointRoot, Repository};
@@ -21,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 use super::streams::{RepositoryStreams, root_of};
 use super::{Movers, Ports};
 use crate::desk::Desk;
+use crate::postgres::job::RestoredDatabase;
 use crate::postgres::streams::{StreamKind, StreamStore as _};
-use crate::postgres::{Stopped, StreamReader};
+use crate::postgres::{DatabaseShare, RestoredPart, Stopped, StreamReader};
 use crate::redact::Redactor;
 use crate::session::{Report, Runner as _, Task};
 use crate::settings::Settings;
@@ -140,16 +142,7 @@ impl Bench {
     async fn backup(&self) -> Result<Report, Stopped> {
         let backup = wire::BackupPostgres {
             point_id: "pnt-2".into(),
-            instance: Some(wire::DatabaseInstance {
-                id: "orders".into(),
-                host: "orders.example".into(),
-                port: 5432,
-                region: "eu-central-1".into(),
-                engine_version: "15.18".into(),
-                login: Some(wire::DatabaseLogin {
-                    method: Some(wire::database_login::Method::SecretArn("arn:unknown".into())),
-                }),
-            }),
+            instance: instance(),
             domain: Some(self.place.clone()),
             ..Default::default()
         };
@@ -161,6 +154,19 @@ impl Bench {
         let keys = self.doubles.store.keys();
         keys.into_iter().find(|key| key.contains(kind)).unwrap()
     }
+}
+
+fn instance() -> Option<wire::DatabaseInstance> {
+    Some(wire::DatabaseInstance {
+        id: "orders".into(),
+        host: "orders.example".into(),
+        port: 5432,
+        region: "eu-central-1".into(),
+        engine_version: "15.18".into(),
+        login: Some(wire::DatabaseLogin {
+            method: Some(wire::database_login::Method::SecretArn("arn:unknown".into())),
+        }),
+    })
 }
 
 /// A bundle of one authority.
@@ -305,4 +311,49 @@ async fn a_cancel_ends_work_that_waits_for_a_silent_store() {
     assert_eq!(bench.check(true).await, Err(Stopped::Cancelled));
     assert!(started.elapsed() < std::time::Duration::from_secs(2));
     assert!(bench.doubles.faults.fired() > 0);
+}
+
+#[tokio::test]
+async fn a_restore_that_is_broken_off_names_what_it_may_have_left() {
+    let bench = Bench::new().await;
+    let part = RestoredPart::Database(DatabaseShare {
+        target_name: "shop".into(),
+        restored: RestoredDatabase {
+            database: "shop".into(),
+            restored_as: "shop_restored_1".into(),
+            counted_tables: 0,
+            counted_rows: 0,
+        },
+        skipped: Vec::new(),
+        bytes: 0,
+    });
+    let restore = |restored: Vec<&RestoredPart>| {
+        let named = |database: &str| wire::DatabaseRestore { database: database.into(), ..Default::default() };
+        let part = |part: &&RestoredPart| wire::PartRestored {
+            report: serde_json::to_vec(part).unwrap(),
+            ..Default::default()
+        };
+        let restore = wire::RestorePostgres {
+            root: serde_json::to_vec(&bench.root).unwrap(),
+            target: instance(),
+            domain: Some(bench.place.clone()),
+            databases: vec![named("shop"), named("crm")],
+            restored: restored.iter().map(part).collect(),
+            ..Default::default()
+        };
+        wire::Assignment { work: Some(wire::assignment::Work::RestorePostgres(restore)) }
+    };
+    let session = &bench.task.session_id;
+    let names = ["shop", "crm"].map(|name| working_name(session.as_str(), name, name));
+    let left = bench.movers.left_behind(&restore(Vec::new()), session).unwrap();
+    assert!(names.iter().all(|name| left.cause.contains(name)), "{left}");
+    let left = bench.movers.left_behind(&restore(vec![&part]), session).unwrap();
+    assert_eq!(names.map(|name| left.cause.contains(&name)), [false, true], "the first is complete: {left}");
+
+    // The store hangs, and the restore has not begun anything: a cancel is obeyed at once, and nothing is left.
+    bench.doubles.faults.add(Rule::once("*", Fault::Hang).always());
+    bench.task.cancel.cancel();
+    let started = tokio::time::Instant::now();
+    assert_eq!(bench.movers.run(restore(Vec::new()), bench.task.clone()).await, Err(Stopped::Cancelled));
+    assert!(started.elapsed() < std::time::Duration::from_secs(2));
 }

@@ -44,6 +44,8 @@ pub(super) struct Restore {
     pub(super) databases: Vec<postgres::DatabaseRestore>,
     pub(super) roles: bool,
     pub(super) parallel_streams: usize,
+    /// What earlier workers of the session have restored.
+    pub(super) restored: Vec<postgres::RestoredPart>,
 }
 
 /// Read a restore point.
@@ -177,8 +179,15 @@ impl TryFrom<wire::RestorePostgres> for Restore {
             databases: message.databases.into_iter().map(database_restore).collect::<Result<_, _>>()?,
             roles: message.roles,
             parallel_streams: message.parallel_streams as usize,
+            restored: message.restored.iter().map(restored_part).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// A part that cannot be read must not be taken for one that is not there: it would be restored again.
+fn restored_part(message: &wire::PartRestored) -> Result<postgres::RestoredPart, InvalidMessage> {
+    serde_json::from_slice(&message.report)
+        .map_err(|error| invalid("PartRestored", "report", format!("is not of this agent's version: {error}")))
 }
 
 impl TryFrom<wire::CheckPoint> for Check {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -10,10 +10,12 @@ use haulier_domain::failure::Failure;
 use haulier_domain::postgres::manifest::StreamReference;
 use haulier_domain::secret::SecretString;
 use haulier_worker_agent::postgres::{
-    BackupJob, BackupOutcome, Context, DatabaseRestore, Instance, LogSink, Login, LoginProvider, OnClash,
-    ProgressEvent, ProgressSink, RestoreJob, RestoreOutcome, Settings, Severity, Stopped, backup, restore,
+    BackupJob, BackupOutcome, Context, DatabaseRestore, Instance, LogSink, Login, LoginProvider, OnClash, PartSink,
+    ProgressEvent, ProgressSink, RestoreJob, RestoreOutcome, RestoredPart, Settings, Severity, Stopped, backup,
+    restore,
 };
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::{HOST, PASSWORD, Server};
@@ -55,6 +57,32 @@ impl LogSink for Ears {
     }
 }
 
+/// Who remembers parts, as the coordinator does: or has them told again and again, and remembers nothing.
+#[derive(Default)]
+pub(crate) struct Parts {
+    /// What the next attempt is told.
+    pub(crate) told: Mutex<Vec<RestoredPart>>,
+    /// What is heard and not yet told to anybody.
+    pub(crate) heard: Mutex<Vec<RestoredPart>>,
+    /// The restore stands before the end, and waits there for ever where this is set.
+    pub(crate) deaf: AtomicBool,
+    pub(crate) waited: Notify,
+}
+
+#[async_trait]
+impl PartSink for Parts {
+    fn completed(&self, part: RestoredPart) {
+        self.heard.lock().unwrap().push(part);
+    }
+
+    async fn remembered(&self) {
+        self.waited.notify_one();
+        if self.deaf.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// A server and what it takes to work on it.
 pub(crate) struct Bench {
     pub(crate) store: Arc<MemoryStore>,
@@ -65,6 +93,10 @@ pub(crate) struct Bench {
     pub(crate) large: u64,
     pub(crate) split: u64,
     pub(crate) roles: bool,
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) repeated: bool,
+    /// Where restores find the server, if not at its own port.
+    pub(crate) port: Option<u16>,
     private: TempDir,
 }
 
@@ -86,6 +118,9 @@ impl Bench {
             large: 64 << 10,
             split: 256 << 10,
             roles: true,
+            parts: Arc::default(),
+            repeated: false,
+            port: None,
             private: tempfile::tempdir().unwrap(),
         }
     }
@@ -96,6 +131,7 @@ impl Bench {
             streams: self.store.clone(),
             progress: self.ears.clone(),
             log: self.ears.clone(),
+            parts: self.parts.clone(),
             cancel: self.cancel.clone(),
             settings: Settings {
                 ca_file: server.ca_file(),
@@ -126,11 +162,13 @@ impl Bench {
     ) -> Result<RestoreOutcome, Stopped> {
         let job = RestoreJob {
             key: "ses-test".into(),
-            target: instance(server),
+            target: behind(self.port.unwrap_or(server.port)),
             manifest: manifest.clone(),
             databases,
             roles: self.roles,
             parallel_streams: 3,
+            restored: self.parts.told.lock().unwrap().clone(),
+            repeated: self.repeated,
         };
         let outcome = restore::run(job, &self.context(server)).await;
         self.assert_tidy();
@@ -145,12 +183,12 @@ impl Bench {
 }
 
 pub(crate) fn instance(server: &Server) -> Instance {
-    Instance {
-        id: "orders-prod".into(),
-        host: HOST.into(),
-        address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        port: server.port,
-    }
+    behind(server.port)
+}
+
+/// The same, behind another port.
+fn behind(port: u16) -> Instance {
+    Instance { id: "orders-prod".into(), host: HOST.into(), address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port }
 }
 
 /// One database under a name.

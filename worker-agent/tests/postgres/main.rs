@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
+mod attempts;
 mod bench;
 mod equality;
 mod failures;
 mod lanes;
 mod large;
+mod names;
 mod oracle;
 mod parts;
 mod progress;
@@ -14,3 +16,4 @@ mod server;
 mod store;
 mod targets;
 mod verify;
+mod wire;

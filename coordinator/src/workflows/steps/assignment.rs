@@ -20,12 +20,23 @@ use crate::workflows::flow::Work;
 /// One worker's work.
 #[derive(Debug, Clone)]
 pub(in crate::workflows) struct Job {
-    /// As it goes over the wire.
-    pub(super) assignment: wire::Assignment,
+    /// As it goes over the wire to the first worker.
+    assignment: wire::Assignment,
     /// What its credentials are for.
     pub(super) grant: Grant,
     /// Whether it connects to a database.
     pub(super) needs_database: bool,
+}
+
+impl Job {
+    /// Its assignment, for a worker before whom others have restored these parts.
+    pub(super) fn after(&self, restored: Vec<wire::PartRestored>) -> wire::Assignment {
+        let mut assignment = self.assignment.clone();
+        if let Some(WireWork::RestorePostgres(restore)) = &mut assignment.work {
+            restore.restored = restored;
+        }
+        assignment
+    }
 }
 
 /// Dump the databases of the instance.
@@ -67,6 +78,7 @@ pub(in crate::workflows) fn restore(
         databases: request.databases.iter().map(selection).collect(),
         roles: request.roles,
         parallel_streams: request.parallel_streams,
+        restored: Vec::new(),
     });
     job(work, assigned, domain, Some((target, login)), false)
 }

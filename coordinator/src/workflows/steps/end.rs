@@ -7,11 +7,13 @@ use crate::ledger::teardown;
 use crate::state::WorkerState;
 use crate::workers::worker_id;
 use crate::workflows::flow::Work;
+use crate::workflows::left_behind;
 use crate::workflows::trouble::Attempt;
 
 /// Writes the outcome down.
 pub(in crate::workflows) async fn begin_teardown(work: &Work, outcome: &Outcome) -> Attempt<()> {
     let services = &work.services;
+    let outcome = &left_behind::said(&services.state, &work.session, outcome.clone()).await?;
     services.state.begin_teardown(work.id(), outcome).await?;
     // A worker that is still there is told to power off.
     let epoch = services.state.session(work.id()).await?.epoch;
@@ -19,6 +21,7 @@ pub(in crate::workflows) async fn begin_teardown(work: &Work, outcome: &Outcome)
     match outcome {
         Ok(_) => work.log(Severity::Info, "done; removing what the session made").await,
         Err(Stop::Cancelled) => work.log(Severity::Warning, "cancelled; removing what the session made").await,
+        Err(Stop::CancelledLeaving(failure)) => work.log(Severity::Error, &format!("cancelled; {failure}")).await,
         Err(Stop::Failed(failure)) => work.log(Severity::Error, &failure.to_string()).await,
     }
     Ok(())

@@ -79,7 +79,10 @@ async fn answer(work: &Work, launched: &Launched) -> Attempt<Option<Ended>> {
             Ok(Some(Ended::Finished(Completed { warnings: done.warnings, report })))
         }
         finished::Result::Failure(failure) => Err(Failure::from(failure).into()),
-        finished::Result::Cancelled(_) => Err(Trouble::Stop(Stop::Cancelled)),
+        finished::Result::Cancelled(cancelled) => Err(Trouble::Stop(match cancelled.left {
+            Some(failure) => Stop::CancelledLeaving(failure.into()),
+            None => Stop::Cancelled,
+        })),
     }
 }
 
@@ -135,5 +138,7 @@ async fn silent(work: &Work, launched: &Launched) -> String {
 /// Returns some time after a cancel: the worker was told, and has had its time to stop.
 async fn cancel_ignored(work: &Work) {
     work.cancelled().await;
-    tokio::time::sleep(work.services.settings.pace.cancel).await;
+    let pace = &work.services.settings.pace;
+    let tidying = if work.session.kind.tidying().is_zero() { Duration::ZERO } else { pace.tidying };
+    tokio::time::sleep(pace.cancel + tidying).await;
 }

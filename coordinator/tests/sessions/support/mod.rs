@@ -18,7 +18,7 @@ use haulier_cloud::doubles::{MemoryCloud, MemoryDatabases, VPC_ID};
 use haulier_cloud::object_store::Tags;
 use haulier_coordinator::repositories::NewRepository;
 use haulier_coordinator::sessions::{
-    Account, BackupRequest, InstanceRef, Login, Place, RestoreRequest, Sessions, WorkerConfiguration,
+    Account, BackupRequest, DatabaseSelection, InstanceRef, Login, Place, RestoreRequest, Sessions, WorkerConfiguration,
 };
 use haulier_coordinator::settings::{Pace, Settings, WorkerSettings};
 use haulier_coordinator::start::{Coordinator, Parts};
@@ -96,6 +96,7 @@ impl Scene {
                 patience: Duration::from_secs(20),
                 boot: Duration::from_secs(20),
                 cancel: Duration::from_secs(5),
+                tidying: Duration::from_secs(1),
                 session: Duration::from_secs(3600),
                 settle: Duration::from_millis(100),
                 reaper: Duration::from_secs(3600),
@@ -157,14 +158,24 @@ impl Running {
         self.run(async move { sessions.start_backup(request, None).await.unwrap() })
     }
 
-    /// Starts a restore of a point's databases into an instance.
+    /// Starts a restore of a point into an instance.
     pub(crate) fn restore(&self, point: PointId, target: &str) -> SessionId {
+        self.restore_databases(point, target, Vec::new())
+    }
+
+    /// Starts a restore of a point's databases into an instance.
+    pub(crate) fn restore_databases(
+        &self,
+        point: PointId,
+        target: &str,
+        databases: Vec<DatabaseSelection>,
+    ) -> SessionId {
         let request = RestoreRequest {
             policy: None,
             point,
             target: instance(target),
             login: Login::Secret(SECRET.into()),
-            databases: Vec::new(),
+            databases,
             roles: true,
             worker: WorkerConfiguration::default(),
             parallel_streams: 0,

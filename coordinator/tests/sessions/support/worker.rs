@@ -42,6 +42,12 @@ pub(crate) enum Script {
     Endless,
     /// Works until it is told to cancel, and takes no notice.
     Deaf,
+    /// Works until it is told to cancel, and takes so long to tidy up.
+    Tidies(Duration),
+    /// Works until it is told to cancel, and has something that it cannot remove.
+    LeavesBehind,
+    /// Restores one database and says so. Its machine goes down then, as long as its epoch is at most this.
+    RestoresOneUpTo(u64),
     /// Reports a failure.
     Fails,
     /// Reports done without having proposed a point.
@@ -54,6 +60,7 @@ pub(crate) enum Script {
 pub(crate) struct Fleet {
     _runtime: Runtime,
     log: Arc<Log>,
+    script: Arc<Mutex<Script>>,
 }
 
 /// What workers have seen.
@@ -63,6 +70,7 @@ pub(crate) struct Log {
     pub(crate) assignments: AtomicU32,
     pub(crate) backups: Mutex<Vec<wire::BackupPostgres>>,
     pub(crate) prunes: Mutex<Vec<wire::PruneDomain>>,
+    pub(crate) restores: Mutex<Vec<wire::RestorePostgres>>,
     pub(crate) attachments: AtomicU32,
     pub(crate) secrets: Mutex<Vec<String>>,
 }
@@ -104,6 +112,8 @@ impl Fleet {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let log = Arc::new(Log::default());
         let workers = log.clone();
+        let script = Arc::new(Mutex::new(script));
+        let current = script.clone();
         runtime.spawn(async move {
             let mut booted = BTreeSet::new();
             let mut changes = access.memory.changes();
@@ -117,7 +127,7 @@ impl Fleet {
                             authority: authority.clone(),
                             instance,
                             user_data,
-                            script,
+                            script: *current.lock().unwrap(),
                             log: workers.clone(),
                             key: KeyPair::generate().unwrap(),
                             assignment: None,
@@ -132,7 +142,12 @@ impl Fleet {
                 changes.changed().await.unwrap();
             }
         });
-        Self { _runtime: runtime, log }
+        Self { _runtime: runtime, log, script }
+    }
+
+    /// Workers that boot from now on follow another script.
+    pub(crate) fn follow(&self, script: Script) {
+        *self.script.lock().unwrap() = script;
     }
 
     pub(crate) fn log(&self) -> Arc<Log> {
@@ -223,11 +238,20 @@ impl Worker {
                 Some(Down::Cancel(_)) => {
                     if self.script != Script::Deaf && !self.cancelled && self.events.is_empty() {
                         self.cancelled = true;
-                        self.events.push(finished(1, wire::finished::Result::Cancelled(wire::Cancelled {})));
+                        if let Script::Tidies(time) = self.script {
+                            tokio::time::sleep(time).await;
+                        }
+                        let left = (self.script == Script::LeavesBehind).then(left_behind);
+                        self.events.push(finished(1, wire::finished::Result::Cancelled(wire::Cancelled { left })));
                         self.repeat(&sender).await;
                     }
                 }
-                Some(Down::Acknowledge(acknowledge)) => self.acknowledged = acknowledge.sequence,
+                Some(Down::Acknowledge(acknowledge)) => {
+                    self.acknowledged = acknowledge.sequence;
+                    if self.dies_half_way() && self.acknowledged >= 2 {
+                        return Ok(Over::PoweredOff);
+                    }
+                }
                 Some(Down::Shutdown(_)) => return Ok(Over::PoweredOff),
                 None => return Ok(Over::Cut),
             }
@@ -238,14 +262,29 @@ impl Worker {
         matches!(self.script, Script::DiesUpTo(epoch) if self.user_data.epoch <= epoch)
     }
 
+    fn dies_half_way(&self) -> bool {
+        matches!(self.script, Script::RestoresOneUpTo(epoch) if self.user_data.epoch <= epoch)
+    }
+
     async fn work(&mut self) {
+        if let Some(wire::assignment::Work::RestorePostgres(restore)) =
+            self.assignment.as_ref().and_then(|assignment| assignment.work.clone())
+        {
+            self.log.restores.lock().unwrap().push(restore);
+        }
         let line = common::LogLine { at: None, severity: common::Severity::Info.into(), text: "at work".into() };
         let log = wire::Event { sequence: 1, event: Some(wire::event::Event::Log(line)) };
         let totals = common::Progress { phase: "done".into(), bytes_read: TOTAL, ..Default::default() };
         let done = wire::Done { warnings: Vec::new(), report: b"{}".to_vec(), totals: Some(totals) };
         let done = wire::finished::Result::Done(done);
         self.events = match (self.script, self.assignment.clone().and_then(|assignment| assignment.work)) {
-            (Script::Endless | Script::Deaf, _) => Vec::new(),
+            (Script::Endless | Script::Deaf | Script::Tidies(_) | Script::LeavesBehind, _) => Vec::new(),
+            (Script::RestoresOneUpTo(_), Some(wire::assignment::Work::RestorePostgres(restore)))
+                if self.dies_half_way() =>
+            {
+                let part = wire::event::Event::PartRestored(next_part(&restore));
+                vec![log, wire::Event { sequence: 2, event: Some(part) }]
+            }
             (Script::Idle, _) => vec![log, finished(2, done)],
             (Script::Fails, _) => {
                 let failure =
@@ -351,6 +390,26 @@ impl Worker {
         };
         let _ = sender.send(request).await;
     }
+}
+
+/// The first database of an assignment that nobody has restored, as its worker reports it.
+fn next_part(restore: &wire::RestorePostgres) -> wire::PartRestored {
+    let done = |wanted: &&wire::DatabaseRestore| restore.restored.iter().any(|part| part.database == wanted.database);
+    let next = restore.databases.iter().find(|wanted| !done(wanted)).unwrap();
+    let name = if next.target_name.is_empty() { &next.database } else { &next.target_name };
+    wire::PartRestored {
+        database: next.database.clone(),
+        target_name: name.clone(),
+        restored_as: format!("{name}_restored_1"),
+        report: b"a report that only workers read".to_vec(),
+    }
+}
+
+/// What a worker says that could not drop a database.
+fn left_behind() -> common::Failure {
+    let remedy = "drop it by hand";
+    haulier_domain::failure::Failure::new("restore-left-behind", "dropping", "a template cannot be dropped", remedy)
+        .into()
 }
 
 fn proven() -> wire::Done {

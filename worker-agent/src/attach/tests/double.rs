@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use haulier_cloud::aws::SharedCredentials;
-use haulier_domain::id::Epoch;
+use haulier_domain::failure::Failure;
+use haulier_domain::id::{Epoch, SessionId};
 use haulier_domain::secret::SecretString;
 use haulier_proto::to_timestamp;
 use haulier_proto::worker::v1 as wire;
@@ -42,6 +43,8 @@ pub(super) enum Script {
     Stubborn,
     /// Takes so long to tidy up after a cancel, and is given twenty seconds for it.
     Tidies(Duration),
+    /// Fails like this once it is cancelled.
+    CannotTidy(Failure),
     Ends(Report),
     Fails(Stopped),
     Panics,
@@ -70,6 +73,10 @@ impl Runner for Actor {
                 tokio::time::sleep(*time).await;
                 Err(Stopped::Cancelled)
             }
+            Script::CannotTidy(failure) => {
+                cancel.cancelled().await;
+                Err(Stopped::Failed(failure.clone()))
+            }
             Script::Ends(report) => Ok(report.clone()),
             Script::Fails(stopped) => Err(stopped.clone()),
             Script::Panics => panic!("as the test says"),
@@ -78,6 +85,11 @@ impl Runner for Actor {
 
     fn grace(&self, _: &wire::Assignment) -> Duration {
         if matches!(self.script, Script::Tidies(_)) { Duration::from_secs(20) } else { STOPPING }
+    }
+
+    fn left_behind(&self, _: &wire::Assignment, _: &SessionId) -> Option<Failure> {
+        let failure = || Failure::new("restore-left-behind", "x", "a database may be there", "drop it");
+        matches!(self.script, Script::Tidies(_) | Script::Panics).then(failure)
     }
 }
 
@@ -126,14 +138,14 @@ impl Stream {
         }
     }
 
-    /// Hears the worker report that it was cancelled; the lines it logged before.
-    pub(super) async fn end_of_cancel(&mut self) -> Vec<String> {
+    /// Hears the worker report that it was cancelled; the lines it logged before, and what it has left.
+    pub(super) async fn end_of_cancel(&mut self) -> (Vec<String>, Option<haulier_proto::common::v1::Failure>) {
         let mut lines = Vec::new();
         loop {
             match self.event().await.event {
                 Some(Event::Log(line)) => lines.push(line.text),
-                Some(Event::Finished(wire::Finished { result: Some(wire::finished::Result::Cancelled(_)) })) => {
-                    return lines;
+                Some(Event::Finished(wire::Finished { result: Some(wire::finished::Result::Cancelled(end)) })) => {
+                    return (lines, end.left);
                 }
                 other => panic!("neither a line nor the end of a cancel: {other:?}"),
             }

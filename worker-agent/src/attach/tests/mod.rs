@@ -199,9 +199,42 @@ async fn a_job_that_has_something_to_remove_is_given_time_and_says_so() {
         stream.say(Message::Cancel(wire::Cancel { reason: "asked".into() })).await;
         assert!(event_text(&stream.event().await).starts_with("stopping:"));
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-        let lines = stream.end_of_cancel().await;
+        let (lines, left) = stream.end_of_cancel().await;
         assert_eq!(start.elapsed().as_secs(), ends);
         assert_eq!(lines.iter().any(|line| line.contains("broken off")), ends < takes, "{lines:?}");
+        assert_eq!(left.is_some(), ends < takes, "what was broken off says what it may have left");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_be_remembered_is_safe_once_it_is_acknowledged() {
+    let mut board = Board::start(Script::Runs);
+    let desk = board.session.desk().clone();
+    desk.safe().await;
+    desk.part_restored(wire::PartRestored { database: "shop".into(), ..Default::default() });
+    let mut stream = board.accept().await;
+    stream.welcome(0).await;
+    let event = stream.event().await;
+    assert!(matches!(event.event, Some(Event::PartRestored(part)) if part.database == "shop"));
+    assert!(tokio::time::timeout(Duration::from_secs(30), desk.safe()).await.is_err(), "nobody has acknowledged it");
+    stream.say(Message::Acknowledge(wire::Acknowledge { sequence: event.sequence })).await;
+    desk.safe().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cancelled_job_leaves_is_said_and_other_failures_are_lines() {
+    for (code, said) in [("restore-left-behind", true), ("db-connection-lost", false)] {
+        let failure = Failure::new(code, "dropping a database", "it is a template", "drop it by hand");
+        let mut board = Board::start(Script::CannotTidy(failure));
+        let mut stream = board.accept().await;
+        stream.welcome(0).await;
+        stream.say(Message::Credentials(credentials("first"))).await;
+        stream.say(Message::Assignment(assignment("pnt-1"))).await;
+        board.running().await;
+        stream.say(Message::Cancel(wire::Cancel { reason: "asked".into() })).await;
+        let (lines, left) = stream.end_of_cancel().await;
+        assert_eq!(left.map(|failure| failure.code), said.then(|| code.to_owned()));
+        assert_eq!(lines.iter().any(|line| line.contains("it is a template")), !said, "{lines:?}");
     }
 }
 
@@ -235,6 +268,8 @@ async fn a_failure_and_a_panic_both_end_in_a_failure() {
         stream.say(Message::Credentials(credentials("first"))).await;
         let finished::Result::Failure(failure) = finished(stream.event().await) else { panic!("no failure") };
         assert_eq!(failure.code, code);
+        let said = failure.cause.contains("a database may be there") && failure.remedy.contains("drop it");
+        assert_eq!(said, failure.cause.contains("panic"), "a panic cannot tidy up: {failure:?}");
     }
 }
 

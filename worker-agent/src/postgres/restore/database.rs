@@ -4,47 +4,61 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use haulier_domain::failure::Failure;
-use haulier_domain::postgres::clash;
 use haulier_domain::postgres::manifest::Properties;
+use haulier_domain::postgres::mark::Mark;
 use haulier_domain::postgres::quote::{identifier, literal};
-use tokio_util::sync::CancellationToken;
 
 use super::super::connect::Session;
 use super::super::context::{ProgressEvent, Severity, Stopped};
-use super::super::job::{RestoreOutcome, RestoredDatabase};
+use super::super::job::{DatabaseShare, RestoreOutcome, RestoredDatabase, RestoredPart};
 use super::archive::Head;
 use super::filling::{Bare, Filled};
 use super::membership::Memberships;
 use super::phases::{self, Phase, Refused};
+use super::remains::Remains;
 use super::target::{self, Named};
-use super::{Scope, attempt, finish, skip, statistics};
+use super::{Scope, attempt, finish, naming, skip, statistics};
 
-/// Restores one database.
+/// Restores one database. Gives its share of the report, and what an operator should know besides.
 pub(super) async fn restore(
     scope: &Arc<Scope>,
     wanted: &Named<'_>,
     memberships: &mut Memberships,
-    outcome: &mut RestoreOutcome,
-) -> Result<(), Stopped> {
-    let working = clash::working_name(&scope.key, &wanted.database.name, &wanted.target.name);
+    remains: &mut Remains,
+) -> Result<(DatabaseShare, Option<String>), Stopped> {
+    let working = wanted.asked.working_name(&scope.key);
+    let mut outcome = RestoreOutcome::default();
     let front = target::open_front(&scope.connector).await?;
-    drop_left(scope, &front, &working).await?;
-    let restored = restore_under(scope, &front, wanted, &working, memberships, outcome).await;
-    match restored {
-        Ok(filled) => {
-            let text = format!("database {:?} is restored as {:?}", wanted.database.name, wanted.target.name);
-            scope.context.log.log(Severity::Info, &text);
-            outcome.bytes += filled.bytes;
-            outcome.databases.push(RestoredDatabase {
-                database: wanted.database.name.clone(),
-                restored_as: wanted.target.name.clone(),
-                counted_tables: filled.tables,
-                counted_rows: filled.rows,
-            });
-            Ok(())
-        }
-        Err(stopped) => Err(clear_away(scope, &working, stopped).await),
-    }
+    remains.begin(&wanted.asked);
+    let filled = restore_under(scope, &front, wanted, &working, memberships, &mut outcome).await?;
+    drop(front);
+    let share = DatabaseShare {
+        target_name: wanted.asked.name.clone(),
+        restored: RestoredDatabase {
+            database: wanted.database.name.clone(),
+            restored_as: wanted.target.name.clone(),
+            counted_tables: filled.tables,
+            counted_rows: filled.rows,
+        },
+        skipped: outcome.skipped,
+        bytes: filled.bytes,
+    };
+    let mark = Mark::Restored(serde_json::to_string(&share).map_err(|error| unwritable(&error))?);
+    naming::give_name(scope, wanted, &working, &mark).await?;
+    remains.complete(&wanted.asked);
+    scope.context.parts.completed(RestoredPart::Database(share.clone()));
+    let text = format!("database {:?} is restored as {:?}", wanted.database.name, wanted.target.name);
+    scope.context.log.log(Severity::Info, &text);
+    let left = match wanted.target.replaces {
+        true => naming::drop_replaced(scope, &wanted.target.name, &working).await,
+        false => None,
+    };
+    Ok((share, left))
+}
+
+fn unwritable(error: &serde_json::Error) -> Failure {
+    let remedy = "report this with the session's log";
+    Failure::new("mover-defect", "writing down what was restored", error.to_string(), remedy)
 }
 
 async fn restore_under(
@@ -87,7 +101,6 @@ async fn restore_under(
     progress("finish");
     let front = target::open_front(&scope.connector).await?;
     finish::properties(scope, &front, wanted, working, outcome).await?;
-    finish::rename(scope, &front, wanted, working).await?;
     Ok(filled)
 }
 
@@ -121,42 +134,6 @@ fn create_statement(working: &str, properties: &Properties, target_version: u32)
         sql.push_str(&format!(" ICU_RULES {}", literal(rules)));
     }
     sql
-}
-
-/// Removes what an interrupted attempt left under the same working name.
-async fn drop_left(scope: &Scope, front: &Session, working: &str) -> Result<(), Stopped> {
-    let doing = format!("removing what an interrupted restore left: database {working:?}");
-    let sql = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1";
-    if front.query(&doing, sql, &[&working]).await?.is_empty() {
-        return Ok(());
-    }
-    scope.context.log.log(Severity::Warning, &doing);
-    front.execute(&doing, &drop_statement(working, scope.target.server_version_num)).await
-}
-
-/// `DROP DATABASE`, whoever is still connected.
-pub(super) fn drop_statement(name: &str, server_version_num: u32) -> String {
-    let force = if server_version_num >= 130_000 { " WITH (FORCE)" } else { "" };
-    format!("DROP DATABASE IF EXISTS {}{force}", identifier(name))
-}
-
-/// Drops the half-restored database, even after a cancellation. Where that fails, the failure says so.
-async fn clear_away(scope: &Scope, working: &str, stopped: Stopped) -> Stopped {
-    let connector = scope.connector.obeying(CancellationToken::new());
-    let dropped = async {
-        let front = target::open_front(&connector).await?;
-        let doing = format!("dropping the half-restored database {working:?}");
-        front.execute(&doing, &drop_statement(working, scope.target.server_version_num)).await
-    };
-    let Err(left) = dropped.await else { return stopped };
-    let cause = match (&stopped, &left) {
-        (Stopped::Failed(failure), Stopped::Failed(left)) => format!("{failure}; and then: {left}"),
-        (_, left) => left.to_string(),
-    };
-    let text = format!("database {working:?} is half-restored and could not be dropped");
-    scope.context.log.log(Severity::Error, &text);
-    let remedy = format!("drop the database {working:?} by hand, then run again");
-    Failure::new("restore-left-behind", text, cause, remedy).into()
 }
 
 #[cfg(test)]

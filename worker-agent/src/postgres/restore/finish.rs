@@ -1,24 +1,16 @@
-//! What surrounds the archive's own phases: rights lent to owners while their objects are made, the database's own
-//! properties, and the final name.
+//! What surrounds the archive's own phases: rights lent to owners while their objects are made, and the database's own
+//! properties.
 
-use std::time::Duration;
-
-use haulier_domain::failure::Failure;
-use haulier_domain::postgres::clash::{self, NameRefused};
 use haulier_domain::postgres::manifest::{Privilege, Properties, Setting};
-use haulier_domain::postgres::quote::{identifier, literal};
+use haulier_domain::postgres::quote::identifier;
 use haulier_domain::postgres::roles::assignment;
 
 use super::super::connect::Session;
-use super::super::context::{Severity, Stopped};
+use super::super::context::Stopped;
 use super::super::job::RestoreOutcome;
 use super::archive::Head;
-use super::database::drop_statement;
-use super::target::{self, Named};
+use super::target::Named;
 use super::{Scope, attempt};
-
-/// How long connections to a replaced database may take to go.
-const GOING: Duration = Duration::from_secs(10);
 
 /// Settings that say what a value means.
 const MEANINGS: [&str; 7] =
@@ -106,7 +98,8 @@ async fn set(
     Ok(())
 }
 
-/// Gives the database its own properties: settings, comment, limits, owner, privileges.
+/// Gives the database its own properties: settings, limits, owner, privileges. Its comment comes last of all: until the
+/// restore is over, another stands there.
 pub(super) async fn properties(
     scope: &Scope,
     front: &Session,
@@ -124,8 +117,6 @@ pub(super) async fn properties(
     for setting in &properties.settings {
         set(front, place, working, setting, outcome).await?;
     }
-    let comment = properties.comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
-    front.execute("commenting on the database", &format!("COMMENT ON DATABASE {name} IS {comment}")).await?;
     if properties.connection_limit >= 0 {
         let sql = format!("ALTER DATABASE {name} CONNECTION LIMIT {}", properties.connection_limit);
         attempt(front, &sql, place, "connection limit of the database", outcome).await?;
@@ -159,71 +150,6 @@ fn privilege_statements(name: &str, properties: &Properties, privileges: &[Privi
         format!("GRANT {} ON DATABASE {name} TO {grantee}{option}", privilege.privilege)
     }));
     statements
-}
-
-/// Gives the database its final name: the last step, in one transaction with the end of the one it replaces.
-pub(super) async fn rename(scope: &Scope, front: &Session, wanted: &Named<'_>, working: &str) -> Result<(), Stopped> {
-    let name = &wanted.target.name;
-    let doing = format!("giving database {working:?} its name {name:?}");
-    let rename = |from: &str, to: &str| format!("ALTER DATABASE {} RENAME TO {}", identifier(from), identifier(to));
-    if !wanted.target.replaces {
-        return match front.execute(&doing, &rename(working, name)).await {
-            Err(Stopped::Failed(failure)) if failure.cause.contains("already exists") => {
-                Err(target::refusal(&NameRefused::Taken(name.clone()), &doing).into())
-            }
-            other => other,
-        };
-    }
-    let old = clash::replaced_name(working);
-    front.execute(&doing, &drop_statement(&old, scope.target.server_version_num)).await?;
-    // Nobody may come in between the last one thrown out and the swap.
-    let allow = |allow: bool, name: &str| format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {allow}", identifier(name));
-    front.execute(&doing, &allow(false, name)).await?;
-    let swap = format!("BEGIN; {}; {}; COMMIT", rename(name, &old), rename(working, name));
-    let swapped = async {
-        throw_out(front, name).await?;
-        front.execute(&doing, &swap).await
-    };
-    if let Err(stopped) = swapped.await {
-        // The old database stays as it was.
-        let again = scope.connector.obeying(tokio_util::sync::CancellationToken::new());
-        let reopened = async { target::open_front(&again).await?.execute(&doing, &allow(true, name)).await };
-        if let Err(failed) = reopened.await {
-            let text = format!("database {name:?} still refuses connections: {failed}");
-            scope.context.log.log(Severity::Error, &text);
-        }
-        return Err(in_use(stopped, name));
-    }
-    let doing = format!("dropping the replaced database, now {old:?}");
-    front.execute(&doing, &drop_statement(&old, scope.target.server_version_num)).await
-}
-
-async fn throw_out(front: &Session, name: &str) -> Result<(), Stopped> {
-    let doing = format!("ending the connections to database {name:?}");
-    let sql = "SELECT pg_catalog.pg_terminate_backend(pid)
-        FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()";
-    // Backends take a moment to go. A lock on the database cannot be waited for, so they are asked again until the time
-    // is up; the swap itself says who stayed.
-    let until = tokio::time::Instant::now() + GOING;
-    while !front.query(&doing, sql, &[&name]).await?.is_empty() && tokio::time::Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    Ok(())
-}
-
-fn in_use(stopped: Stopped, name: &str) -> Stopped {
-    match stopped {
-        Stopped::Failed(failure) => Failure::new(
-            "restore-target-in-use",
-            failure.what,
-            failure.cause,
-            format!(
-                "end the connections to {name:?}, or give the login pg_signal_backend, then run again; it is as it was"
-            ),
-        )
-        .into(),
-        Stopped::Cancelled => Stopped::Cancelled,
-    }
 }
 
 #[cfg(test)]

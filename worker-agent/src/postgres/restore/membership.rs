@@ -1,16 +1,17 @@
 //! Memberships that the restoring login needs for a while: an object can be given only to a role one is a member of.
 //! They are given back at the end, whatever the end is.
 //!
-//! A worker that is killed gives nothing back. So what is about to be taken is written down on the target first: in the
-//! comment of a role without rights, named after the restore's key. The next attempt under that key reads it there, and
-//! tells by it what was taken for the restore from what the login was a member of before.
+//! A worker that is killed gives nothing back. So what is about to be taken is written into the restore's note on the
+//! target first. The next attempt under the same key reads it there, and tells by it what was taken for the restore from what
+//! the login was a member of before.
 
 use std::collections::BTreeSet;
 
-use haulier_domain::postgres::{clash, quote};
+use haulier_domain::postgres::quote;
 
 use super::super::connect::{Connector, Session};
 use super::super::context::Stopped;
+use super::note::Note;
 use super::target::{self, Target};
 
 /// Memberships taken for a while.
@@ -18,74 +19,32 @@ pub(super) struct Memberships {
     login: String,
     superuser: bool,
     options: bool,
-    marker: String,
-    marked: Marked,
+    note: Note,
     taken: BTreeSet<String>,
     refused: BTreeSet<String>,
 }
 
-/// What is known of the role whose comment names what was taken.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Marked {
-    /// Nobody has looked.
-    Unknown,
-    /// There is none.
-    No,
-    /// It is there.
-    Yes,
-    /// The login may not make one: an attempt that is killed leaves what it took.
-    Refused,
-}
-
 impl Memberships {
-    pub(super) fn new(target: &Target, key: &str) -> Self {
-        Self {
-            login: target.login.clone(),
-            superuser: target.superuser,
-            options: target.server_version_num >= 160_000,
-            marker: clash::lent_name(key),
-            marked: Marked::Unknown,
-            taken: BTreeSet::new(),
-            refused: BTreeSet::new(),
-        }
-    }
-
     /// Takes up what an attempt that was killed has written down and not given back.
-    async fn resume(&mut self, front: &Session) -> Result<(), Stopped> {
-        let doing = "looking for what an interrupted restore has taken";
-        let sql = "SELECT pg_catalog.shobj_description(oid, 'pg_authid') FROM pg_catalog.pg_roles WHERE rolname = $1";
-        let found = front.query(doing, sql, &[&self.marker]).await?;
-        self.marked = if found.is_empty() { Marked::No } else { Marked::Yes };
-        let comment: Option<String> = found.first().and_then(|row| row.get(0));
-        let written: Vec<String> = comment.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        for role in written {
+    pub(super) async fn resume(front: &Session, target: &Target, note: Note) -> Result<Self, Stopped> {
+        let mut taken = BTreeSet::new();
+        for role in &note.written.lent {
+            let doing = "looking for what an interrupted restore has taken";
             let sql = "SELECT 1 FROM pg_catalog.pg_auth_members m
                 JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles l ON l.oid = m.member
                 WHERE r.rolname = $1 AND l.rolname = $2";
-            if !front.query(doing, sql, &[&role, &self.login]).await?.is_empty() {
-                self.taken.insert(role);
+            if !front.query(doing, sql, &[role, &target.login]).await?.is_empty() {
+                taken.insert(role.clone());
             }
         }
-        Ok(())
-    }
-
-    /// Writes down that one more role is about to be taken.
-    async fn mark(&mut self, front: &Session, next: &str) -> Result<(), Stopped> {
-        let doing = "writing down what is taken for the restore";
-        let marker = quote::identifier(&self.marker);
-        if self.marked == Marked::No {
-            let made = front.attempt(doing, &format!("CREATE ROLE {marker} NOLOGIN")).await?;
-            self.marked = if made.is_ok() { Marked::Yes } else { Marked::Refused };
-        }
-        if self.marked == Marked::Yes {
-            let roles: Vec<&str> = self.taken.iter().map(String::as_str).chain([next]).collect();
-            let text = serde_json::to_string(&roles).unwrap_or_default();
-            let sql = format!("COMMENT ON ROLE {marker} IS {}", quote::literal(&text));
-            if front.attempt(doing, &sql).await?.is_err() {
-                self.marked = Marked::Refused;
-            }
-        }
-        Ok(())
+        Ok(Self {
+            login: target.login.clone(),
+            superuser: target.superuser,
+            options: target.server_version_num >= 160_000,
+            note,
+            taken,
+            refused: BTreeSet::new(),
+        })
     }
 
     /// Makes the login a member of these roles where it is not. Answers those of which it cannot be.
@@ -96,9 +55,6 @@ impl Memberships {
     ) -> Result<BTreeSet<String>, Stopped> {
         if self.superuser {
             return Ok(BTreeSet::new());
-        }
-        if self.marked == Marked::Unknown {
-            self.resume(front).await?;
         }
         let doing = "taking the place of the objects' owners";
         for role in roles {
@@ -116,7 +72,8 @@ impl Memberships {
             if is_member {
                 continue;
             }
-            self.mark(front, role).await?;
+            self.note.written.lent = self.taken.iter().chain([role]).cloned().collect();
+            self.note.write(front).await?;
             let with = if self.options { " WITH INHERIT TRUE, SET TRUE" } else { "" };
             let sql = format!("GRANT {} TO {}{with}", quote::identifier(role), quote::identifier(&self.login));
             match front.attempt(doing, &sql).await? {
@@ -129,7 +86,7 @@ impl Memberships {
 
     /// Gives them back, even after a cancellation. Answers what could not be given back.
     pub(super) async fn give_back(self, connector: &Connector) -> Vec<String> {
-        if self.taken.is_empty() && self.marked != Marked::Yes {
+        if self.taken.is_empty() && !self.note.is_there() {
             return Vec::new();
         }
         // The work may have been cancelled; this is not.
@@ -150,10 +107,10 @@ impl Memberships {
                 Err(stopped) => stay.push(self.stays(role, &stopped.to_string())),
             }
         }
-        if stay.is_empty() && self.marked == Marked::Yes {
-            let sql = format!("DROP ROLE IF EXISTS {}", quote::identifier(&self.marker));
-            if let Ok(Err(refusal)) = front.attempt("removing the note of what was taken", &sql).await {
-                stay.push(format!("role {:?}, which has no rights, could not be dropped: {refusal}", self.marker));
+        if stay.is_empty() && self.note.is_there() {
+            match self.note.remove(&front).await {
+                Ok(kept) => stay.extend(kept),
+                Err(stopped) => stay.push(format!("the restore's note on the target could not be removed: {stopped}")),
             }
         }
         stay

@@ -3,7 +3,11 @@
 //! A database is restored under a working name, which no application looks for, and gets its final name as the last
 //! step: whoever finds a database by its name finds a complete one. What was there under that name is only given up
 //! then, and only where the operator asked for it. Whatever goes wrong before, the database under its working name is
-//! dropped; an attempt that was killed is cleared away by the next one under the same key.
+//! dropped.
+//!
+//! A worker can be killed at any time, and the next one of the session goes on: what was half-restored is cleared away, and
+//! what was complete (the roles, a database that has its name) is left alone and stands in the report all the same. See
+//! `done.rs` for how it knows.
 //!
 //! The order within a database: schemas, everything else before data, then side by side on as many lanes as the job
 //! allows: data (small tables from the archive, large ones by `COPY`), each table's indexes and constraints once it is
@@ -14,33 +18,46 @@
 mod archive;
 mod data;
 mod database;
+mod done;
 mod filling;
 mod finish;
 mod membership;
+mod naming;
+mod note;
+mod others;
 mod phases;
+mod remains;
 mod roles;
 mod statistics;
 mod target;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::postgres::clients;
 use haulier_domain::postgres::manifest::{self, Database, Manifest, StreamReference};
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
 use super::connect::{Connector, Session};
 use super::context::{Context, ProgressEvent, Severity, Stopped};
 use super::failures;
-use super::job::{RestoreJob, RestoreOutcome, Skipped};
+use super::job::{RestoreJob, RestoreOutcome, RestoredPart, Skipped};
 use super::private_files::PrivateFiles;
 use super::side_by_side::parallelism;
 use super::tools::{self, Tools};
+use done::Done;
 use membership::Memberships;
-use target::{Target, Wanted};
+use note::Note;
+use remains::Remains;
+pub(crate) use remains::unrestored;
+use target::{Named, Target, Wanted};
 
 /// Longest manifest that is read into memory.
 const MOST_MANIFEST_BYTES: usize = 512 << 20;
+/// How long a restore that ends early waits to be remembered.
+const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// What all parts of one restore share.
 struct Scope {
@@ -60,45 +77,44 @@ struct Scope {
 pub async fn run(job: RestoreJob, context: &Context) -> Result<RestoreOutcome, Stopped> {
     // What fails first stops the rest, without touching the caller's token.
     let cancel = context.cancel.child_token();
-    let outcome = run_within(&job, &Context { cancel: cancel.clone(), ..context.clone() }).await;
+    let mut remains = Remains::of(&job);
+    let outcome = run_within(&job, &Context { cancel: cancel.clone(), ..context.clone() }, &mut remains).await;
     cancel.cancel();
     match outcome {
-        // A database that stays half-restored is said even where the operator cancelled.
-        Err(Stopped::Failed(failure)) if failure.code == "restore-left-behind" => Err(failure.into()),
-        Err(_) if context.cancel.is_cancelled() => Err(Stopped::Cancelled),
-        other => other,
+        Ok(outcome) => Ok(outcome),
+        Err(_) if context.cancel.is_cancelled() => Err(remains.clear_away(&job, context, Stopped::Cancelled).await),
+        Err(stopped) => Err(remains.clear_away(&job, context, stopped).await),
     }
 }
 
-async fn run_within(job: &RestoreJob, context: &Context) -> Result<RestoreOutcome, Stopped> {
+async fn run_within(job: &RestoreJob, context: &Context, remains: &mut Remains) -> Result<RestoreOutcome, Stopped> {
     context.progress.report(ProgressEvent::Phase("preflight"));
-    let manifest = read_manifest(&job.manifest, context).await?;
-    let chosen = choose(&manifest, job)?;
-    let connector = Connector::new(&job.target, context)?;
+    let manifest = tokio::select! {
+        manifest = read_manifest(&job.manifest, context) => manifest?,
+        () = context.cancel.cancelled() => return Err(Stopped::Cancelled),
+    };
+    let wanted = choose(&manifest, job)?;
+    let connector = Connector::new(&job.target, context)?.under(&job.key);
     let front = target::open_front(&connector).await?;
+    others::end(&front, &connector).await?;
     let target = Target::read(&front).await?;
     let what = format!("restore to {}", job.target.id);
-    let source_major = clients::major(manifest.server_version_num);
-    let target_major = clients::major(target.server_version_num);
-    if !clients::may_restore(source_major, target_major) {
-        return Err(Failure::new(
-            "restore-into-older-major",
-            what,
-            format!("the point is of PostgreSQL {source_major}, the target runs {target_major}, and a dump is meant for its own version or a newer one"),
-            format!("restore into an instance of PostgreSQL {source_major} or newer"),
-        )
-        .into());
-    }
-    let written_by = manifest.client_version.split(['.', ' ']).next().and_then(|major| major.parse().ok());
-    let wanted_tools = target_major.max(written_by.unwrap_or(target_major));
-    let tools = tools::find(&context.settings.client_roots, wanted_tools, &what)?;
-    let names = target::choose_names(&target, &chosen, &what)?;
+    let tools = choose_tools(&manifest, &target, context, &what)?;
 
-    let mut outcome = RestoreOutcome::default();
-    if job.roles {
+    let mut note = Note::read(&front, &job.key).await?;
+    let mut done = Done::earlier(&front, job, &note, context).await?;
+    let open: Vec<Wanted<'_>> =
+        done.of(&wanted).into_iter().filter(|(_, share)| share.is_none()).map(|(wanted, _)| wanted.clone()).collect();
+    remains.clear_past(&front, context, open.iter().map(Wanted::asked).collect()).await?;
+    let names = target::choose_names(&target.databases, &done.names(), &open, &what)?;
+    if job.roles && done.roles.is_none() {
         context.progress.report(ProgressEvent::Phase("roles"));
-        roles::restore(&front, &manifest.roles, &target, &mut outcome).await?;
+        let share = roles::restore(&front, &manifest.roles, &target, &mut note).await?;
+        context.parts.completed(RestoredPart::Roles(share.clone()));
+        done.roles = Some(share);
     }
+    let mut memberships = Memberships::resume(&front, &target, note).await?;
+    drop(front);
     let scope = Arc::new(Scope {
         files: PrivateFiles::create(&context.settings.private_dir, &connector).await?,
         context: context.clone(),
@@ -108,21 +124,102 @@ async fn run_within(job: &RestoreJob, context: &Context) -> Result<RestoreOutcom
         key: job.key.clone(),
         parallel: parallelism(job.parallel_streams),
     });
-    let mut memberships = Memberships::new(&scope.target, &scope.key);
-    let mut restored = Ok(());
-    drop(front);
-    for wanted in &names {
-        restored = database::restore(&scope, wanted, &mut memberships, &mut outcome).await;
-        if restored.is_err() {
-            break;
-        }
-    }
-    let left = memberships.give_back(&scope.connector).await;
+    let mut warnings = drop_replaced_earlier(&scope, &done, &wanted).await;
+    let restored = restore_each(&scope, &names, &mut memberships, &mut done, remains).await;
+    let left = conclude(&scope, &done, &wanted, memberships, restored.is_ok()).await;
     for text in &left {
         context.log.log(Severity::Warning, text);
     }
-    restored?;
-    outcome.warnings.extend(left);
+    warnings.extend(restored?);
+    warnings.extend(left);
+    Ok(report(done.outcome(&wanted, warnings), context))
+}
+
+/// The client tools that can restore the point into the target.
+fn choose_tools(manifest: &Manifest, target: &Target, context: &Context, what: &str) -> Result<Tools, Failure> {
+    let source_major = clients::major(manifest.server_version_num);
+    let target_major = clients::major(target.server_version_num);
+    if !clients::may_restore(source_major, target_major) {
+        return Err(Failure::new(
+            "restore-into-older-major",
+            what,
+            format!(
+                "the point is of PostgreSQL {source_major}, the target runs {target_major}, and a dump is meant for its own version or a newer one"
+            ),
+            format!("restore into an instance of PostgreSQL {source_major} or newer"),
+        ));
+    }
+    let written_by = manifest.client_version.split(['.', ' ']).next().and_then(|major| major.parse().ok());
+    tools::find(&context.settings.client_roots, target_major.max(written_by.unwrap_or(target_major)), what)
+}
+
+/// Drops what databases have replaced that an earlier attempt restored, and was killed before it could.
+async fn drop_replaced_earlier(scope: &Scope, done: &Done, wanted: &[Wanted<'_>]) -> Vec<String> {
+    let mut left = Vec::new();
+    for (wanted, share) in done.of(wanted) {
+        let asked = wanted.asked();
+        if let Some(share) = share.filter(|_| asked.replaces) {
+            let working = asked.working_name(&scope.key);
+            left.extend(naming::drop_replaced(scope, &share.restored.restored_as, &working).await);
+        }
+    }
+    left
+}
+
+/// Restores one database after the other. Gives what an operator should know besides.
+async fn restore_each(
+    scope: &Arc<Scope>,
+    names: &[Named<'_>],
+    memberships: &mut Memberships,
+    done: &mut Done,
+    remains: &mut Remains,
+) -> Result<Vec<String>, Stopped> {
+    let mut warnings = Vec::new();
+    for wanted in names {
+        let (share, left) = database::restore(scope, wanted, memberships, remains).await?;
+        done.add(share);
+        warnings.extend(left);
+    }
+    Ok(warnings)
+}
+
+/// Takes away what the restore had on the target for its own use, whatever its end is. A later attempt would need it, until it
+/// would be told of what is complete: that is waited for, though not for ever where there is hardly to be one. Answers what
+/// stays.
+async fn conclude(
+    scope: &Scope,
+    done: &Done,
+    wanted: &[Wanted<'_>],
+    mut memberships: Memberships,
+    complete: bool,
+) -> Vec<String> {
+    let patience = async {
+        match complete {
+            true => scope.context.cancel.cancelled().await,
+            false => tokio::time::sleep(REMEMBERED).await,
+        }
+    };
+    tokio::select! {
+        () = scope.context.parts.remembered() => {}
+        () = patience => {}
+    }
+    let connector = scope.connector.obeying(CancellationToken::new());
+    let unmarked = async {
+        let front = target::open_front(&connector).await?;
+        done.unmark(&front, &scope.key, wanted, &mut memberships).await
+    };
+    let mut left = match unmarked.await {
+        Ok(left) => left,
+        Err(stopped) => {
+            vec![format!("comments of restored databases may be notes of the restore instead of their own: {stopped}")]
+        }
+    };
+    left.extend(memberships.give_back(&connector).await);
+    left
+}
+
+/// Says in the log what the report says.
+fn report(mut outcome: RestoreOutcome, context: &Context) -> RestoreOutcome {
     for skipped in &outcome.skipped {
         let text = format!("{}: left out {}: {}", skipped.place, skipped.what, skipped.reason);
         context.log.log(Severity::Warning, &text);
@@ -132,7 +229,7 @@ async fn run_within(job: &RestoreJob, context: &Context) -> Result<RestoreOutcom
         context.log.log(Severity::Warning, &text);
         outcome.warnings.push(text);
     }
-    Ok(outcome)
+    outcome
 }
 
 /// The databases of the point that the job names.

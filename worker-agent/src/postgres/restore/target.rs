@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::postgres::clash::{self, NameRefused, OnClash, TargetName};
+use haulier_domain::postgres::left_behind::Asked;
 use haulier_domain::postgres::manifest::Database;
 use haulier_domain::postgres::selection::Selection;
 use haulier_domain::postgres::{quote, roles, toc_filter};
@@ -24,6 +25,7 @@ pub(super) struct Target {
 }
 
 /// A database to restore, as asked for.
+#[derive(Clone)]
 pub(super) struct Wanted<'a> {
     pub(super) database: &'a Database,
     pub(super) name: &'a str,
@@ -34,6 +36,7 @@ pub(super) struct Wanted<'a> {
 /// A database to restore, with the name it gets.
 pub(super) struct Named<'a> {
     pub(super) database: &'a Database,
+    pub(super) asked: Asked,
     pub(super) target: TargetName,
     pub(super) selection: Selection,
 }
@@ -52,6 +55,14 @@ impl<'a> Wanted<'a> {
         let name = if asked.target_name.is_empty() { &asked.database } else { &asked.target_name };
         let schemas = asked.schemas.iter().cloned().collect();
         Ok(Self { database, name, on_clash: asked.on_clash, selection: Selection { schemas, tables } })
+    }
+
+    pub(super) fn asked(&self) -> Asked {
+        Asked {
+            database: self.database.name.clone(),
+            name: self.name.to_owned(),
+            replaces: self.on_clash == OnClash::Replace,
+        }
     }
 }
 
@@ -100,21 +111,29 @@ async fn names(front: &Session, sql: &str) -> Result<BTreeSet<String>, Stopped> 
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Gives every database its final name, before anything is changed on the target.
-pub(super) fn choose_names<'a>(target: &Target, wanted: &[Wanted<'a>], what: &str) -> Result<Vec<Named<'a>>, Failure> {
-    let mut taken = target.databases.clone();
+/// Gives every database that is still to be restored its final name, before anything is changed on the target. `own` are
+/// the names of those that this session has restored already.
+pub(super) fn choose_names<'a>(
+    on_target: &BTreeSet<String>,
+    own: &BTreeSet<String>,
+    wanted: &[Wanted<'a>],
+    what: &str,
+) -> Result<Vec<Named<'a>>, Failure> {
+    let mut taken: BTreeSet<String> = on_target.union(own).cloned().collect();
+    let foreign: BTreeSet<&String> = on_target.difference(own).collect();
     wanted
         .iter()
         .map(|wanted| {
             // Two databases of one restore never replace each other.
-            let fresh = !target.databases.contains(wanted.name) && taken.contains(wanted.name);
+            let is_own = taken.contains(wanted.name) && !foreign.contains(&wanted.name.to_owned());
             let on_clash = match wanted.on_clash {
-                OnClash::Replace if fresh => OnClash::Refuse,
+                OnClash::Replace if is_own => OnClash::Refuse,
                 other => other,
             };
-            let named = clash::choose(wanted.name, on_clash, &taken).map_err(|refused| refusal(&refused, what))?;
-            taken.insert(named.name.clone());
-            Ok(Named { database: wanted.database, target: named, selection: wanted.selection.clone() })
+            let target = clash::choose(wanted.name, on_clash, &taken).map_err(|refused| refusal(&refused, what))?;
+            taken.insert(target.name.clone());
+            let selection = wanted.selection.clone();
+            Ok(Named { database: wanted.database, asked: wanted.asked(), target, selection })
         })
         .collect()
 }
@@ -130,4 +149,48 @@ pub(super) fn refusal(refused: &NameRefused, what: &str) -> Failure {
         NameRefused::TooLong(_) => ("restore-name-too-long", "give a target name of 1 to 63 bytes"),
     };
     Failure::new(code, what, refused.to_string(), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use haulier_domain::postgres::manifest::{Properties, StreamReference};
+
+    use super::*;
+
+    fn database() -> Database {
+        Database {
+            name: "shop".into(),
+            consistent_at: jiff::Timestamp::UNIX_EPOCH,
+            properties: Properties::default(),
+            archive: StreamReference(serde_json::Value::Null),
+            archive_bytes: 0,
+            archive_tables: 0,
+            tables: Vec::new(),
+            archive_contents: Vec::new(),
+            large_objects: None,
+            server_bytes: None,
+        }
+    }
+
+    #[test]
+    fn a_later_attempt_replaces_nothing_that_the_first_has_restored() {
+        let database = database();
+        let wanted = |name: &'static str, on_clash| Wanted {
+            database: &database,
+            name,
+            on_clash,
+            selection: Selection::default(),
+        };
+        let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
+        let chosen = |name, on_clash| {
+            choose_names(&set(&["own", "foreign"]), &set(&["own"]), &[wanted(name, on_clash)], "x")
+                .map(|named| (named[0].target.name.clone(), named[0].target.replaces))
+                .map_err(|failure| failure.code)
+        };
+        assert_eq!(chosen("foreign", OnClash::Replace), Ok(("foreign".to_owned(), true)));
+        assert_eq!(chosen("own", OnClash::Replace), Err("restore-name-taken".to_owned()));
+        assert_eq!(chosen("own", OnClash::Suffix), Ok(("own_restored_1".to_owned(), false)));
+        let both = [wanted("new", OnClash::Replace), wanted("new", OnClash::Replace)];
+        assert!(choose_names(&set(&[]), &set(&[]), &both, "x").is_err());
+    }
 }

@@ -22,7 +22,7 @@ use haulier_domain::postgres::clients;
 use haulier_domain::postgres::manifest::{Database, Manifest};
 use haulier_domain::proof::{DatabaseProof, Exception};
 
-use super::context::{Context, ProgressEvent, Severity, Stopped};
+use super::context::{Context, ProgressEvent, Severity, Stopped, Unremembered};
 use super::job::{DatabaseRestore, OnClash, RestoreJob, Skipped, VerifyJob, VerifyOutcome};
 use super::restore;
 use super::side_by_side::parallelism;
@@ -64,7 +64,13 @@ async fn within(
     let mut exceptions = Vec::new();
     let manifest = overlay::fit(manifest, &connector, &mut exceptions).await?;
     let (streams, reference) = overlay::over(context, &manifest)?;
-    let context = Context { login: scratch.login(), streams: Arc::new(streams), ..context.clone() };
+    let context = Context {
+        login: scratch.login(),
+        streams: Arc::new(streams),
+        // What a worker restored on its own disk is gone with it.
+        parts: Arc::new(Unremembered),
+        ..context.clone()
+    };
     let mut databases = Vec::new();
     let mut differences = Vec::new();
     for (index, database) in manifest.databases.iter().enumerate() {
@@ -77,6 +83,8 @@ async fn within(
                 databases: vec![whole(database)],
                 roles: index == 0,
                 parallel_streams: job.parallel_streams,
+                restored: Vec::new(),
+                repeated: false,
             },
             &context,
         )

@@ -33,5 +33,6 @@ pub fn path(name: &str) -> Result<PathBuf> {
 pub fn source() -> PathBuf {
     let package =
         std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    package.parent().map(PathBuf::from).unwrap_or(package)
+    let root = package.ancestors().find(|folder| folder.join("Cargo.lock").is_file());
+    root.map(PathBuf::from).unwrap_or(package)
 }

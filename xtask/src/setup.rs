@@ -1,5 +1,5 @@
-//! What Debian 12 with Rust still lacks: PostgreSQL, packet filtering, Python's virtual environments, a C compiler; and
-//! PostgreSQL in versions that Debian 12 has not.
+//! What Debian 12 with Rust still lacks: PostgreSQL, packet filtering, Python's virtual environments, a C compiler;
+//! PostgreSQL in versions that Debian 12 has not; and the Python packages of the independent reader.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +17,7 @@ const PACKAGES: [(&str, &str); 9] = [
     ("nftables", "security groups of the local cloud"),
     ("postgresql", "DB instances of the local cloud, pg_dump and pg_restore"),
     ("procps", "signals to processes"),
-    ("python3-venv", "the AWS emulator's virtual environment"),
+    ("python3-venv", "virtual environments of the AWS emulator and of the independent reader"),
 ];
 
 /// Installs what is missing. Does nothing where nothing is.
@@ -39,6 +39,11 @@ pub(crate) fn postgresql(majors: &[&str], cache: Option<&Path>) -> Result<()> {
         command.arg("--cache").arg(cache);
     }
     crate::build::run(&mut command)
+}
+
+/// Makes sure that the reader of repositories that is not Haulier can run: its packages come from PyPI, with their digests.
+pub(crate) fn reader() -> Result<()> {
+    e2e::reader::ensure_installed(crate::say).map(drop)
 }
 
 fn install(packages: &[(&'static str, &'static str)]) -> Result<()> {

@@ -23,6 +23,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::require_root("the tests start a local cloud in network namespaces of its own, which")?;
     build::binaries()?;
     setup::postgresql(&POSTGRESQL, None)?;
+    setup::reader()?;
     let nextest = process::output(Command::new("cargo").args(["nextest", "--version"])).is_ok();
     let mut command = build::cargo();
     if nextest {

@@ -7,7 +7,7 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use haulier_cloud::object_store::ObjectStore;
@@ -16,21 +16,8 @@ use haulier_repository::check::{CheckDepth, CheckScope};
 use haulier_repository::{Chunking, DomainConfig, NewKey, Repository, StreamContent, StreamKind, StreamRoot, Unlock};
 
 use support::folder::Folder;
-use support::{cheap, noise, passphrase, point, read, rows, write};
-
-/// The streams of the fixture: name, kind, how it is cut, content.
-fn streams() -> Vec<(&'static str, StreamKind, Chunking, Vec<u8>)> {
-    vec![
-        ("empty", StreamKind::Document, Chunking::around(16 << 10), Vec::new()),
-        ("rows", StreamKind::TableRows, Chunking::around(64 << 10), rows(60_000, 1)),
-        ("noise", StreamKind::Pages, Chunking::around(16 << 10), noise(9_000, 2)),
-        ("paged", StreamKind::Archive, Chunking::around(256), rows(20_000, 3)),
-    ]
-}
-
-fn folder() -> PathBuf {
-    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/fixtures/format-1")
-}
+use support::frozen::{days, folder, streams};
+use support::{cheap, passphrase, point, read, write};
 
 fn domain_id() -> DomainId {
     "dom-fixture".parse().unwrap()
@@ -60,10 +47,10 @@ async fn generate(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn format_1_as_first_written_is_read() {
-    if std::env::var_os("HAULIER_WRITE_FIXTURES").is_some() && !folder().exists() {
-        generate(&folder()).await;
+    if std::env::var_os("HAULIER_WRITE_FIXTURES").is_some() && !folder("format-1").exists() {
+        generate(&folder("format-1")).await;
     }
-    let store: Arc<dyn ObjectStore> = Arc::new(Folder(folder()));
+    let store: Arc<dyn ObjectStore> = Arc::new(Folder(folder("format-1")));
     let repository = Repository::open(store, "repository").await.unwrap();
     let unlocked = repository.unlock(&Unlock::Passphrase(passphrase())).await.unwrap();
     assert_eq!(unlocked.domains().await.unwrap(), [domain_id()]);
@@ -89,7 +76,7 @@ async fn format_1_as_first_written_is_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_data_is_still_cut_and_named_as_it_was() {
     let copy = tempfile::tempdir().unwrap();
-    copy_folder(&folder(), copy.path());
+    copy_folder(&folder("format-1"), copy.path());
     let store: Arc<dyn ObjectStore> = Arc::new(Folder(copy.path().to_owned()));
     let repository = Repository::open(store, "repository").await.unwrap();
     let unlocked = repository.unlock(&Unlock::Passphrase(passphrase())).await.unwrap();
@@ -103,16 +90,6 @@ async fn equal_data_is_still_cut_and_named_as_it_was() {
     }
     assert_eq!(writer.stats().chunks_new, 0, "a backup by this version would store everything again");
     writer.finish().await.unwrap();
-}
-
-/// A first day and a second one that is stored as deltas on it.
-fn days() -> [Vec<u8>; 2] {
-    let first = rows(150_000, 4);
-    let mut second = first.clone();
-    for at in [20_000, 70_000, 110_000] {
-        second.splice(at..at + 10, *b"another day");
-    }
-    [first, second]
 }
 
 async fn generate_deltas(folder: &Path) {
@@ -139,7 +116,7 @@ async fn generate_deltas(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deltas_as_first_written_are_read() {
-    let folder = folder().with_file_name("format-1-deltas");
+    let folder = folder("format-1-deltas");
     if std::env::var_os("HAULIER_WRITE_FIXTURES").is_some() && !folder.exists() {
         generate_deltas(&folder).await;
     }

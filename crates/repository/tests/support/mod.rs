@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
 pub(crate) mod folder;
+pub(crate) mod frozen;
 pub(crate) mod killing;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,136 @@
+//! What the reader that is not Haulier does not know, or has no key to, it refuses by name.
+
+use std::fs;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine;
+use haulier_domain::id::RepositoryId;
+use haulier_domain::secret::SecretBytes;
+use haulier_repository::{Chunking, KeyWrapper, NewKey, PointRoot};
+use serde_json::{Value, json};
+
+use crate::program::{Files, PASSPHRASE, refusal};
+use crate::support::{Fixture, rows};
+use crate::{assert_restored, publish};
+
+async fn published() -> (Fixture, PointRoot) {
+    let fixture = Fixture::new().await;
+    let streams = [("rows", Chunking::around(64 << 10), rows(100_000, 1))];
+    let root = publish(&fixture.domain().await, "a", &streams, None).await;
+    (fixture, root)
+}
+
+/// Changes the first line of an object that is not sealed, and makes its digest anew.
+fn rewrite(files: &Files, object: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let path = files.object(object);
+    let before = fs::read(&path).unwrap();
+    let mut document = serde_json::from_slice(before.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    change(&mut document);
+    let line = document.to_string();
+    fs::write(path, format!("{line}\nblake3 {}\n", blake3::hash(line.as_bytes()))).unwrap();
+    before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_and_features_that_it_does_not_know_are_refused() {
+    let (fixture, mut root) = published().await;
+    let files = Files::of(&fixture.bucket);
+    let key = files.objects("keys/").remove(0);
+    for (object, field, value, saying) in [
+        ("format", "version", json!(2), "format: version 2 is unknown"),
+        ("format", "required_features", json!(["telepathy"]), "format: requires 'telepathy', which this reader lacks"),
+        (&key, "version", json!(2), "version 2 is unknown"),
+        (&key, "repository", json!("rep-other"), "of another repository"),
+        ("domains/dom-one/key", "version", json!(3), "domains/dom-one/key: version 3 is unknown"),
+    ] {
+        let before = rewrite(&files, object, |document| document[field] = value);
+        let said = files.check_refusal();
+        assert!(said.contains(saying), "{said}");
+        fs::write(files.object(object), before).unwrap();
+    }
+    rewrite(&files, "format", |document| document["unheard_of"] = json!(["to be ignored"]));
+    files.restore("pnt-a");
+
+    root.point = "pnt-b".parse().unwrap();
+    root.required_features = vec!["telepathy".to_owned()];
+    fixture.domain().await.publish_point(&root).await.unwrap();
+    let said = Files::of(&fixture.bucket).restore_refusal("pnt-b").unwrap();
+    assert!(said.contains("points/pnt-b: requires 'telepathy', which this reader lacks"), "{said}");
+}
+
+#[test]
+fn its_own_tests_pass() {
+    let output = e2e::reader::own_tests().unwrap().output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("\nOK\n") && !said.contains("Ran 0 tests"), "{said}");
+}
+
+/// A service that hides nothing: what it has wrapped is the master key.
+struct Open;
+
+#[async_trait]
+impl KeyWrapper for Open {
+    fn name(&self) -> String {
+        "arn:of-a-key".to_owned()
+    }
+
+    async fn wrap(&self, _: &RepositoryId, master: &SecretBytes) -> haulier_cloud::Result<Vec<u8>> {
+        Ok(master.expose().to_vec())
+    }
+
+    async fn unwrap(&self, _: &RepositoryId, wrapped: &[u8]) -> haulier_cloud::Result<SecretBytes> {
+        Ok(SecretBytes::new(wrapped))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_key_opens_and_without_one_every_key_object_is_named() {
+    let (fixture, _) = published().await;
+    let files = Files::of(&fixture.bucket);
+    fs::write(files.path("passphrase"), "wrong horse").unwrap();
+    let said = files.check_refusal();
+    assert!(said.contains("no key object gives the master key") && said.contains("is the passphrase right?"), "{said}");
+
+    let wrapped = fixture.repository.add_key(&NewKey::Wrapper(Arc::new(Open))).await.unwrap();
+    let files = Files::of(&fixture.bucket);
+    // Of several objects one that opens is enough, whatever is wrong with the others.
+    let passphrase = files.objects("keys/").into_iter().find(|object| !object.ends_with(&wrapped)).unwrap();
+    fs::write(files.object("keys/00000000000000000000000000000000"), "spoilt").unwrap();
+    let streams = [("rows", &rows(100_000, 1)[..])];
+    assert_restored(&files.restore("pnt-a"), &streams);
+
+    fs::remove_file(files.object(&passphrase)).unwrap();
+    let said = files.check_refusal();
+    assert!(said.contains("wrapped by 'arn:of-a-key'; this reader knows passphrases only"), "{said}");
+    let object = fs::read(files.object(&format!("keys/{wrapped}"))).unwrap();
+    let document: Value = serde_json::from_slice(object.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let master = document["wrap"]["wrapped"].as_str().unwrap();
+    let master = base64::engine::general_purpose::STANDARD.decode(master).unwrap();
+    fs::write(files.path("master"), &master).unwrap();
+    assert_restored(&files.restore_with(["--master-key-file", "master"], "pnt-a"), &streams);
+
+    let check = ["check", files.repository.to_str().unwrap()];
+    fs::write(files.path("master"), [7; 32]).unwrap();
+    let said = refusal(&files.run(["--master-key-file", "master"], &check));
+    assert!(said.contains("domains/dom-one/key: its seal does not open"), "{said}");
+    fs::write(files.path("master"), [7; 31]).unwrap();
+    let said = refusal(&files.run(["--master-key-file", "master"], &check));
+    assert!(said.contains("31 bytes; a master key has 32"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_said() {
+    let (fixture, _) = published().await;
+    let files = Files::of(&fixture.bucket);
+    let said = files.restore_refusal("pnt-b").unwrap();
+    assert!(said.contains("pnt-b is in 0 of the domains dom-one"), "{said}");
+    let folder = files.repository.to_str().unwrap();
+    let said = refusal(&files.run(PASSPHRASE, &["--domain", "dom-other", "points", folder]));
+    assert!(said.contains("there is no dom-other"), "{said}");
+    let said = refusal(&files.run(PASSPHRASE, &["points", files.path("").to_str().unwrap()]));
+    assert!(said.contains("no repository"), "{said}");
+    // Nothing is written over.
+    fs::create_dir_all(files.path("pnt-a").join("streams")).unwrap();
+    assert!(files.restore_refusal("pnt-a").unwrap().contains("File exists"));
+}

@@ -130,6 +130,18 @@ class Refusals(unittest.TestCase):
         stream = Stream("s", "pages", 10, 2, {"inline": [["a" * 64, 10]]})
         self.refuses("10 bytes in 2 chunks are announced, 10 in 1", list, domain.chunks(stream))
 
+    def test_names_that_are_hashes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path, other = Path(folder, "lists", blake3(b"a page").hexdigest()), Path(folder, "lists", "0" * 64)
+            path.parent.mkdir()
+            for file in (path, other):
+                file.write_bytes(b"a page")
+            domain = Domain(Path(folder), KEYS)
+            self.assertEqual(domain.named_by_hash(f"lists/{path.name}"), b"a page")
+            self.refuses("its name is not the hash", domain.named_by_hash, f"lists/{other.name}")
+            self.refuses("its name is not the hash", domain.page, other.name)
+            self.refuses("missing", domain.page, "1" * 64)
+
     def test_frames(self):
         frame = bytes.fromhex("28b52ffd2005290000") + b"chunk"
         self.assertEqual(decompress(frame, b"", 5, "x"), b"chunk")

@@ -35,3 +35,16 @@ pub fn source() -> PathBuf {
         std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     package.parent().map(PathBuf::from).unwrap_or(package)
 }
+
+/// The folder with the sample dumps of real databases, which are no part of the source tree: `HAULIER_SAMPLE_DUMPS` names it;
+/// else it is looked for beside the tree. Where it is not there, that is said aloud.
+pub fn sample_dumps() -> Option<PathBuf> {
+    let named = std::env::var_os("HAULIER_SAMPLE_DUMPS").map(PathBuf::from);
+    let folder = named.unwrap_or_else(|| source().join("../shared/data/pg"));
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let where_else = "name the folder of the sample dumps in HAULIER_SAMPLE_DUMPS";
+    crate::skipped(&format!("real databases, since {} is not there: {where_else}", folder.display()));
+    None
+}

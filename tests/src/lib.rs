@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod oracle;
 pub mod process;
 pub mod psql;
+pub mod secrets;
 pub mod stage;
 pub mod wait;
 

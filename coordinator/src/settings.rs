@@ -101,7 +101,8 @@ pub struct Pace {
     pub tidying: Duration,
     /// Longest life of a worker; it powers off then, whatever happens.
     pub session: Duration,
-    /// How long AWS's listings may lag behind: nothing is taken for absent sooner than this after it was asked for.
+    /// How long AWS may lag behind: nothing is taken for absent sooner than this after it was asked for, neither because it is
+    /// not listed nor because a call that names it is refused.
     pub settle: Duration,
     /// Between two rounds of the reaper.
     pub reaper: Duration,

@@ -1,111 +1,86 @@
 //! The demo's path against a real AWS account: off by default, see README.md.
 
+mod account;
+mod stage;
+
 use anyhow::{Context, Result, ensure};
-use e2e::coordinator::Coordinator;
-use e2e::oracle::quote;
-use e2e::psql::Database;
-use e2e::{dataset, oracle};
+use e2e::haulier::Haulier;
+use e2e::oracle::{self, Picture};
+use e2e::{dataset, ledger};
 
-fn variable(name: &str) -> Result<String> {
-    let name = format!("HAULIER_LIVE_{name}");
-    std::env::var(&name).with_context(|| format!("{name} is not set: see tests/live/README.md"))
-}
+use account::Account;
+use stage::{Stage, variable};
 
-/// The account that the credentials in the environment belong to.
-fn account(region: &str) -> Result<String> {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    tokio::runtime::Runtime::new()?.block_on(async {
-        let caller = haulier_cloud::aws::AwsCloud::from_environment(region).await.identity().caller().await?;
-        Ok(caller.account)
-    })
-}
-
-/// Two databases that are dropped whatever happens.
-struct Databases(Vec<Database>);
-
-impl Drop for Databases {
-    fn drop(&mut self) {
-        for database in &self.0 {
-            let _ = database.sibling("postgres").execute(&format!("DROP DATABASE IF EXISTS {}", quote(&database.name)));
-        }
-    }
-}
+/// Megabytes of the database.
+const MEGABYTES: u32 = 60;
 
 #[test]
+#[ignore = "works in a real AWS account and costs money: see tests/live/README.md"]
 fn the_main_job_works_on_aws() -> Result<()> {
-    let Ok(wanted) = variable("ACCOUNT") else {
-        println!("HAULIER_LIVE_ACCOUNT is not set: nothing is tried against AWS");
-        return Ok(());
+    let account = Account::guarded(&variable("REGION")?, &variable("ACCOUNT")?)?;
+    let stage = Stage::set(account)?;
+    let outcome = show(&stage);
+    // Whatever came of it: what sessions made is removed, and what is not is told beside the outcome.
+    let cleared = stage.clear();
+    outcome?;
+    cleared
+}
+
+fn show(stage: &Stage) -> Result<()> {
+    let haulier = stage.coordinator.haulier();
+    let before = stage.account.listing(&stage.instances)?;
+
+    let first = back_up(haulier)?;
+    dataset::change(&stage.source)?;
+    let second = back_up(haulier)?;
+    let new = |point: &str| -> Result<u64> {
+        haulier.json(&["point", "show", point])?["bytes_new"].as_u64().context("the point has no bytes_new")
     };
-    let region = variable("REGION")?;
-    let actual = account(&region)?;
-    ensure!(actual == wanted, "these credentials are of account {actual}, not of {wanted}: nothing was done");
+    let (all, changed) = (new(&first)?, new(&second)?);
+    ensure!(changed < all, "{changed} bytes were new in the second backup, after {all}");
 
-    let name = format!("haulier_live_{}", std::process::id());
-    let source = Database::new(&variable("SOURCE_DSN")?, &name);
-    let target = Database::new(&variable("TARGET_DSN")?, &format!("{name}_copy"));
-    source.sibling("postgres").execute(&format!("CREATE DATABASE {}", quote(&name)))?;
-    let _dropped = Databases(vec![source.clone(), target.clone()]);
-    dataset::fill(&source, 60)?;
-
-    let folder = tempfile::tempdir()?;
-    let configuration = format!(
-        "version: 1\nstate_dir: {}\nregion: {region}\n\
-         worker_service:\n  listen: 0.0.0.0:7443\n  advertise: https://{}:7443\n\
-         worker:\n  role_arn: {}\n  instance_profile: {}\n",
-        folder.path().join("state").display(),
-        variable("ADVERTISE")?,
-        variable("ROLE_ARN")?,
-        variable("INSTANCE_PROFILE")?,
-    );
-    let coordinator = Coordinator::start_with(&configuration, "127.0.0.1:7444", folder.path(), Vec::new())?;
-    let haulier = coordinator.haulier();
-    haulier.json(&[
-        "repository",
-        "create",
-        "live",
-        "--bucket",
-        &variable("BUCKET")?,
-        "--region",
-        &region,
-        "--prefix",
-        &name,
-        "--kms-key-arn",
-        &variable("KMS_KEY")?,
-    ])?;
-    let secret = variable("SECRET_ARN")?;
-    let policy = folder.path().join("policy.yaml");
-    std::fs::write(
-        &policy,
-        format!(
-            "version: 1\nname: live\nregions: [{region}]\nresources: {{ include: [{{ ids: [{}] }}] }}\nrepository: live\n\
-             databases: [{name}]\ncredentials: {{ secret_arn: \"{secret}\" }}\nsnapshot: false\nschedule: manual\n",
-            variable("SOURCE")?
-        ),
-    )?;
-    haulier.json(&["policy", "apply", &policy.display().to_string()])?;
-    haulier.show(&["policy", "run", "live", "--wait"])?;
-    let points = haulier.json(&["point", "list"])?;
-    let point = points[0]["id"].as_str().context("the backup made no point")?;
+    let wanted = format!("{}={}", stage.source.name, stage.target.name);
+    let (target, secret) = (variable("TARGET")?, variable("SECRET_ARN")?);
     haulier.show(&[
         "restore",
         "database",
         "--point",
-        point,
+        &second,
         "--database",
-        &format!("{name}={}", target.name),
+        &wanted,
         "--target-instance",
-        &variable("TARGET")?,
+        &target,
         "--secret-arn",
         &secret,
         "--wait",
     ])?;
 
-    let differences = oracle::differences(&oracle::picture(&source)?, &oracle::picture(&target)?);
+    // First the oracle shows that it can tell, then it tells.
+    oracle::prove(&stage.source, &dataset::CONTROLS)?;
+    let mut differences = oracle::differences(&oracle::picture(&stage.source)?, &oracle::picture(&stage.target)?);
+    let roles = |database| -> Result<Picture> {
+        // Others on these servers are none of ours.
+        let mut roles = oracle::roles(database)?;
+        roles.retain(|role, _| dataset::ROLE_NAMES.iter().any(|name| *role == format!("role {name}")));
+        ensure!(roles.len() == dataset::ROLE_NAMES.len(), "not all roles are there: {roles:#?}");
+        Ok(roles)
+    };
+    differences.extend(oracle::differences(&roles(&stage.source)?, &roles(&stage.target)?));
     ensure!(differences.is_empty(), "the copy differs:\n{}", differences.join("\n"));
-    let open = haulier.json(&["ledger", "list", "--open"])?;
-    let open: Vec<_> =
-        open.as_array().cloned().unwrap_or_default().into_iter().filter(|row| row["state"] != "kept").collect();
-    ensure!(open.is_empty(), "left over: {open:#?}");
+
+    let after = stage.account.listing(&stage.instances)?;
+    let left = ledger::leftovers(&before, &after, &ledger::snapshots_of_points(haulier)?);
+    ensure!(left.is_empty(), "left over: {left:#?}\nledger: {:#?}", ledger::of(haulier)?);
+    let gone: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
+    ensure!(gone.is_empty(), "gone that was there before: {gone:#?}");
     Ok(())
+}
+
+/// Runs the policy and gives the point that it made.
+fn back_up(haulier: &Haulier) -> Result<String> {
+    let started = haulier.json(&["policy", "run", "live"])?;
+    let session = started["session_ids"][0].as_str().context("the policy started no session")?.to_owned();
+    haulier.show(&["session", "tail", &session])?;
+    let ended = haulier.json(&["session", "show", &session])?;
+    ended["point_id"].as_str().map(str::to_owned).with_context(|| format!("the session made no point: {ended:#}"))
 }

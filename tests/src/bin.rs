@@ -36,3 +36,16 @@ pub fn source() -> PathBuf {
     let root = package.ancestors().find(|folder| folder.join("Cargo.lock").is_file());
     root.map(PathBuf::from).unwrap_or(package)
 }
+
+/// The folder with the sample dumps of real databases, which are no part of the source tree: `HAULIER_SAMPLE_DUMPS` names it;
+/// else it is looked for beside the tree. Where it is not there, that is said aloud.
+pub fn sample_dumps() -> Option<PathBuf> {
+    let named = std::env::var_os("HAULIER_SAMPLE_DUMPS").map(PathBuf::from);
+    let folder = named.unwrap_or_else(|| source().join("../shared/data/pg"));
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let where_else = "name the folder of the sample dumps in HAULIER_SAMPLE_DUMPS";
+    crate::skipped(&format!("real databases, since {} is not there: {where_else}", folder.display()));
+    None
+}

@@ -325,10 +325,15 @@ fn read(folder: &Path) -> Result<Facts> {
     serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
 }
 
-/// A resource in a listing. A rule is named by its group and what it lets pass: its own id changes when it is made again.
+/// A resource in a listing. A rule is named by its group and what it lets pass: its own id changes when it is made again. A
+/// group has its name behind its id, a membership its DB instance before the group.
 fn line(kind: &str, item: &Value) -> String {
-    let name = if kind == "security_group_rules" { &item["state"] } else { &item["id"] };
-    let name = item.as_str().or_else(|| name.as_str()).unwrap_or_default();
+    let text = |name: &str| item[name].as_str().unwrap_or_default();
+    let name = match kind {
+        "security_group_rules" => text("state").to_owned(),
+        "security_groups" | "database_security_groups" => format!("{} {}", text("id"), text("state")),
+        _ => item.as_str().unwrap_or_else(|| text("id")).to_owned(),
+    };
     format!("{kind} {}", name.replace(": ", " "))
 }
 

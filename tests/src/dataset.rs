@@ -14,6 +14,9 @@ ALTER ROLE shop_reader SET statement_timeout = '5min';
 COMMENT ON ROLE shop_reader IS 'reads the shop; owns nothing';
 "#;
 
+/// Their names.
+pub const ROLE_NAMES: [&str; 3] = ["shop_owner", "shop_reader", "Odd \"Role\" ü"];
+
 /// Schema with partitions, inheritance, triggers, functions, types, views, generated and identity columns, default
 /// privileges, column grants, full-text search, odd names.
 const SCHEMA: &str = r#"

@@ -1,6 +1,7 @@
 //! The operator's command line, as an operator calls it.
 
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -11,6 +12,7 @@ use crate::bin;
 #[derive(Debug, Clone)]
 pub struct Haulier {
     environment: Vec<(String, String)>,
+    printed: Arc<Mutex<String>>,
 }
 
 /// How a call ended.
@@ -37,7 +39,12 @@ impl Answer {
 impl Haulier {
     /// A command line with these variables in its environment.
     pub fn new(environment: Vec<(String, String)>) -> Self {
-        Self { environment }
+        Self { environment, printed: Arc::default() }
+    }
+
+    /// Everything that calls have printed so far, but for those whose output went to the operator's own terminal.
+    pub fn printed(&self) -> String {
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The variables, for a user who goes on by hand.
@@ -51,11 +58,16 @@ impl Haulier {
     /// Where it cannot be started.
     pub fn call(&self, arguments: &[&str]) -> Result<Answer> {
         let output = self.command(arguments)?.stdin(Stdio::null()).output().context("starting haulier")?;
-        Ok(Answer {
+        let answer = Answer {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        };
+        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        printed.push_str(&answer.stdout);
+        printed.push_str(&answer.stderr);
+        drop(printed);
+        Ok(answer)
     }
 
     /// Calls it with `--output json` and wants success.

@@ -14,6 +14,7 @@ pub mod oracle;
 pub mod process;
 pub mod psql;
 pub mod reader;
+pub mod secrets;
 pub mod stage;
 pub mod wait;
 

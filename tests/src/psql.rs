@@ -43,7 +43,8 @@ impl Database {
     pub fn logged_in_as(&self, user: &str, password: &str) -> Self {
         let rest =
             self.server.split_whitespace().filter(|part| !part.starts_with("user=") && !part.starts_with("password="));
-        let server = format!("{} user={user} password={password}", rest.collect::<Vec<_>>().join(" "));
+        let password = password.replace('\\', "\\\\").replace('\'', "\\'");
+        let server = format!("{} user={user} password='{password}'", rest.collect::<Vec<_>>().join(" "));
         Self { server, author: None, ..self.clone() }
     }
 

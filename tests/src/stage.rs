@@ -15,10 +15,11 @@ use crate::oracle;
 use crate::psql::Database;
 use crate::wait;
 
-/// Password of both masters; a test looks for it where no secret may be.
-pub const MASTER_PASSWORD: &str = "planted-master-password-7f3a";
+/// Password of both masters; a test looks for it where no secret may be. Of the characters that RDS takes, those that are
+/// written differently in a URL, in JSON, in SQL and in a connection string.
+pub const MASTER_PASSWORD: &str = r"planted+master%password\7f3a&";
 /// Passphrase of the repository; likewise.
-pub const PASSPHRASE: &str = "planted-passphrase-91c2";
+pub const PASSPHRASE: &str = r#"planted "passphrase" 91c2 \ %ü"#;
 /// The instance that is backed up.
 pub const SOURCE: &str = "prod";
 /// The instance that is restored into.
@@ -238,16 +239,25 @@ impl Stage {
     /// # Errors
     /// Every difference, a line each.
     pub fn assert_equal(&self, database: &str, restored: &str) -> Result<()> {
-        let source = Database { author: None, ..self.source.sibling(database) };
-        let target = Database { author: None, ..self.target.sibling(restored) };
-        let mut differences = oracle::differences(&oracle::picture(&source)?, &oracle::picture(&target)?);
-        differences.extend(oracle::differences(&oracle::roles(&source)?, &oracle::roles(&target)?));
+        let differences = self.differences(database, restored)?;
         ensure!(differences.is_empty(), "{database:?} and {restored:?} differ:\n{}", differences.join("\n"));
         Ok(())
     }
 
-    /// Fails where the cloud lists anything that it did not list before the first session, except the group that every
-    /// worker of a VPC shares and kept snapshots, as the ledger names them.
+    /// Every aspect in which the two databases, or the roles of their servers, differ.
+    ///
+    /// # Errors
+    /// Where one of them cannot be read.
+    pub fn differences(&self, database: &str, restored: &str) -> Result<Vec<String>> {
+        let source = Database { author: None, ..self.source.sibling(database) };
+        let target = Database { author: None, ..self.target.sibling(restored) };
+        let mut differences = oracle::differences(&oracle::picture(&source)?, &oracle::picture(&target)?);
+        differences.extend(oracle::differences(&oracle::roles(&source)?, &oracle::roles(&target)?));
+        Ok(differences)
+    }
+
+    /// Fails where the cloud lists anything that it did not list before the first session, except the one group that every
+    /// worker of a VPC shares and the snapshots of restore points.
     ///
     /// # Errors
     /// What is left over.
@@ -262,11 +272,47 @@ impl Stage {
     pub fn assert_nothing_left_since(&self, before: &[String]) -> Result<()> {
         let resources = ledger::of(self.haulier())?;
         let after = self.cloud.listing()?;
-        let left = ledger::leftovers(before, &after, &resources);
+        let left = ledger::leftovers(before, &after, &ledger::snapshots_of_points(self.haulier())?);
         ensure!(left.is_empty(), "left over: {left:#?}\nledger: {resources:#?}");
         let gone: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
         ensure!(gone.is_empty(), "gone that was there before: {gone:#?}");
         Ok(())
+    }
+
+    /// Slows calls to AWS down to so many milliseconds each, until [`Stage::full_speed`]: those of one operation, and of these
+    /// those alone in whose request the text stands.
+    ///
+    /// # Errors
+    /// Where the cloud does not take it.
+    pub fn slow_down(&self, service: &str, operation: &str, text: &str, millis: u32) -> Result<()> {
+        let mut rule =
+            json!({ "service": service, "operation": operation, "times": 100_000, "effect": { "delay_ms": millis } });
+        if !text.is_empty() {
+            rule["match"] = json!(text);
+        }
+        self.cloud.control("PUT", "/faults", Some(&json!([rule]))).map(drop)
+    }
+
+    /// Waits until every fault that was asked for has struck.
+    ///
+    /// # Errors
+    /// Where one never does.
+    pub fn faults_struck(&self) -> Result<()> {
+        wait::until(LIMIT, "every fault to strike", || {
+            let rules = self.cloud.control("GET", "/faults", None)?;
+            let rules = rules.as_array().context("the faults are a list")?;
+            ensure!(!rules.is_empty(), "no fault was asked for");
+            Ok(rules.iter().all(|rule| rule["fired"].as_u64() > Some(0)))
+        })
+    }
+
+    /// Takes every fault away, once it has struck.
+    ///
+    /// # Errors
+    /// Where one never did: what was to be shown under it was not.
+    pub fn full_speed(&self) -> Result<()> {
+        self.faults_struck()?;
+        self.cloud.control("DELETE", "/faults", None).map(drop)
     }
 
     /// The session's log as text, for error messages.

@@ -1,15 +1,15 @@
 //! The real adapters, against the local cloud, through the suites that the doubles pass.
 
+mod adapters;
+
 use anyhow::{Context, Result};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use e2e::cloud::Cloud;
 use haulier_cloud::aws::{AwsCloud, SharedCredentials};
 use haulier_cloud::doubles::conformance::{self, ComputeFixture, DatabasesFixture};
 use haulier_cloud::identity::AssumeRole;
 
-/// A cloud, and the adapters as its administrator: through a cell of credentials, since a test must not set variables.
+/// A cloud, and the adapters as its administrator.
 struct Scene {
     cloud: Cloud,
     aws: AwsCloud,
@@ -18,26 +18,12 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Result<Self> {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("haulier-ports-").tempdir_in("/var/tmp")?;
         let path = folder.path().join("cloud");
         let cloud = tokio::task::spawn_blocking(move || Cloud::start(&path)).await??;
-        let facts = cloud.facts();
-        let root = Credentials::new(&facts.access_key_id, &facts.secret_access_key, None, None, "test");
-        let aws = aws(&cloud, SharedCredentialsProvider::new(root));
+        let aws = adapters::of_administrator(&cloud);
         Ok(Self { cloud, aws, _folder: folder })
     }
-}
-
-/// The adapters of a cloud, with these credentials.
-fn aws(cloud: &Cloud, credentials: SharedCredentialsProvider) -> AwsCloud {
-    let settings = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new(cloud.facts().region.clone()))
-        .endpoint_url(&cloud.facts().endpoint)
-        .credentials_provider(credentials)
-        .build();
-    settings.into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +96,7 @@ async fn an_assumed_role_is_who_it_says_and_does_no_more_than_its_policy() -> Re
         owner.put_new(key, bytes::Bytes::from_static(b"a")).await?;
     }
     let credentials = scene.aws.identity().assume(&request).await?;
-    let narrowed = aws(&scene.cloud, SharedCredentialsProvider::new(SharedCredentials::new(credentials)));
+    let narrowed = adapters::with(&scene.cloud, SharedCredentialsProvider::new(SharedCredentials::new(credentials)));
     assert!(narrowed.identity().caller().await?.arn.ends_with("assumed-role/haulier-session/ports"));
     let store = narrowed.object_store("ports", &facts.region);
     assert_eq!(store.get("open/a").await?.as_ref(), b"a");

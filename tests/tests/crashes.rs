@@ -54,17 +54,11 @@ fn while_moving(stage: &Stage, session: &str, strike: impl FnOnce() -> Result<()
 
 /// Slows every upload to the repository down, so that a transfer lasts.
 fn slow_uploads(stage: &Stage) -> Result<()> {
-    let rule = json!([{ "service": "s3", "operation": "PutObject", "times": 1000, "effect": { "delay_ms": 400 } }]);
-    stage.cloud.control("PUT", "/faults", Some(&rule)).map(drop)
+    stage.slow_down("s3", "PutObject", "", 400)
 }
 
 fn slow_downloads(stage: &Stage) -> Result<()> {
-    let rule = json!([{ "service": "s3", "operation": "GetObject", "times": 1000, "effect": { "delay_ms": 400 } }]);
-    stage.cloud.control("PUT", "/faults", Some(&rule)).map(drop)
-}
-
-fn full_speed(stage: &Stage) -> Result<()> {
-    stage.cloud.control("DELETE", "/faults", None).map(drop)
+    stage.slow_down("s3", "GetObject", "", 400)
 }
 
 #[test]
@@ -76,7 +70,7 @@ fn a_killed_coordinator_goes_on_with_the_same_worker() -> Result<()> {
     stage.coordinator.kill()?;
     stage.coordinator.resume()?;
     ensure!(stage.session(&backup)?["ended_at"].is_null(), "the coordinator was killed too late");
-    full_speed(&stage)?;
+    stage.full_speed()?;
     let session = stage.succeeded(&backup)?;
     assert_eq!(workers(&stage, &backup)?.len(), 1, "the worker was kept");
 
@@ -87,7 +81,7 @@ fn a_killed_coordinator_goes_on_with_the_same_worker() -> Result<()> {
     stage.coordinator.kill()?;
     stage.coordinator.resume()?;
     ensure!(stage.session(&restore)?["ended_at"].is_null(), "the coordinator was killed too late");
-    full_speed(&stage)?;
+    stage.full_speed()?;
     stage.succeeded(&restore)?;
     assert_eq!(workers(&stage, &restore)?.len(), 1, "the worker was kept");
     stage.assert_equal("shop", "copy")?;
@@ -100,7 +94,7 @@ fn a_killed_worker_is_replaced_and_the_session_succeeds() -> Result<()> {
     slow_uploads(&stage)?;
     let backup = stage.run_policy()?;
     while_moving(&stage, &backup, || kill_agent(&stage, &backup))?;
-    full_speed(&stage)?;
+    stage.full_speed()?;
     let session = stage.succeeded(&backup)?;
     assert_eq!(workers(&stage, &backup)?.len(), 2, "a second worker took over");
     assert!(session["epoch"].as_u64() > Some(1), "{session:#}");
@@ -109,7 +103,7 @@ fn a_killed_worker_is_replaced_and_the_session_succeeds() -> Result<()> {
     let point = session["point_id"].as_str().context("no point")?;
     let restore = stage.start_restore(point, "shop", "copy", &[])?;
     while_moving(&stage, &restore, || kill_agent(&stage, &restore))?;
-    full_speed(&stage)?;
+    stage.full_speed()?;
     stage.succeeded(&restore)?;
     assert_eq!(workers(&stage, &restore)?.len(), 2, "a second worker took over");
     stage.assert_equal("shop", "copy")?;
@@ -142,7 +136,7 @@ fn a_worker_lost_in_the_second_database_leaves_the_first_alone() -> Result<()> {
     ensure!(stage.target.value(half)? == "1", "the second database is not half-restored");
     kill_agent(&stage, &restore)?;
     ensure!(stage.session(&restore)?["ended_at"].is_null(), "the fault came too late");
-    full_speed(&stage)?;
+    stage.full_speed()?;
 
     let session = stage.succeeded(&restore)?;
     assert_eq!(workers(&stage, &restore)?.len(), 2, "a second worker took over");
@@ -180,7 +174,7 @@ fn a_network_that_is_cut_for_a_minute_is_survived() -> Result<()> {
         during["ended_at"].is_null() && during["progress"]["bytes_read"] == before,
         "the cut was not felt: {during:#}"
     );
-    full_speed(&stage)?;
+    stage.full_speed()?;
     cut(false)?;
     let session = stage.succeeded(&backup)?;
     assert_eq!(workers(&stage, &backup)?.len(), 1, "the worker was kept");

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use e2e::dataset;
 use e2e::oracle::quote;
 use e2e::psql::Database;
+use e2e::secrets::{self, Secret, Watch};
 use e2e::stage::{MASTER_PASSWORD, POLICY, Stage};
 use serde_json::json;
 
@@ -29,6 +30,7 @@ fn with_shop(stage: &Stage, request: &serde_json::Value) -> Result<Database> {
 #[test]
 fn a_secret_that_rds_manages_and_an_iam_token_both_open_the_door() -> Result<()> {
     let stage = Stage::set()?;
+    let watch = Watch::start();
     with_shop(&stage, &json!({ "id": "managed", "master_user": "master", "manage_master_user_password": true }))?;
     backs_up(&stage, "managed", "rds_managed")?;
 
@@ -44,5 +46,17 @@ fn a_secret_that_rds_manages_and_an_iam_token_both_open_the_door() -> Result<()>
     administrator.execute("REVOKE rds_iam FROM haulier")?;
     let refused = backs_up(&stage, "by-token", "{ iam: { user: haulier } }").unwrap_err().to_string();
     assert!(refused.contains("db-auth-failed"), "{refused}");
-    Ok(())
+
+    // Tokens are shown to the database, and to nobody else.
+    let tokens = stage.cloud.control("GET", "/database-tokens", None)?;
+    let tokens = tokens.as_array().cloned().unwrap_or_default();
+    let signature = |token: &serde_json::Value| {
+        let signature = token.as_str()?.split("X-Amz-Signature=").nth(1)?.split('&').next()?;
+        Some(Secret::text("the signature of an IAM token", signature))
+    };
+    let mut planted =
+        tokens.iter().map(|token| signature(token).context("a token is signed")).collect::<Result<Vec<_>>>()?;
+    anyhow::ensure!(planted.len() >= 2, "no token was shown, so this proves nothing: {tokens:?}");
+    planted.extend(secrets::issued(&stage)?);
+    secrets::nowhere(&stage, &planted, &watch.seen()?)
 }

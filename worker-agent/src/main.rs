@@ -49,6 +49,8 @@ fn live(settings: Settings, redactor: Redactor, power_off: PowerOff) -> anyhow::
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let data = UserData::parse(&text).with_context(|| format!("reading {}", path.display()))?;
     redactor.learn(&data.token);
+    // The token in it has one use, which is this process's: nobody else on the machine needs to read it.
+    std::fs::remove_file(path).with_context(|| format!("removing {} once read", path.display()))?;
     for folder in [&settings.cache_dir, &settings.private_dir] {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.with_context(|| format!("making {}", folder.display()))?;

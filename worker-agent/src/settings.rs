@@ -8,7 +8,7 @@ use clap::Parser;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "haulier-worker", version)]
 pub struct Settings {
-    /// The document this instance was launched with.
+    /// The document this instance was launched with. It is removed once read: there is a token in it.
     #[arg(long, value_name = "FILE")]
     pub user_data: PathBuf,
     /// Authorities that sign the certificates of RDS servers, PEM.

@@ -112,6 +112,7 @@ async fn it_enrols_serves_and_powers_off_when_told_to() {
     let child = machine.start(&metadata());
     let mut stream = coordinator.accept().await;
     stream.welcome(0, 60).await;
+    assert!(!machine.path("user-data.toml").exists(), "the token is still there to be read");
     stream.say(Message::Credentials(credentials())).await;
     stream.say(Message::Assignment(empty_assignment())).await;
     let Some(Event::Finished(wire::Finished { result: Some(wire::finished::Result::Failure(failure)) })) =

@@ -271,17 +271,33 @@ impl State {
         Ok(())
     }
 
-    /// Whether somebody has asked the session to stop.
+    /// Whether somebody has asked the session to stop, before it began to publish its restore point.
     ///
     /// # Errors
     /// Where the state cannot be read.
     pub async fn cancel_requested(&self, id: &SessionId) -> Result<bool> {
-        let row = sqlx::query("SELECT cancel_requested FROM sessions WHERE id = ?")
+        let row = sqlx::query("SELECT cancel_requested AND NOT publishes AS stops FROM sessions WHERE id = ?")
             .bind(id.as_str())
             .fetch_optional(&self.pool)
             .await
             .map_err(doing("reading a cancel flag"))?;
-        Ok(row.is_some_and(|row| row.get("cancel_requested")))
+        Ok(row.is_some_and(|row| row.get("stops")))
+    }
+
+    /// Records that the session begins to publish its restore point, unless somebody has asked it to stop. Says whether it
+    /// may. Once it has begun, nobody can know for a while whether the point is there: it is brought to an end.
+    ///
+    /// # Errors
+    /// Where the state cannot be written.
+    pub async fn begin_publication(&self, id: &SessionId) -> Result<bool> {
+        let row = sqlx::query(
+            "UPDATE sessions SET publishes = publishes OR NOT cancel_requested WHERE id = ? RETURNING publishes",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(doing("recording the begin of a publication"))?;
+        Ok(row.is_some_and(|row| row.get("publishes")))
     }
 
     /// Records the outcome: teardown begins. The first outcome stands.

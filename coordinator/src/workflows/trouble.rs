@@ -1,8 +1,11 @@
 //! What a step's body can run into, in the two dimensions that decide what to do next.
 
-use haulier_cloud::CloudError;
+use std::time::Duration;
+
+use haulier_cloud::{CloudError, ErrorKind};
 use haulier_domain::failure::Failure;
 use haulier_domain::session::Stop;
+use jiff::Timestamp;
 
 use crate::failures;
 use crate::state::StateError;
@@ -50,6 +53,51 @@ impl<T> During<T> for Result<T, CloudError> {
     }
 }
 
+/// Says of a call that follows upon others what was being done when it failed.
+pub(crate) trait SoonAfter<T> {
+    /// As [`During::during`], but a refusal is not believed for a while: what the call names was made at that time, and EC2
+    /// and RDS come to know of such things one by one.
+    fn soon_after(self, made: &Made<'_>, what: impl FnOnce() -> String) -> Attempt<T>;
+}
+
+/// What a call names that was made a moment ago.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Made<'a> {
+    /// Ids of it.
+    pub(crate) ids: &'a [&'a str],
+    /// When it was made, at the earliest.
+    pub(crate) at: Timestamp,
+    /// How long it may take to be known everywhere.
+    pub(crate) settle: Duration,
+}
+
+impl Made<'_> {
+    /// Whether a refusal may come of not knowing yet.
+    fn may_be_unknown(&self, error: &CloudError, now: Timestamp) -> bool {
+        let names_it = self.ids.iter().any(|id| error.target == *id || error.message.contains(id));
+        let patience = match error.kind {
+            ErrorKind::NotFound if names_it => self.settle,
+            ErrorKind::NotFound if error.code.as_deref() == Some("InvalidGroup.NotFound") => self.settle,
+            ErrorKind::Invalid if names_it => self.settle,
+            // IAM takes the longest: a profile that was made in time may be unknown for two minutes.
+            ErrorKind::Invalid if error.message.contains("IAM Instance Profile") => self.settle * 2,
+            _ => return false,
+        };
+        now.duration_since(self.at).unsigned_abs() < patience
+    }
+}
+
+impl<T> SoonAfter<T> for Result<T, CloudError> {
+    fn soon_after(self, made: &Made<'_>, what: impl FnOnce() -> String) -> Attempt<T> {
+        match self {
+            Err(error) if made.may_be_unknown(&error, Timestamp::now()) => {
+                Err(Trouble::Again(failures::cloud(&what(), &error)))
+            }
+            answer => answer.during(what),
+        }
+    }
+}
+
 /// A failure of the repository, which says itself whether it may pass.
 pub(crate) fn of_vault(failure: Failure) -> Trouble {
     if failure.code == "cloud-unavailable" { Trouble::Again(failure) } else { failure.into() }
@@ -57,7 +105,8 @@ pub(crate) fn of_vault(failure: Failure) -> Trouble {
 
 #[cfg(test)]
 mod tests {
-    use haulier_cloud::{ErrorKind, Outcome};
+    use haulier_cloud::Outcome;
+    use jiff::SignedDuration;
 
     use super::*;
 
@@ -70,6 +119,67 @@ mod tests {
         for kind in [ErrorKind::Denied, ErrorKind::Invalid, ErrorKind::Unavailable, ErrorKind::NotFound] {
             let trouble = Err::<(), _>(error(kind, Outcome::Indeterminate)).during(|| "x".into());
             assert!(matches!(trouble, Err(Trouble::Again(_))), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_made_a_moment_ago_may_not_be_known_yet() {
+        let at: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
+        let made = Made { ids: &["sg-1"], at, settle: Duration::from_secs(60) };
+        let refused = |kind, code: Option<&str>, target: &str, message: &str| CloudError {
+            code: code.map(str::to_owned),
+            target: target.into(),
+            message: message.into(),
+            ..error(kind, Outcome::Determinate)
+        };
+        let profile = "Value (haulier-worker) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name";
+        let table = [
+            (refused(ErrorKind::NotFound, Some("InvalidGroup.NotFound"), "sg-1", "it does not exist"), 60),
+            (
+                refused(
+                    ErrorKind::NotFound,
+                    Some("InvalidGroup.NotFound"),
+                    "a token",
+                    "The security group 'sg-1' does not exist",
+                ),
+                60,
+            ),
+            (
+                refused(
+                    ErrorKind::Invalid,
+                    Some("InvalidParameterValue"),
+                    "orders",
+                    "Invalid security group , groupId= sg-1, groupName=.",
+                ),
+                60,
+            ),
+            (refused(ErrorKind::Invalid, Some("InvalidParameterValue"), "a token", profile), 120),
+            (
+                refused(
+                    ErrorKind::NotFound,
+                    Some("InvalidAMIID.NotFound"),
+                    "a token",
+                    "The image id 'ami-1' does not exist",
+                ),
+                0,
+            ),
+            (
+                refused(
+                    ErrorKind::Invalid,
+                    Some("InvalidParameterValue"),
+                    "orders",
+                    "Invalid security group , groupId= sg-2, groupName=.",
+                ),
+                0,
+            ),
+            (refused(ErrorKind::Denied, Some("UnauthorizedOperation"), "sg-1", "no"), 0),
+        ];
+        for (error, seconds) in table {
+            for (age, wanted) in [(0, seconds > 0), (seconds - 1, seconds > 0), (seconds, false), (seconds + 1, false)]
+            {
+                let now = at + SignedDuration::from_secs(age.max(0));
+                assert_eq!(made.may_be_unknown(&error, now), wanted, "after {age} s: {error}");
+            }
         }
     }
 

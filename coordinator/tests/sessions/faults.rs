@@ -67,6 +67,29 @@ fn a_call_lost_on_its_way_is_made_again() {
 }
 
 #[test]
+fn what_was_made_a_moment_ago_and_is_not_known_yet_is_asked_for_again() {
+    for (operation, calls) in [
+        ("RevokeSecurityGroupEgress", 3),
+        ("AuthorizeSecurityGroupIngress", 1),
+        ("AuthorizeSecurityGroupEgress", 3),
+        ("RunInstances", 1),
+        ("ModifyDBInstance", 1),
+    ] {
+        for skipped in 0..calls {
+            let rule = Rule::once(operation, Fault::NotYet).after_calls(skipped);
+            backup_with(rule, Some(SessionState::Succeeded), &format!("{operation} after {skipped}"));
+        }
+    }
+}
+
+#[test]
+fn what_is_never_known_ends_the_session_and_leaves_nothing() {
+    for operation in ["AuthorizeSecurityGroupIngress", "RunInstances", "ModifyDBInstance"] {
+        backup_with(Rule::once(operation, Fault::NotYet).times(1000), Some(SessionState::Failed), operation);
+    }
+}
+
+#[test]
 fn throttling_is_waited_out() {
     for operation in CHANGES.iter().chain(&READS) {
         backup_with(Rule::once(*operation, Fault::Throttle).times(3), Some(SessionState::Succeeded), operation);

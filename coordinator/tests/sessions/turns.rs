@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use haulier_cloud::doubles::MemoryDatabases;
+use haulier_cloud::doubles::{Fault, MemoryDatabases, Rule};
 use haulier_coordinator::sessions::{TailEvent, VerifyRequest};
 use haulier_coordinator::workflows::observer::Moment;
 use haulier_domain::id::SessionId;
@@ -83,6 +83,61 @@ fn a_cancel_at_any_step_tears_down() {
     }
 }
 
+/// Steps of a restore before its teardown.
+const RESTORE_STEPS: [&str; 11] = [
+    "wait-for-turn",
+    "preflight",
+    "check-login",
+    "find-point",
+    "read-point",
+    "plan-worker",
+    "open-groups",
+    "launch-worker",
+    "join-instance",
+    "assign",
+    "transfer",
+];
+
+#[test]
+fn a_cancel_of_a_restore_at_any_step_tears_down() {
+    let scene = Scene::new(Script::EndlessAfterBackups);
+    let before = groups_of(&scene.access.memory, "billing");
+    let first = scene.start();
+    let backup = first.backup("orders");
+    let point = first.assert_state(&backup, SessionState::Succeeded).point.unwrap();
+    first.kill();
+    let moments = |step: &&'static str| [Moment::Before, Moment::Done].map(|moment| (*step, moment));
+    for (step, moment) in RESTORE_STEPS.iter().flat_map(moments) {
+        if (step, moment) == ("transfer", Moment::Done) {
+            continue;
+        }
+        let (observer, frozen) = Observer::freezing(step, moment);
+        let running = scene.start_with(scene.settings(), Arc::new(observer));
+        let id = running.restore(point.clone(), "billing");
+        assert!(frozen.wait(), "{moment:?} of {step}");
+        cancel(&running, &id);
+        frozen.release();
+        running.assert_state(&id, SessionState::Cancelled);
+        assert_eq!(scene.leftovers(&[&backup]), [""; 0], "{moment:?} of {step}");
+        assert_eq!(groups_of(&scene.access.memory, "billing"), before, "{moment:?} of {step}");
+        running.kill();
+    }
+}
+
+#[test]
+fn the_steps_of_a_restore_are_these() {
+    let scene = Scene::new(Script::Obedient);
+    let observer = Arc::new(Observer::default());
+    let running = scene.start_with(scene.settings(), observer.clone());
+    let backup = running.backup("orders");
+    let point = running.assert_state(&backup, SessionState::Succeeded).point.unwrap();
+    let of_backup = observer.begun().len();
+    let id = running.restore(point, "billing");
+    running.assert_state(&id, SessionState::Succeeded);
+    let steps = [&RESTORE_STEPS[..], &["begin-teardown", "teardown", "end"]].concat();
+    assert_eq!(observer.begun()[of_backup..], steps);
+}
+
 #[test]
 fn a_cancel_before_publication_publishes_nothing_and_one_after_it_changes_nothing() {
     for (step, wanted, points) in [("publish", SessionState::Cancelled, 0), ("teardown", SessionState::Succeeded, 1)] {
@@ -98,6 +153,51 @@ fn a_cancel_before_publication_publishes_nothing_and_one_after_it_changes_nothin
         assert_eq!(scene.leftovers(kept), [""; 0], "{step}");
         assert_eq!(scene.access.bucket.keys().iter().filter(|key| key.contains("/points/")).count(), points, "{step}");
     }
+}
+
+#[test]
+fn a_cancel_after_the_root_was_written_comes_too_late_even_where_the_coordinator_dies() {
+    let scene = Scene::new(Script::Obedient);
+    let (observer, frozen) = Observer::freezing("publish", Moment::Done);
+    let running = scene.start_with(scene.settings(), Arc::new(observer));
+    let id = running.backup("orders");
+    assert!(frozen.wait());
+    cancel(&running, &id);
+    running.kill();
+    let again = scene.start();
+    again.assert_state(&id, SessionState::Succeeded);
+    has_its_point(&scene, &again, &id);
+}
+
+#[test]
+fn a_cancel_while_nobody_knows_whether_the_root_was_written_comes_too_late() {
+    let scene = Scene::new(Script::Obedient);
+    let mut settings = scene.settings();
+    settings.pace.back_off = (Duration::from_secs(1), Duration::from_secs(1));
+    let (observer, frozen) = Observer::freezing("publish", Moment::Before);
+    let running = scene.start_with(settings, Arc::new(observer));
+    let id = running.backup("orders");
+    assert!(frozen.wait());
+    let point = running.until(&id, "row", |_| true).point.unwrap();
+    let keys = scene.access.bucket.keys();
+    let (domain, _) = keys.iter().find_map(|key| key.split_once("/packs/")).unwrap();
+    scene.access.faults.add(Rule::once("PutObject", Fault::After).on(format!("{domain}/points/{point}")));
+    frozen.release();
+    let faults = scene.access.faults.clone();
+    running.until(&id, "the lost answer", move |_| faults.fired() > 0);
+    cancel(&running, &id);
+    running.assert_state(&id, SessionState::Succeeded);
+    has_its_point(&scene, &running, &id);
+}
+
+/// The point is in the repository and in the catalogue, and nothing is left but its snapshot.
+fn has_its_point(scene: &Scene, running: &Running, id: &SessionId) {
+    let published = scene.access.bucket.keys().iter().filter(|key| key.contains("/points/")).count();
+    let sessions = running.sessions.clone();
+    let point = running.until(id, "row", |_| true).point.unwrap();
+    let known = running.run(async move { sessions.point(&point).await.is_ok() });
+    assert_eq!((published, known), (1, true));
+    assert_eq!(scene.leftovers(&[id]), [""; 0]);
 }
 
 fn cancel(running: &Running, id: &SessionId) {

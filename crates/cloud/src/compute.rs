@@ -165,7 +165,10 @@ pub trait Compute: Send + Sync + std::fmt::Debug {
     async fn create_security_group(&self, vpc_id: &str, name: &str, description: &str, tags: &Tags) -> Result<String>;
     /// `AuthorizeSecurityGroupIngress`/`Egress`. Succeeds where the rule exists already.
     async fn authorize(&self, group_id: &str, permission: &Permission) -> Result<()>;
-    /// `RevokeSecurityGroupIngress`/`Egress`. Succeeds where the rule or the group is gone.
+    /// `RevokeSecurityGroupIngress`/`Egress`. Succeeds where the rule is gone.
+    ///
+    /// # Errors
+    /// `NotFound` where EC2 does not know the group (yet: a new one may take a moment to be known everywhere).
     async fn revoke(&self, group_id: &str, permission: &Permission) -> Result<()>;
     /// `DeleteSecurityGroup`. Succeeds where it is gone.
     ///

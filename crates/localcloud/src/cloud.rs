@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use self::tokens::SignedTokens;
+use self::tokens::{Shown, SignedTokens};
 use crate::credentials::CredentialStore;
 use crate::front::{Delays, Front, FrontConfig};
 use crate::machines::{MachineRoom, RoomConfig};
@@ -84,7 +84,9 @@ impl LocalCloud {
         let cache = config.cache.clone();
         let moto_dir = cache.join("moto");
         let credentials = Arc::new(CredentialStore::new(ACCOUNT));
-        let judge = SignedTokens { credentials: Arc::clone(&credentials), region: config.region.clone() };
+        let shown = Shown::default();
+        let region = config.region.clone();
+        let judge = SignedTokens { credentials: Arc::clone(&credentials), region, shown: Arc::clone(&shown) };
         let room_config =
             RoomConfig { dir: config.dir, ami: config.ami, packages: config.packages, cache: config.cache };
         let room = Arc::new(MachineRoom::open(&room_config, Arc::new(judge)).await?);
@@ -105,7 +107,7 @@ impl LocalCloud {
             session_lifetime_limit: config.session_lifetime,
             ..FrontConfig::new(room.gateway(), moto_dir, folder.join("moto.log"))
         };
-        let control = control::routes(Arc::clone(&room), Arc::clone(&s3));
+        let control = control::routes(Arc::clone(&room), Arc::clone(&s3), shown);
         let front = Front::start(
             front_config,
             room.databases(),

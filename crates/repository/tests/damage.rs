@@ -159,6 +159,29 @@ async fn a_spoilt_list_page_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_next_backup_makes_spoilt_list_pages_anew() {
+    let fixture = Fixture::new().await;
+    let (_, stream, data) = published(&fixture).await;
+    let keys = fixture.bucket.keys("/lists/");
+    fixture.bucket.flip(&keys[0], 100);
+    keys[1..].iter().for_each(|key| fixture.bucket.truncate(key, 100));
+    assert!(read(&fixture.domain().await, &stream).await.is_err());
+    let domain = fixture.domain().await;
+    let writer = domain.writer().await.unwrap();
+    let mut stream = writer.stream_cut("data", haulier_repository::StreamKind::Pages, Chunking::around(4_096)).unwrap();
+    stream.write(data.clone().into()).await.unwrap();
+    let stream = stream.finish().await.unwrap();
+    let manifest = write(&writer, "manifest", haulier_repository::StreamKind::Document, b"{}").await.unwrap();
+    let root = point("b", manifest, writer.finish().await.unwrap());
+    domain.publish_point(&root).await.unwrap();
+    let domain = fixture.domain().await;
+    assert!(read(&domain, &stream).await.unwrap() == data);
+    let scope = CheckScope::Points(vec![root.point]);
+    let report = domain.check(scope, CheckDepth::Full, |_| {}).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spoilt_point_is_named() {
     let fixture = Fixture::new().await;
     let (root, ..) = published(&fixture).await;

@@ -2,10 +2,11 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
 use e2e::cloud::Facts;
 use tokio::runtime::Runtime;
 
@@ -70,6 +71,55 @@ impl Bucket {
     pub(crate) fn delete(&self, key: &str) -> Result<()> {
         let delete = self.client.delete_object().bucket(&self.name).key(key).send();
         self.runtime.block_on(delete).map_err(explained).with_context(|| format!("removing {key}")).map(drop)
+    }
+
+    /// Removes objects by one call. S3 answers for each: the first that it kept is the error.
+    pub(crate) fn delete_together(&self, keys: &[&str]) -> Result<()> {
+        let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(*key).build());
+        let wanted = Delete::builder().set_objects(Some(objects.collect::<Result<_, _>>()?)).build()?;
+        let answer = self.client.delete_objects().bucket(&self.name).delete(wanted).send();
+        let answer = self.runtime.block_on(answer).map_err(explained).context("removing together")?;
+        match answer.errors().first() {
+            Some(kept) => bail!("{}: kept {}", kept.code().unwrap_or("no code"), kept.key().unwrap_or("no key")),
+            None => Ok(()),
+        }
+    }
+
+    /// Copies an object to where there is none.
+    pub(crate) fn copy_new(&self, from: &str, to: &str) -> Result<()> {
+        let source = format!("{}/{from}", self.name);
+        let copy = self.client.copy_object().bucket(&self.name).copy_source(source).key(to).if_none_match("*").send();
+        self.runtime.block_on(copy).map_err(explained).with_context(|| format!("copying {from} to {to}")).map(drop)
+    }
+
+    /// Copies an object over whatever is there.
+    pub(crate) fn copy(&self, from: &str, to: &str) -> Result<()> {
+        let copy = self.client.copy_object().bucket(&self.name).copy_source(format!("{}/{from}", self.name)).key(to);
+        let copied = self.runtime.block_on(copy.send()).map_err(explained);
+        copied.with_context(|| format!("copying {from} over {to}")).map(drop)
+    }
+
+    /// Begins an upload in parts, and gives its id.
+    pub(crate) fn begin_upload(&self, key: &str) -> Result<String> {
+        let begun = self.client.create_multipart_upload().bucket(&self.name).key(key).send();
+        let begun = self.runtime.block_on(begun).map_err(explained).with_context(|| format!("beginning {key}"))?;
+        begun.upload_id().map(str::to_owned).context("an upload has an id")
+    }
+
+    /// Uploads the one part of an upload.
+    pub(crate) fn upload_part(&self, key: &str, upload: &str, content: Vec<u8>) -> Result<CompletedPart> {
+        let part = self.client.upload_part().bucket(&self.name).key(key).upload_id(upload).part_number(1);
+        let sent = self.runtime.block_on(part.body(content.into()).send()).map_err(explained);
+        let sent = sent.with_context(|| format!("a part of {key}"))?;
+        Ok(CompletedPart::builder().part_number(1).set_e_tag(sent.e_tag().map(str::to_owned)).build())
+    }
+
+    /// Completes an upload over whatever is there.
+    pub(crate) fn complete_upload(&self, key: &str, upload: &str, part: CompletedPart) -> Result<()> {
+        let parts = CompletedMultipartUpload::builder().parts(part).build();
+        let complete = self.client.complete_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
+        let completed = self.runtime.block_on(complete.multipart_upload(parts).send()).map_err(explained);
+        completed.with_context(|| format!("completing {key}")).map(drop)
     }
 }
 

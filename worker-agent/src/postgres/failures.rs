@@ -76,7 +76,7 @@ pub(super) fn store(error: &StoreError) -> Failure {
         return Failure::new(
             "repository-damaged",
             &error.doing,
-            error.source.to_string(),
+            chain(error.source.as_ref()),
             "run a check of the restore point; restore from another point where this one is damaged",
         );
     }

@@ -50,7 +50,8 @@ fn cause(report: &CheckReport) -> String {
 }
 
 fn damaged(what: &str, cause: String) -> Failure {
-    let remedy = "restore from another point; back up again, which stores anew what is missing";
+    let remedy = "restore from another point; remove the damaged packs, if any, and back up again, which stores anew what \
+                  is missing";
     Failure::new("repository-damaged", what, cause, remedy)
 }
 

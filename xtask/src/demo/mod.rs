@@ -144,7 +144,7 @@ fn show(cloud: &Cloud, haulier: &Haulier, folder: &Path, scene: &Scene) -> Resul
 
     say("\n# Every cloud resource that was made, and its end");
     let resources = ledger::of(haulier)?;
-    let leftovers = ledger::leftovers(&before, &cloud.listing()?, &resources);
+    let leftovers = ledger::leftovers(&before, &cloud.listing()?, &ledger::snapshots_of_points(haulier)?);
     Ok(Report { backup, second_backup, restore, differences, resources, leftovers })
 }
 

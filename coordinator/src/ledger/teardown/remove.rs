@@ -8,7 +8,7 @@ use haulier_domain::security_groups::parted;
 use jiff::Timestamp;
 
 use super::Stuck;
-use crate::ledger::{Entry, Resource, RowState, TAG_INSTALLATION, TAG_NAME, TAG_SESSION};
+use crate::ledger::{Entry, Resource, TAG_INSTALLATION, TAG_NAME, TAG_SESSION};
 use crate::services::Services;
 use crate::sessions::Place;
 
@@ -31,9 +31,17 @@ async fn instance(services: &Services, entry: &Entry) -> Result<(), Stuck> {
         return absent(services, entry);
     };
     compute.terminate(&id).await?;
-    let is_gone = |instance: Option<&Instance>| instance.is_none_or(|it| it.state == InstanceState::Terminated);
-    services.poller.worker(&place, &id, |instance| is_gone(instance).then_some(())).await;
-    Ok(())
+    // EC2 goes on listing what it has terminated for an hour. What it does not list a moment after the launch is not known
+    // everywhere yet, so that it was terminated cannot be believed.
+    let is_new = is_new(services, entry);
+    let is_gone = |instance: Option<&Instance>| match instance {
+        Some(instance) => (instance.state == InstanceState::Terminated).then_some(true),
+        None => Some(!is_new),
+    };
+    match services.poller.worker(&place, &id, is_gone).await {
+        true => Ok(()),
+        false => Err(Stuck::NotYet("it is not listed, but was launched a moment ago")),
+    }
 }
 
 /// The id of the row's instance: as it was recorded, or as the cloud lists it under the row's name.
@@ -121,11 +129,15 @@ async fn snapshot(services: &Services, entry: &Entry) -> Result<(), Stuck> {
 
 /// What the cloud does not list is gone, unless it may only not be listed yet.
 fn absent(services: &Services, entry: &Entry) -> Result<(), Stuck> {
-    let age = Timestamp::now().duration_since(entry.intended_at).unsigned_abs();
-    if entry.state == RowState::Intended && age < services.settings.pace.settle {
+    if is_new(services, entry) {
         return Err(Stuck::NotYet("it is not listed, but may have been made a moment ago"));
     }
     Ok(())
+}
+
+/// Whether listings may lag behind its making.
+fn is_new(services: &Services, entry: &Entry) -> bool {
+    Timestamp::now().duration_since(entry.intended_at).unsigned_abs() < services.settings.pace.settle
 }
 
 fn is_ours(services: &Services, entry: &Entry, tags: &haulier_cloud::object_store::Tags) -> bool {

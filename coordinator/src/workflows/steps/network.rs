@@ -13,6 +13,7 @@ use haulier_domain::failure::Failure;
 use haulier_domain::id::Epoch;
 use haulier_domain::security_groups::{Role, joined, pair_rules};
 use haulier_domain::session::Severity;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::assignment::Job;
@@ -21,7 +22,7 @@ use super::worker::Plan;
 use crate::failures;
 use crate::ledger::{Intent, Resource, TAG_INSTALLATION, TAG_KEPT, short};
 use crate::workflows::flow::Work;
-use crate::workflows::trouble::{Attempt, During as _, Trouble};
+use crate::workflows::trouble::{Attempt, During as _, Made, SoonAfter as _, Trouble};
 
 const ANYWHERE: &str = "0.0.0.0/0";
 
@@ -49,8 +50,10 @@ pub(in crate::workflows) async fn open(
     if plan.permanent_pair() || !job.needs_database {
         return Ok(Groups { base, worker: None, database: None });
     }
-    let database_side = pair_group(work, &compute, &plan.vpc_id, epoch, Role::Database).await?;
-    let worker_side = pair_group(work, &compute, &plan.vpc_id, epoch, Role::Worker).await?;
+    let (database_side, _) = pair_group(work, &compute, &plan.vpc_id, epoch, Role::Database).await?;
+    let (worker_side, made_at) = pair_group(work, &compute, &plan.vpc_id, epoch, Role::Worker).await?;
+    let pair = [database_side.as_str(), worker_side.as_str()];
+    let made = new(work, &pair, made_at);
     let id_of = |role| match role {
         Role::Database => database_side.as_str(),
         Role::Worker => worker_side.as_str(),
@@ -65,7 +68,7 @@ pub(in crate::workflows) async fn open(
         compute
             .authorize(group, &permission)
             .await
-            .during(|| format!("opening port {} on group {group}", rule.port))?;
+            .soon_after(&made, || format!("opening port {} on group {group}", rule.port))?;
     }
     Ok(Groups { base, worker: Some(worker_side), database: Some(database_side) })
 }
@@ -88,7 +91,8 @@ pub(in crate::workflows) async fn join(work: &Work, source: &Source, group: &str
     let instance = databases.instance(&source.id).await.during(what)?.ok_or_else(gone)?;
     let current: BTreeSet<String> = instance.security_groups.iter().map(|(id, _)| id.clone()).collect();
     if let Some(wanted) = joined(&current, group) {
-        databases.set_security_groups(&source.id, &wanted).await.during(what)?;
+        let changed = databases.set_security_groups(&source.id, &wanted).await;
+        changed.soon_after(&new(work, &[group], entry.intended_at), what)?;
     }
     services.state.mark_created(entry.id, group).await?;
     let in_force = services.poller.database(work.place(), &source.id, |instance| match instance {
@@ -116,14 +120,18 @@ fn group_name(work: &Work, epoch: Epoch, role: Role) -> String {
     work.naming.of_epoch(epoch, role)
 }
 
-/// One group of the pair. A new group lets everything out; that rule is revoked at once.
+fn new<'a>(work: &Work, ids: &'a [&'a str], at: Timestamp) -> Made<'a> {
+    Made { ids, at, settle: work.services.settings.pace.settle }
+}
+
+/// One group of the pair, and when it was asked for. A new group lets everything out; that rule is revoked at once.
 async fn pair_group(
     work: &Work,
     compute: &Arc<dyn Compute>,
     vpc_id: &str,
     epoch: Epoch,
     role: Role,
-) -> Attempt<String> {
+) -> Attempt<(String, Timestamp)> {
     let name = group_name(work, epoch, role);
     let tags = work.naming.tags(epoch, &name);
     let entry = work.services.state.intend(&group_intent(work, epoch, &name, vpc_id)).await?;
@@ -132,8 +140,8 @@ async fn pair_group(
     let made = compute.create_security_group(vpc_id, &name, &description, &tags).await;
     let id = made_or_found(work, compute, vpc_id, &name, made, what).await?;
     work.services.state.mark_created(entry.id, &id).await?;
-    compute.revoke(&id, &all_out()).await.during(what)?;
-    Ok(id)
+    compute.revoke(&id, &all_out()).await.soon_after(&new(work, &[&id], entry.intended_at), what)?;
+    Ok((id, entry.intended_at))
 }
 
 /// The base group that the coordinator keeps in a VPC: out to AWS and to the coordinator, nothing in. Sessions share it;
@@ -146,11 +154,16 @@ async fn base(work: &Work, compute: &Arc<dyn Compute>, vpc_id: &str) -> Attempt<
     services.state.mark_kept(entry.id).await?;
     let mut tags = work.naming.tags(Epoch(0), &name);
     tags.insert(TAG_KEPT.to_owned(), "base-group".to_owned());
-    let made =
+    let asked = Timestamp::now();
+    let answer =
         compute.create_security_group(vpc_id, &name, "Haulier workers: out to AWS and the coordinator", &tags).await;
-    let id = made_or_found(work, compute, vpc_id, &name, made, what).await?;
+    let is_new = answer.is_ok();
+    let id = made_or_found(work, compute, vpc_id, &name, answer, what).await?;
     services.state.mark_created(entry.id, &id).await?;
-    compute.revoke(&id, &all_out()).await.during(what)?;
+    // The row is as old as the installation; the group may be as new as this call.
+    let ids = [id.as_str()];
+    let made = new(work, &ids, if is_new { asked } else { entry.intended_at });
+    compute.revoke(&id, &all_out()).await.soon_after(&made, what)?;
     let coordinator = services.worker_endpoint.get().and_then(|endpoint| endpoint.rsplit(':').next()?.parse().ok());
     let ports: BTreeSet<u16> = services.settings.worker.egress_ports.iter().copied().chain(coordinator).collect();
     for port in ports {
@@ -159,7 +172,7 @@ async fn base(work: &Work, compute: &Arc<dyn Compute>, vpc_id: &str) -> Attempt<
             tcp_ports: Some((port, port)),
             peer: Peer::Cidr(ANYWHERE.to_owned()),
         };
-        compute.authorize(&id, &out).await.during(what)?;
+        compute.authorize(&id, &out).await.soon_after(&made, what)?;
     }
     Ok(id)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch, PointId, RepositoryId};
-use haulier_domain::session::Severity;
+use haulier_domain::session::{Severity, Stop};
 use haulier_proto::worker::v1::{DomainLocation, PointProposed};
 use jiff::Timestamp;
 use prost::Message as _;
@@ -137,6 +137,9 @@ pub(in crate::workflows) async fn point(
         root: proposed.root,
         labels: labels(work, source, &snapshot_id),
     };
+    if !state.begin_publication(work.id()).await? {
+        return Err(Trouble::Stop(Stop::Cancelled));
+    }
     let facts = work.services.vaults.publish(&repository, &place.domain, &proposal).await.map_err(of_vault)?;
     state
         .add_point(&Point {

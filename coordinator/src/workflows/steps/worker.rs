@@ -22,7 +22,7 @@ use crate::state::NewWorker;
 use crate::workers::{credentials, user_data, worker_id};
 use crate::workflows::flow::Work;
 use crate::workflows::left_behind;
-use crate::workflows::trouble::{Attempt, During as _, Trouble, of_vault};
+use crate::workflows::trouble::{Attempt, During as _, Made, SoonAfter as _, Trouble, of_vault};
 
 /// Everything a launch is made of. It is committed before the launch, so that a repeated launch is the same one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -233,7 +233,11 @@ pub(in crate::workflows) async fn launch(
                 work.log(Severity::Warning, &format!("EC2 has no room for {candidate}: {}", obstacle.words())).await;
                 return Ok(Launch::Refused(obstacle));
             }
-            None => return Err(error).during(what),
+            None => {
+                let ids: Vec<&str> = spec.security_group_ids.iter().map(String::as_str).collect();
+                let made = Made { ids: &ids, at: entry.intended_at, settle: services.settings.pace.settle };
+                return Err(error).soon_after(&made, what);
+            }
         },
     };
     services.state.mark_created(entry.id, &instance.id).await?;

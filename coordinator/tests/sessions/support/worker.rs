@@ -40,6 +40,8 @@ pub(crate) enum Script {
     DiesUpTo(u64),
     /// Works until it is told to cancel, and then stops.
     Endless,
+    /// Carries out backups, and works on anything else until it is told to cancel.
+    EndlessAfterBackups,
     /// Works until it is told to cancel, and takes no notice.
     Deaf,
     /// Works until it is told to cancel, and takes so long to tidy up.
@@ -297,6 +299,7 @@ impl Worker {
                 let proposed = wire::event::Event::PointProposed(wire::PointProposed { root });
                 vec![log, wire::Event { sequence: 2, event: Some(proposed) }, finished(3, done)]
             }
+            (Script::EndlessAfterBackups, _) => Vec::new(),
             (_, Some(wire::assignment::Work::VerifyRestore(verify))) => {
                 let proof = wire::Done { report: self.proof(&verify), ..proven() };
                 vec![log, finished(2, wire::finished::Result::Done(proof))]

@@ -152,7 +152,7 @@ impl Compute for Ec2 {
 
     async fn revoke(&self, group_id: &str, permission: &Permission) -> Result<()> {
         let rule = ip_permission(permission);
-        unless_gone(match permission.direction {
+        let answer = match permission.direction {
             Direction::Ingress => {
                 let call = self.client.revoke_security_group_ingress().group_id(group_id).ip_permissions(rule);
                 call.send().await.map(drop).map_err(|error| failed("RevokeSecurityGroupIngress", group_id, error))
@@ -161,7 +161,11 @@ impl Compute for Ec2 {
                 let call = self.client.revoke_security_group_egress().group_id(group_id).ip_permissions(rule);
                 call.send().await.map(drop).map_err(|error| failed("RevokeSecurityGroupEgress", group_id, error))
             }
-        })
+        };
+        match answer {
+            Err(error) if error.code.as_deref() == Some("InvalidPermission.NotFound") => Ok(()),
+            answer => answer,
+        }
     }
 
     async fn delete_security_group(&self, id: &str) -> Result<()> {

@@ -201,12 +201,13 @@ impl Compute for MemoryCompute {
     }
 
     async fn revoke(&self, group_id: &str, permission: &Permission) -> Result<()> {
+        let operation = revoke_operation(permission.direction);
         self.cloud.change(|world| {
-            if let Some(group) = world.groups.get_mut(group_id) {
-                group.permissions.remove(permission);
-            }
-        });
-        Ok(())
+            let group = world.groups.get_mut(group_id);
+            let group = group.ok_or_else(|| not_found(operation, group_id, "InvalidGroup.NotFound"))?;
+            group.permissions.remove(permission);
+            Ok(())
+        })
     }
 
     async fn delete_security_group(&self, id: &str) -> Result<()> {
@@ -257,6 +258,14 @@ pub(super) fn authorize_operation(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "AuthorizeSecurityGroupIngress",
         Direction::Egress => "AuthorizeSecurityGroupEgress",
+    }
+}
+
+/// The call that takes a rule of this direction away.
+pub(super) fn revoke_operation(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "RevokeSecurityGroupIngress",
+        Direction::Egress => "RevokeSecurityGroupEgress",
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Fault {
     Hang,
     /// A read answers as if nothing existed yet. Calls that write are not touched by it.
     Stale,
+    /// The service does not know yet of what the call names and was made a moment ago; nothing has happened.
+    NotYet,
 }
 
 /// A call that went through the switchboard.
@@ -151,6 +153,9 @@ impl Faults {
 pub(super) fn error_of(fault: Fault, operation: &'static str, target: &str) -> CloudError {
     let (kind, outcome, code, message) = match fault {
         Fault::Before(kind) => (kind, Outcome::Determinate, None, "a fault was asked for"),
+        Fault::NotYet => {
+            (ErrorKind::NotFound, Outcome::Determinate, Some("InvalidGroup.NotFound"), "the group does not exist")
+        }
         Fault::Throttle => (ErrorKind::Throttled, Outcome::Determinate, Some("Throttling"), "rate exceeded"),
         Fault::Lost | Fault::After | Fault::Hang | Fault::Stale => {
             (ErrorKind::Unavailable, Outcome::Indeterminate, None, "the connection broke before the answer came")

@@ -1,7 +1,8 @@
-//! Routes below `/_cloud` that the front has no part in: the machines themselves, their image, the clock of S3.
+//! Routes below `/_cloud` that the front has no part in: the machines themselves, their image, the clock of S3, the IAM
+//! tokens that databases were shown.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -11,6 +12,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::tokens::Shown;
 use crate::machines::{Computers as _, MachineRoom, Network as _};
 use crate::s3::LocalS3;
 
@@ -19,17 +21,24 @@ use crate::s3::LocalS3;
 struct Shared {
     room: Arc<MachineRoom>,
     s3: Arc<LocalS3>,
+    tokens: Shown,
 }
 
 /// The routes, to be joined with the front's own.
-pub(crate) fn routes(room: Arc<MachineRoom>, s3: Arc<LocalS3>) -> Router {
+pub(crate) fn routes(room: Arc<MachineRoom>, s3: Arc<LocalS3>, tokens: Shown) -> Router {
     Router::new()
         .route("/_cloud/machines/{id}/cut", put(cut))
         .route("/_cloud/computers/image", put(image))
         .route("/_cloud/computers/{id}/console", get(console))
         .route("/_cloud/computers/{id}/kill", post(kill))
         .route("/_cloud/s3/clock", put(clock))
-        .with_state(Shared { room, s3 })
+        .route("/_cloud/database-tokens", get(database_tokens))
+        .with_state(Shared { room, s3, tokens })
+}
+
+/// Every IAM token that a database was shown.
+async fn database_tokens(State(shared): State<Shared>) -> Json<Vec<String>> {
+    Json(shared.tokens.lock().unwrap_or_else(PoisonError::into_inner).clone())
 }
 
 #[derive(Deserialize)]

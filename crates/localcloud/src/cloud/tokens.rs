@@ -1,6 +1,6 @@
 //! Judging the IAM tokens that database users log in with: presigned requests to the service `rds-db`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Request, Uri};
 use jiff::Timestamp;
@@ -15,10 +15,16 @@ use crate::machines::{TokenJudge, TokenLogin};
 pub(crate) struct SignedTokens {
     pub(crate) credentials: Arc<CredentialStore>,
     pub(crate) region: String,
+    /// Every token that somebody has shown, for tests that look where it stands besides.
+    pub(crate) shown: Shown,
 }
+
+/// Tokens, oldest first.
+pub(crate) type Shown = Arc<Mutex<Vec<String>>>;
 
 impl TokenJudge for SignedTokens {
     fn admits(&self, login: TokenLogin<'_>, token: &str) -> bool {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).push(token.to_owned());
         let admitted = self.judge(login, token, Timestamp::now()).is_some();
         tracing::info!(endpoint = login.endpoint, user = login.user, admitted, "judged an IAM database token");
         admitted
@@ -98,7 +104,7 @@ mod tests {
     fn a_token_opens_one_endpoint_to_one_user_for_a_quarter_of_an_hour() {
         let credentials = Arc::new(CredentialStore::new("111122223333"));
         let key = credentials.issue_root();
-        let judge = SignedTokens { credentials, region: "eu-central-1".into() };
+        let judge = SignedTokens { credentials, region: "eu-central-1".into(), shown: Shown::default() };
         let good = token(&key, "ivan");
         let later = |minutes| now() + jiff::SignedDuration::from_mins(minutes);
         assert!(judge.judge(login(ENDPOINT, "ivan"), &good, later(14)).is_some());
@@ -125,7 +131,11 @@ mod tests {
         let role = |policies| Role { arn: "arn".into(), role_id: "AROA".into(), trust: trust.clone(), policies };
         credentials.put_role("with", role([("p".to_owned(), allowing)].into()));
         credentials.put_role("without", role([].into()));
-        let judge = SignedTokens { credentials: Arc::clone(&credentials), region: "eu-central-1".into() };
+        let judge = SignedTokens {
+            credentials: Arc::clone(&credentials),
+            region: "eu-central-1".into(),
+            shown: Shown::default(),
+        };
         let opens = |name: &str, user: &str, resource_id: &str| {
             let session = Session { role: name.into(), name: "s".into(), policy: None, expires: Timestamp::MAX };
             let key = credentials.issue_session(session).unwrap();

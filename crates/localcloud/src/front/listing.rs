@@ -16,6 +16,8 @@ pub struct Listing {
     pub security_group_rules: Vec<Item>,
     /// DB instances.
     pub databases: Vec<Item>,
+    /// Security groups in the lists of DB instances.
+    pub database_security_groups: Vec<Item>,
     /// DB snapshots.
     pub snapshots: Vec<Item>,
     /// S3 buckets.
@@ -27,7 +29,7 @@ pub struct Listing {
 pub struct Item {
     /// Its id.
     pub id: String,
-    /// Its state, or for a group its name, for a rule what it lets pass.
+    /// Its state, or for a group its name, for a rule what it lets pass, for a DB instance's membership the group.
     pub state: String,
     /// Its tags.
     pub tags: Tags,
@@ -60,6 +62,12 @@ pub(crate) async fn take(context: &Context) -> anyhow::Result<Listing> {
                 .databases
                 .iter()
                 .map(|database| item(&database.id, database.status.name(), &database.tags))
+                .collect(),
+            database_security_groups: world
+                .databases
+                .iter()
+                .flat_map(|database| database.group_ids.iter().map(move |group| (database, group)))
+                .map(|(database, group)| item(&database.id, group, &Tags::default()))
                 .collect(),
             snapshots: world
                 .snapshots

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::page::{Child, Page};
-use crate::error::Result;
+use crate::error::{ObjectKind, Result};
 use crate::ids::ListId;
 use crate::stream::{ChunkRef, StreamContent};
 use crate::writer::shared::Shared;
@@ -84,16 +84,26 @@ impl ListBuilder {
     }
 }
 
+/// Stores a page, unless an equal one is there. One that bears its name and is not equal to it is damaged: nothing new may
+/// rely on it, so the page takes another name.
 async fn put(shared: &Arc<Shared>, page: Page) -> Result<Child> {
     let (bytes, chunks) = page.totals();
-    let keys = Arc::clone(&shared.core.keys);
-    let marks = Arc::clone(&shared.loaded.marks);
-    let seal = move || page.seal(&keys, |id| marks.has_list(id));
-    let (id, body): (ListId, Vec<u8>) = shared.core.pool.run(seal).await?;
-    let length = body.len() as u64;
-    let new = shared.core.store.put_new(&shared.core.layout.list(&id), Bytes::from(body)).await?;
-    if new {
-        shared.stats.bytes_stored.fetch_add(length, Ordering::Relaxed);
+    let page = Arc::new(page);
+    let mut spoilt: Vec<ListId> = Vec::new();
+    loop {
+        let (keys, marks) = (Arc::clone(&shared.core.keys), Arc::clone(&shared.loaded.marks));
+        let (sealed, avoided) = (Arc::clone(&page), spoilt.clone());
+        let seal = move || sealed.seal(&keys, |id| marks.has_list(id) || avoided.contains(id));
+        let (id, body): (ListId, Vec<u8>) = shared.core.pool.run(seal).await?;
+        let (object, body) = (shared.core.layout.list(&id), Bytes::from(body));
+        if shared.core.store.put_new(&object, body.clone()).await? {
+            shared.stats.bytes_stored.fetch_add(body.len() as u64, Ordering::Relaxed);
+            return Ok(Child { id, bytes, chunks });
+        }
+        if shared.core.store.find(ObjectKind::List, &object).await?.is_some_and(|there| there == body) {
+            return Ok(Child { id, bytes, chunks });
+        }
+        tracing::warn!(object, "a list page is damaged; it is stored anew under another name");
+        spoilt.push(id);
     }
-    Ok(Child { id, bytes, chunks })
 }

@@ -93,6 +93,8 @@ async fn groups<C: Compute + ?Sized>(compute: &C, fixture: &ComputeFixture) -> (
     assert_eq!(group(compute, &first).await.permissions, [inward.clone()].into());
     let nowhere = compute.authorize("sg-00000000000000000", &inward).await.unwrap_err();
     assert!(nowhere.is_not_found(), "{nowhere:?}");
+    let nowhere = compute.revoke("sg-00000000000000000", &inward).await.unwrap_err();
+    assert!(nowhere.is_not_found(), "{nowhere:?}");
 
     let named = compute.security_group_by_name(&fixture.vpc_id, &name(2)).await.unwrap();
     assert_eq!(named.map(|group| group.id), Some(second.clone()));

@@ -3,17 +3,10 @@
 use async_trait::async_trait;
 
 use super::Faulty;
-use crate::compute::{Compute, Direction, Image, Instance, LaunchSpec, Permission, SecurityGroup, Subnet, TagFilter};
-use crate::doubles::compute::authorize_operation;
+use crate::compute::{Compute, Image, Instance, LaunchSpec, Permission, SecurityGroup, Subnet, TagFilter};
+use crate::doubles::compute::{authorize_operation, revoke_operation};
 use crate::error::Result;
 use crate::object_store::Tags;
-
-fn revoke_operation(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "RevokeSecurityGroupIngress",
-        Direction::Egress => "RevokeSecurityGroupEgress",
-    }
-}
 
 #[async_trait]
 impl<P: Compute + ?Sized> Compute for Faulty<P> {

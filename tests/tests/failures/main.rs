@@ -1,13 +1,14 @@
 //! Bad input and broken things: a clear error with cause and remedy, no restore point, nothing half done, nothing left.
 
+#[path = "../bucket/mod.rs"]
 mod bucket;
+mod damage;
 
 use anyhow::{Context, Result, ensure};
 use e2e::dataset;
+use e2e::secrets::{self, Secret, Watch};
 use e2e::stage::{SOURCE, Stage};
 use serde_json::{Value, json};
-
-use bucket::Bucket;
 
 /// Runs the policy, wants it to fail, and wants the failure to say all it should.
 fn fails(stage: &Stage, code: &str) -> Result<Value> {
@@ -37,23 +38,30 @@ fn points(stage: &Stage) -> Result<usize> {
 #[test]
 fn logins_that_fail_are_explained() -> Result<()> {
     let stage = Stage::set()?;
-    let wrong = json!({ "username": "master", "password": "not the password" }).to_string();
+    let watch = Watch::start();
+    let wrong = json!({ "username": "master", "password": WRONG_PASSWORD }).to_string();
     let wrong = stage.cloud.create_secret("wrong", &wrong)?;
     stage.apply_policy(&format!("credentials: {{ secret_arn: \"{wrong}\" }}"))?;
-    let ended = fails(&stage, "db-auth-failed")?;
-    assert!(!ended.to_string().contains("not the password"), "{ended:#}");
+    fails(&stage, "db-auth-failed")?;
 
     let missing = wrong.replace(":secret:wrong", ":secret:gone");
     stage.apply_policy(&format!("credentials: {{ secret_arn: \"{missing}\" }}"))?;
     let ended = fails(&stage, "db-secret-unreadable")?;
     assert!(ended["failure"].to_string().contains(&missing), "the failure names the secret: {ended:#}");
 
-    let shapeless = stage.cloud.create_secret("shapeless", "just text")?;
+    let shapeless = stage.cloud.create_secret("shapeless", SHAPELESS)?;
     stage.apply_policy(&format!("credentials: {{ secret_arn: \"{shapeless}\" }}"))?;
     fails(&stage, "db-secret-malformed")?;
     assert_eq!(points(&stage)?, 0);
-    Ok(())
+
+    // Errors tempt to quote what did not work.
+    let planted = [Secret::text("the wrong password", WRONG_PASSWORD), Secret::text("the shapeless secret", SHAPELESS)];
+    secrets::nowhere(&stage, &[&planted[..], &secrets::issued(&stage)?].concat(), &watch.seen()?)
 }
+
+/// Passwords that open nothing, of characters that are written differently here and there.
+const WRONG_PASSWORD: &str = "not \"the\" password%\\ü";
+const SHAPELESS: &str = "{just \"text\": of no & shape}";
 
 #[test]
 fn databases_that_cannot_be_read_whole_make_no_point() -> Result<()> {
@@ -77,15 +85,14 @@ fn a_connection_that_drops_in_mid_dump_makes_no_point() -> Result<()> {
     let stage = Stage::set()?;
     stage.source.execute("CREATE DATABASE shop")?;
     dataset::fill(&stage.source.sibling("shop"), 120)?;
-    let slow = json!([{ "service": "s3", "operation": "PutObject", "times": 100_000, "effect": { "delay_ms": 500 } }]);
-    stage.cloud.control("PUT", "/faults", Some(&slow))?;
+    stage.slow_down("s3", "PutObject", "", 500)?;
     let session = stage.run_policy()?;
     stage.reached(&session, "the transfer of data", |session| session["progress"]["bytes_read"].as_u64() > Some(0))?;
     let administrator = e2e::psql::Database { author: None, ..stage.source.clone() };
     let ended_backends = administrator
         .value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'master' AND pid <> pg_backend_pid()")?;
     ensure!(ended_backends != "0", "nobody was connected");
-    stage.cloud.control("DELETE", "/faults", None)?;
+    stage.full_speed()?;
     let ended = stage.ended(&session)?;
     explained(&stage, &ended, "db-connection-lost")?;
     assert_eq!(points(&stage)?, 0);
@@ -101,8 +108,7 @@ fn a_pg_dump_that_dies_makes_no_point() -> Result<()> {
     stage.source.execute("CREATE DATABASE shop")?;
     dataset::fill(&stage.source.sibling("shop"), 180)?;
     stage.apply_policy(BY_PG_DUMP)?;
-    let slow = json!([{ "service": "s3", "operation": "PutObject", "times": 100_000, "effect": { "delay_ms": 1500 } }]);
-    stage.cloud.control("PUT", "/faults", Some(&slow))?;
+    stage.slow_down("s3", "PutObject", "", 1500)?;
     let session = stage.run_policy()?;
     stage.reached(&session, "the transfer of data", |session| session["progress"]["bytes_read"].as_u64() > Some(0))?;
     let workers = stage.haulier().json(&["worker", "list"])?;
@@ -110,7 +116,7 @@ fn a_pg_dump_that_dies_makes_no_point() -> Result<()> {
     let killed =
         stage.cloud.control("POST", &format!("/computers/{machine}/kill"), Some(&json!({ "program": "pg_dump" })))?;
     ensure!(killed["killed"].as_u64() > Some(0), "pg_dump did not run: {killed}");
-    stage.cloud.control("DELETE", "/faults", None)?;
+    stage.full_speed()?;
     let ended = stage.ended(&session)?;
     explained(&stage, &ended, "pg-dump-failed")?;
     ensure!(ended["failure"].to_string().contains("shop"), "the failure names the database: {ended:#}");
@@ -196,60 +202,6 @@ fn a_role_that_cannot_be_assumed_is_named() -> Result<()> {
 }
 
 #[test]
-fn broken_objects_of_every_kind_are_named_and_restore_nothing() -> Result<()> {
-    let stage = Stage::set()?;
-    stage.source.execute("CREATE DATABASE shop")?;
-    dataset::fill(&stage.source.sibling("shop"), 12)?;
-    let point = stage.back_up()?;
-    let bucket = Bucket::open(stage.cloud.facts(), "backups")?;
-    let keys = bucket.keys("")?;
-    for kind in ["packs", "index", "lists", "points"] {
-        let key = keys.iter().find(|key| key.contains(&format!("/{kind}/")));
-        let key = key.with_context(|| format!("no object under {kind} in {keys:?}"))?;
-        let intact = bucket.get(key)?;
-        for (damage, broken) in [("truncated", intact[..intact.len() / 2].to_vec()), ("bit-flipped", flipped(&intact))]
-        {
-            bucket.put(key, broken)?;
-            let answer = stage.haulier().call(&["point", "check", &point, "--full", "--wait", "--output", "json"])?;
-            let said = answer.stdout + &answer.stderr;
-            ensure!(answer.code != 0, "a {damage} object under {kind} passed the check: {said}");
-            ensure!(said.contains(key.as_str()), "the check does not name the {damage} {key}: {said}");
-            let session = stage.haulier().call(&[
-                "restore",
-                "database",
-                "--point",
-                &point,
-                "--database",
-                "shop=copy",
-                "--target-instance",
-                "spare",
-                "--secret-arn",
-                &stage.secret,
-                "--wait",
-                "--output",
-                "json",
-            ])?;
-            ensure!(session.code != 0, "a {damage} object under {kind} was restored: {}", session.stdout);
-            let left = stage
-                .target
-                .rows("SELECT datname FROM pg_database WHERE datname LIKE '%copy%' OR datname LIKE 'haulier%'")?;
-            ensure!(left.is_empty(), "{left:?} was left after a {damage} object under {kind}");
-        }
-        bucket.put(key, intact)?;
-    }
-    stage.restore(&point, "shop", "copy")?;
-    stage.assert_equal("shop", "copy")?;
-    stage.assert_nothing_left()
-}
-
-fn flipped(bytes: &[u8]) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    bytes
-}
-
-#[test]
 fn an_instance_that_haulier_cannot_back_up_is_refused_with_the_reason() -> Result<()> {
     let stage = Stage::set()?;
     stage.apply_policy("resources: { include: [{ ids: [nobody] }] }")?;
@@ -278,10 +230,9 @@ fn a_target_whose_disk_is_full_keeps_no_half_database() -> Result<()> {
     let session = stage.start_restore(&point, "shop", "copy", &[])?;
     let ended = stage.ended(&session)?;
     explained(&stage, &ended, "db-disk-full")?;
-    let left = administrator.rows("SELECT datname FROM pg_database WHERE datname = 'copy'")?;
-    ensure!(
-        left.is_empty() || ended["failure"].to_string().contains("copy"),
-        "a half-restored database is left unsaid: {ended:#}"
-    );
+    // A disk that is full does not keep the half-restored database from being dropped.
+    let known = "('postgres', 'rdsadmin', 'template0', 'template1')";
+    let left = administrator.rows(&format!("SELECT datname FROM pg_database WHERE datname NOT IN {known}"))?;
+    ensure!(left.is_empty(), "{left:?} is left: {ended:#}");
     stage.assert_nothing_left()
 }

@@ -203,6 +203,10 @@ pub(crate) enum PointCommand {
         /// Read every byte, not the structure alone
         #[arg(long, conflicts_with = "restore")]
         full: bool,
+        /// Read every byte of a part of it that is chosen at random each time, in percent
+        #[arg(long, value_name = "PERCENT", conflicts_with_all = ["restore", "full"],
+              value_parser = clap::value_parser!(u32).range(1..=100))]
+        sample: Option<u32>,
         /// Restore every database into a scratch server on the worker and compare every table
         #[arg(long)]
         restore: bool,

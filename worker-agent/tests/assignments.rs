@@ -206,7 +206,8 @@ async fn a_database_is_backed_up_published_checked_and_restored() {
     store.domain.publish_point(&root).await.unwrap();
     let root = serde_json::to_vec(&root).unwrap();
 
-    let check = wire::CheckPoint { root: root.clone(), domain: Some(store.place.clone()), full: true };
+    let check =
+        wire::CheckPoint { root: root.clone(), domain: Some(store.place.clone()), full: true, sample_percent: 0 };
     let (_, end) = assign(&store, &target, assignment::Work::CheckPoint(check)).await;
     assert!(matches!(end, finished::Result::Done(_)), "{end:?}");
 

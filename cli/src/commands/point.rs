@@ -16,7 +16,11 @@ pub(super) async fn run(context: Context<'_>, command: PointCommand) -> Result<E
         PointCommand::List { resource, repository } => list(context, resource, repository).await,
         PointCommand::Show { id } => show(context, &id).await,
         PointCommand::Verify { id, restore: true, start, .. } => verify(context, id, start).await,
-        PointCommand::Verify { id, full, start, .. } => check(context, id, full, start).await,
+        PointCommand::Verify { id, full, sample, start, .. } => {
+            let sample_percent = sample.unwrap_or_default();
+            let request = control::CheckPointRequest { id, full, sample_percent, idempotency_key: start.key() };
+            check(context, request, start).await
+        }
     }
 }
 
@@ -63,9 +67,8 @@ async fn show(mut context: Context<'_>, id: &str) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-async fn check(mut context: Context<'_>, id: String, full: bool, start: Start) -> Result<Exit, CliError> {
-    let doing = format!("checking restore point {id}");
-    let request = control::CheckPointRequest { id, full, idempotency_key: start.key() };
+async fn check(mut context: Context<'_>, request: control::CheckPointRequest, start: Start) -> Result<Exit, CliError> {
+    let doing = format!("checking restore point {}", request.id);
     let answer = context.client.check_point(request).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
     let control::CheckPointResponse { session_id, repeated_call } = answer;

@@ -218,6 +218,16 @@ fn waiting_ends_with_the_gravest_result() {
 }
 
 #[test]
+fn a_sample_is_a_part_of_a_point_and_goes_with_nothing_that_reads_more() {
+    let coordinator = Coordinator::start();
+    for twice in [["--full", "--sample=5"], ["--restore", "--sample=5"], ["--sample=0", "--wait"]] {
+        let refused = coordinator.run(&[&["point", "verify", "pnt-1"], &twice[..]].concat());
+        assert_eq!(refused.code, 2, "{twice:?}");
+    }
+    assert_eq!(coordinator.run(&["point", "verify", "pnt-1", "--sample", "5"]).code, 0);
+}
+
+#[test]
 fn a_tail_shows_history_progress_and_the_end() {
     let coordinator = Coordinator::start();
     let ran = coordinator.run(&["session", "tail", "ses-failed"]);

@@ -69,8 +69,8 @@ fn login(point: &Point, wanted: Option<DatabaseLogin>, what: &str) -> Result<Log
 /// How thoroughly a point is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// It is read: its structure, or every byte.
-    Read { full: bool },
+    /// It is read: its structure, and every byte of all packs, or of so many in a hundred.
+    Read { full: bool, sample_percent: u32 },
     /// It is restored into a scratch server, and compared.
     Restore,
 }
@@ -86,12 +86,17 @@ pub(super) async fn verify(policies: &Policies, id: &str, depth: Depth) -> Resul
         let needed = root_volume_gib(&convert::summary(&point));
         worker.root_volume_gib = Some(worker.root_volume_gib.map_or(needed, |asked| asked.max(needed)));
     }
+    let (full, sample_percent) = match depth {
+        Depth::Read { full, sample_percent } => (full, sample_percent),
+        Depth::Restore => (false, 0),
+    };
     Ok(VerifyRequest {
         policy: named(&point),
         worker,
         near: InstanceRef { place, id: point.resource.clone() },
         point: point.id,
-        full: depth == Depth::Read { full: true },
+        full,
+        sample_percent,
         restore: depth == Depth::Restore,
     })
 }

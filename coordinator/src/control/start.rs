@@ -34,9 +34,16 @@ pub(super) async fn check(
 ) -> Result<wire::CheckPointResponse, Status> {
     let key = std::mem::take(&mut request.idempotency_key);
     let what = format!("checking restore point {}", request.id);
+    let depth = match request.sample_percent {
+        percent if percent > 100 => {
+            let cause = format!("a sample of {percent} percent is more than there is");
+            return Err(status::invalid(&what, cause, "give 1 to 100"));
+        }
+        sample_percent => Depth::Read { full: request.full, sample_percent },
+    };
     let keyed = Keyed::new(policies.sessions().state(), &what, "check-point", &request, &key);
     let start = async {
-        let verify = restore::verify(policies, &request.id, Depth::Read { full: request.full }).await?;
+        let verify = restore::verify(policies, &request.id, depth).await?;
         let key = format!("check {}/{}", request.id, keyed.key());
         let session = policies.sessions().start_verify(verify, Some(key)).await;
         Ok(Answer::session(session.map_err(|error| status::of_state(&what, &error))?))

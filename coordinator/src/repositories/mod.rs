@@ -5,7 +5,7 @@ mod keys;
 mod naming;
 mod vault;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use haulier_domain::failure::Failure;
@@ -63,6 +63,15 @@ pub struct Proposal {
     pub labels: BTreeMap<String, String>,
 }
 
+/// A point that lies in a repository and is in no catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// The point.
+    pub point: PointId,
+    /// The session that was to make it.
+    pub session: SessionId,
+}
+
 /// What a point's root says of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PointFacts {
@@ -87,6 +96,15 @@ pub trait Vaults: Send + Sync + std::fmt::Debug {
         domain: &DomainId,
         proposal: &Proposal,
     ) -> Result<PointFacts, Failure>;
+    /// The points of a domain that are not among the `known` ones, and can be read.
+    async fn strays(
+        &self,
+        repository: &Repository,
+        domain: &DomainId,
+        known: &BTreeSet<PointId>,
+    ) -> Result<Vec<Stray>, Failure>;
+    /// Removes a point that was never published, unless it is whole. Says whether it did.
+    async fn withdraw(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<bool, Failure>;
     /// Stores what a restore test has shown beside its point, which stays as it is. Repeating it changes nothing.
     async fn store_proof(&self, repository: &Repository, domain: &DomainId, proof: &Proof) -> Result<(), Failure>;
     /// What opens the repository, oldest first.

@@ -1,6 +1,6 @@
 //! The repositories in their buckets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Had, KeyChange, NewRepository, PointFacts, Proposal, StoredKey, Vaults};
+use super::{Had, KeyChange, NewRepository, PointFacts, Proposal, StoredKey, Stray, Vaults};
 use crate::accounts::CloudAccess;
 use crate::failures;
 use crate::state::{KeyKind, Repository};
@@ -119,8 +119,36 @@ impl Vaults for RepositoryVaults {
         let mut root = proposed_root(&what, proposal)?;
         root.labels.extend(proposal.labels.clone());
         let opened = self.domain(repository, domain, &what).await?;
-        opened.publish_point(&root).await.map_err(|error| failures::repository(&what, &error))?;
-        Ok(facts(&root))
+        let published = opened.publish_point(&root).await.map_err(|error| failures::repository(&what, &error))?;
+        Ok(facts(&published))
+    }
+
+    async fn strays(
+        &self,
+        repository: &Repository,
+        domain: &DomainId,
+        known: &BTreeSet<PointId>,
+    ) -> Result<Vec<Stray>, Failure> {
+        let what = format!("listing the restore points in domain {domain} of repository {}", repository.name);
+        let opened = self.domain(repository, domain, &what).await?;
+        let points = opened.list_points().await.map_err(|error| failures::repository(&what, &error))?;
+        let mut strays = Vec::new();
+        for (point, _) in points.into_iter().filter(|(point, _)| !known.contains(point)) {
+            match opened.read_point(&point).await {
+                Ok(root) => strays.push(Stray { point, session: root.session }),
+                Err(error @ Error::Store { .. }) => return Err(failures::repository(&what, &error)),
+                Err(error) => {
+                    tracing::warn!(%point, error = %failures::chain(&error), "an unknown point cannot be read");
+                }
+            }
+        }
+        Ok(strays)
+    }
+
+    async fn withdraw(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<bool, Failure> {
+        let what = format!("looking at restore point {point} of repository {}", repository.name);
+        let opened = self.domain(repository, domain, &what).await?;
+        opened.withdraw_point(point).await.map_err(|error| failures::repository(&what, &error))
     }
 
     async fn store_proof(&self, repository: &Repository, domain: &DomainId, proof: &Proof) -> Result<(), Failure> {
@@ -172,8 +200,10 @@ fn lies_in(what: &str, new: &NewRepository, region: haulier_cloud::Result<Option
 
 /// The proposed root, if it is that of this point, session and epoch.
 fn proposed_root(what: &str, proposal: &Proposal) -> Result<PointRoot, Failure> {
-    let root: PointRoot = serde_json::from_slice(&proposal.root)
-        .map_err(|error| broken(what, format!("the root is malformed: {error}")))?;
+    let root = PointRoot::from_json(&proposal.root).map_err(|error| match error {
+        Error::Unsupported { .. } => failures::repository(what, &error),
+        error => broken(what, format!("the root is malformed: {error}")),
+    })?;
     let is_its_own = root.point == proposal.point && root.session == proposal.session && root.epoch == proposal.epoch;
     if is_its_own {
         Ok(root)

@@ -195,6 +195,9 @@ pub struct VerifyRequest {
     pub near: InstanceRef,
     /// Read every byte.
     pub full: bool,
+    /// Read every byte of so many packs in a hundred.
+    #[serde(default)]
+    pub sample_percent: u32,
     /// Restore it into a scratch server on the worker instead, and compare.
     #[serde(default)]
     pub restore: bool,
@@ -251,6 +254,17 @@ impl Request {
             Self::Backup(request) => Some(&request.instance),
             Self::DatabaseRestore(request) => Some(&request.target),
             Self::Verify(_) | Self::Maintenance(_) => None,
+        }
+    }
+
+    /// What no other session may hold meanwhile: the instance it touches, or the domain it deletes from. A prune that deletes
+    /// nothing waits for none.
+    pub fn lock_key(&self) -> Option<String> {
+        match self {
+            Self::Maintenance(request) if !request.dry_run => {
+                Some(format!("domain {}/{}", request.repository, request.domain))
+            }
+            other => other.touches().map(InstanceRef::lock_key),
         }
     }
 

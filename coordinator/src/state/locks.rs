@@ -1,8 +1,8 @@
 //! Whose turn it is.
 //!
-//! Sessions wait in the order in which they were asked for. One may begin when no other session holds its instance, no
-//! earlier one waits for it, and fewer of its policy's sessions run than the policy allows. Beginning takes the lock in
-//! the same transaction, so that two sessions never hold one instance, whatever crashes when.
+//! Sessions wait in the order in which they were asked for. One may begin when no other session holds its instance, or for a
+//! prune the domain, no earlier one waits for it, and fewer of its policy's sessions run than the policy allows. Beginning takes
+//! the lock in the same transaction, so that two sessions never hold one instance or domain, whatever crashes when.
 
 use std::collections::{BTreeMap, BTreeSet};
 

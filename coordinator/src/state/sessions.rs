@@ -105,7 +105,7 @@ impl State {
         .bind(new.kind.as_str())
         .bind(new.request.policy().unwrap_or_default())
         .bind(&new.request.instance().id)
-        .bind(new.request.touches().map(crate::sessions::InstanceRef::lock_key))
+        .bind(new.request.lock_key())
         .bind(to_json(&new.request, "sessions.request")?)
         .bind(&new.workflow_version)
         .bind(&new.idempotency_key)

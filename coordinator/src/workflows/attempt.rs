@@ -29,10 +29,19 @@ pub(super) struct Delivered {
 
 /// Has the job carried out by one worker after another, until one has brought it to its end.
 pub(super) async fn on_a_worker(flow: &Flow, near: &Source, job: &Job) -> Flowed<Delivered> {
+    on_workers(flow, near, || std::future::ready(Ok(job.clone()))).await
+}
+
+/// The same with a job that is made anew for each worker.
+pub(super) async fn on_workers<J, Made>(flow: &Flow, near: &Source, job: J) -> Flowed<Delivered>
+where
+    J: Fn() -> Made + Send + Sync,
+    Made: Future<Output = Flowed<Job>> + Send,
+{
     let attempts = flow.work().services.settings.worker.attempts.max(1);
     let mut last = String::new();
     for epoch in (1..=attempts).map(Epoch) {
-        match attempt(flow, near, job, epoch).await? {
+        match attempt(flow, near, &job().await?, epoch).await? {
             Ended::Finished(completed) => return Ok(Delivered { epoch, completed }),
             Ended::Lost(reason) => {
                 flow.clear(epoch).await?;

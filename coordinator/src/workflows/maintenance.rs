@@ -1,14 +1,15 @@
 //! Prune of a repository's domain.
 //!
 //! The worker's credentials may delete: in this one domain, and no point. What makes that safe beside sessions that run is
-//! in `haulier_repository::prune`; here it is found out which of them is the oldest, so that none is refused at its end.
+//! in `haulier_repository::prune`; here it is found out which of them is the oldest, so that none is refused at its end. One
+//! prune at a time works in a domain. What an interrupted publication has left there is removed first.
 
 use haulier_domain::session::Completed;
 use jiff::Timestamp;
 
-use super::attempt::on_a_worker;
+use super::attempt::on_workers;
 use super::flow::{Flow, Flowed, Halt, Interrupted, Work};
-use super::steps::{assignment, preflight, publish, turn};
+use super::steps::{assignment, preflight, publish, strays, turn};
 use super::trouble::Attempt;
 use crate::sessions::{MaintenanceRequest, Request};
 use crate::state::{Session, StateError};
@@ -23,9 +24,15 @@ async fn prune(flow: &Flow) -> Flowed<Completed> {
     flow.step("wait-for-turn", || turn::take(work)).await?;
     let near = flow.step("preflight", || preflight::neighbour(work)).await?;
     let domain = flow.step("find-domain", || publish::known_domain(work, &request.repository, &request.domain)).await?;
-    let oldest = flow.step("find-sessions", || oldest_session(work, request)).await?;
-    let job = assignment::prune(work, request, &domain, oldest)?;
-    let delivered = on_a_worker(flow, &near, &job).await?;
+    if !request.dry_run {
+        flow.step("remove-strays", || strays::remove(work, &domain)).await?;
+    }
+    // For each worker: sessions that have begun since the one before may rely on what that one has marked.
+    let job = || async {
+        let oldest = flow.step("find-sessions", || oldest_session(work, request)).await?;
+        assignment::prune(work, request, &domain, oldest).map_err(Halt::from)
+    };
+    let delivered = on_workers(flow, &near, job).await?;
     Ok(delivered.completed)
 }
 
@@ -44,7 +51,7 @@ async fn oldest_session(work: &Work, request: &MaintenanceRequest) -> Attempt<Op
 async fn works_in(work: &Work, session: &Session, repository: &str) -> Attempt<bool> {
     let point = match &session.request {
         Request::Backup(request) => return Ok(request.repository == repository),
-        // Prunes take turns by the numbers of their records.
+        // It relies on nothing that is stored, and another one waits for its turn.
         Request::Maintenance(_) => return Ok(false),
         Request::DatabaseRestore(request) => &request.point,
         Request::Verify(request) => &request.point,

@@ -141,12 +141,18 @@ async fn a_restore_that_cannot_be_meant_is_refused() {
 async fn a_check_runs_next_to_the_points_instance_even_without_its_policy() {
     let scene = scene().await;
     scene.client().delete_policy(wire::DeletePolicyRequest { name: "nightly".to_owned() }).await.unwrap();
-    let request = wire::CheckPointRequest { id: POINT.to_owned(), full: true, idempotency_key: String::new() };
+    let request = wire::CheckPointRequest { id: POINT.to_owned(), full: true, ..Default::default() };
     let started = scene.client().check_point(request).await.unwrap().into_inner();
     let Request::Verify(request) = request_of(&scene, &started.session_id).await else { panic!() };
     let point: PointId = POINT.parse().unwrap();
     assert_eq!((request.point, request.near.id.as_str(), request.full), (point, "shop", true));
     assert_eq!(request.worker.instance_types, [""; 0]);
+    let sampled =
+        |sample_percent| wire::CheckPointRequest { id: POINT.to_owned(), sample_percent, ..Default::default() };
+    let started = scene.client().check_point(sampled(5)).await.unwrap().into_inner();
+    let Request::Verify(request) = request_of(&scene, &started.session_id).await else { panic!() };
+    assert_eq!((request.full, request.sample_percent, request.restore), (false, 5, false));
+    assert_eq!(refused(scene.client().check_point(sampled(101)).await).0, Code::InvalidArgument);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ fn run(name: &str, key: &str) -> wire::RunPolicyRequest {
 }
 
 fn check(full: bool, key: &str) -> wire::CheckPointRequest {
-    wire::CheckPointRequest { id: POINT.to_owned(), full, idempotency_key: key.to_owned() }
+    wire::CheckPointRequest { id: POINT.to_owned(), full, idempotency_key: key.to_owned(), sample_percent: 0 }
 }
 
 fn restore_as(name: &str, key: &str) -> wire::RestoreDatabaseRequest {

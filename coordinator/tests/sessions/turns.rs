@@ -263,6 +263,7 @@ fn a_point_is_restored_and_verified_and_a_follower_sees_all_of_it() {
         point,
         near: instance("orders"),
         full: true,
+        sample_percent: 0,
         restore: false,
         worker: Default::default(),
     };

@@ -17,6 +17,7 @@ fn verify(running: &Running, point: &PointId) -> haulier_domain::id::SessionId {
         point: point.clone(),
         near: instance("orders"),
         full: false,
+        sample_percent: 0,
         restore: true,
         worker: Default::default(),
     };

@@ -1,4 +1,5 @@
-//! An object store in a folder: one file per object, durable when a write returns, as the peers' local back ends are.
+//! An object store in a folder: one file per object, durable when a write returns, as the peers' local back ends are. An
+//! object is there whole or not at all, whenever the process that writes it is killed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,6 +12,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use haulier_cloud::object_store::{ListPage, ObjectMeta, ObjectStore};
 use haulier_cloud::{CloudError, ErrorKind, Outcome};
+
+/// Where files lie while they are written, beside all prefixes.
+const UNFINISHED: &str = ".unfinished";
 
 /// The store.
 #[derive(Debug)]
@@ -48,23 +52,44 @@ fn failed(operation: &'static str, key: &str, cause: io::Error) -> CloudError {
     }
 }
 
-fn meta(key: &str, size: u64) -> ObjectMeta {
-    ObjectMeta { key: key.to_owned(), size, modified: jiff::Timestamp::UNIX_EPOCH, etag: String::new() }
+fn meta(key: &str, found: &fs::Metadata) -> ObjectMeta {
+    let modified = found.modified().ok().and_then(|modified| jiff::Timestamp::try_from(modified).ok());
+    let modified = modified.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    ObjectMeta { key: key.to_owned(), size: found.len(), modified, etag: String::new() }
+}
+
+/// Writes a file that is not there yet, and gives it its name once it is whole.
+fn put(path: &Path, unfinished: &Path, body: &[u8]) -> io::Result<()> {
+    if path.exists() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    for folder in [path.parent(), Some(unfinished)].into_iter().flatten() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = tempfile::NamedTempFile::new_in(unfinished)?;
+    file.write_all(body)?;
+    file.as_file().sync_data()?;
+    file.persist_noclobber(path).map(|_| ()).map_err(|error| error.error)
 }
 
 /// Finds files whose key starts with `prefix`, without looking into folders that cannot hold one.
-fn walk(folder: &Path, key: &str, prefix: &str, found: &mut BTreeMap<String, u64>) -> io::Result<()> {
+fn walk(folder: &Path, key: &str, prefix: &str, found: &mut BTreeMap<String, ObjectMeta>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let key = format!("{key}{}", entry.file_name().to_string_lossy());
-        let meta = entry.metadata()?;
-        if meta.is_dir() {
+        let about = match entry.metadata() {
+            // Deleted since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            about => about?,
+        };
+        if about.is_dir() {
             let below = format!("{key}/");
             if below.starts_with(prefix) || prefix.starts_with(&below) {
                 walk(&entry.path(), &below, prefix, found)?;
             }
         } else if key.starts_with(prefix) {
-            found.insert(key, meta.len());
+            let meta = meta(&key, &about);
+            found.insert(key, meta);
         }
     }
     Ok(())
@@ -73,15 +98,8 @@ fn walk(folder: &Path, key: &str, prefix: &str, found: &mut BTreeMap<String, u64
 #[async_trait]
 impl ObjectStore for Folder {
     async fn put_new(&self, key: &str, body: Bytes) -> haulier_cloud::Result<()> {
-        self.work("PutObject", key, move |path| {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            let mut file = File::create_new(path)?;
-            file.write_all(&body)?;
-            file.sync_data()
-        })
-        .await
+        let unfinished = self.0.join(UNFINISHED);
+        self.work("PutObject", key, move |path| put(path, &unfinished, &body)).await
     }
 
     async fn get(&self, key: &str) -> haulier_cloud::Result<Bytes> {
@@ -104,7 +122,7 @@ impl ObjectStore for Folder {
     async fn head(&self, key: &str) -> haulier_cloud::Result<Option<ObjectMeta>> {
         let found = self.work("HeadObject", key, |path| fs::metadata(path)).await;
         match found {
-            Ok(found) => Ok(Some(meta(key, found.len()))),
+            Ok(found) => Ok(Some(meta(key, &found))),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -119,7 +137,7 @@ impl ObjectStore for Folder {
         };
         let found = self.work("ListObjectsV2", prefix, walked).await?;
         let after = |key: &str| start_after.is_none_or(|after| key > after);
-        let objects = found.iter().filter(|(key, _)| after(key)).map(|(key, size)| meta(key, *size)).collect();
+        let objects = found.into_iter().filter(|(key, _)| after(key)).map(|(_, meta)| meta).collect();
         Ok(ListPage { objects, next: None })
     }
 
@@ -144,6 +162,9 @@ mod tests {
         }
         let again = store.put_new("a/one", Bytes::new()).await.unwrap_err();
         assert_eq!(again.kind, ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_dir(folder.path().join(UNFINISHED)).unwrap().count(), 0);
+        let age = jiff::Timestamp::now().duration_since(store.head("a/one").await.unwrap().unwrap().modified);
+        assert!(age.as_secs().abs() < 3_600, "{age}");
         let listed = |page: ListPage| page.objects.into_iter().map(|object| object.key).collect::<Vec<_>>();
         assert_eq!(listed(store.list("a/", None).await.unwrap()), ["a/one", "a/two"]);
         assert_eq!(listed(store.list("a", Some("a/one")).await.unwrap()), ["a/two", "ab/three"]);

@@ -1,18 +1,22 @@
-//! `haulier-bench`: what `cargo xtask bench peers` runs as children, so that what each of them takes can be told apart.
+//! `haulier-bench`: what `cargo xtask bench peers` runs as children, so that what each of them takes can be told apart, and
+//! what `cargo xtask bench torture` is made of.
 //!
 //! The repository writes and reads streams here as a worker would have it do, without a database, a network or a
 //! coordinator; a stopwatch runs any contestant and says what its processes took. Never in a release.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod folder;
 mod pages;
+mod random;
 mod repository;
 mod stages;
 mod stopwatch;
+mod torture;
 
 #[derive(Debug, Parser)]
 #[command(name = "haulier-bench", about = "Parts of Haulier's benchmarks")]
@@ -36,17 +40,25 @@ enum Command {
     Pages(pages::Pages),
     /// Measures each stage of the data path by itself, on one thread, and prints JSON.
     Stages(stages::Stages),
+    /// Stores random streams while writers and prunes are killed, and compares every point with what it should be.
+    Torture(torture::Arguments),
+    /// What `torture` has its children do.
+    #[command(hide = true)]
+    Victim(torture::Victim),
     /// Runs a command and writes what it took to a file.
     Measure(stopwatch::Measure),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> Result<ExitCode> {
+    let done = match Arguments::parse().command {
         Command::Create { folder } => repository::create(&folder),
         Command::Store(store) => repository::store(&store),
         Command::Read(read) => repository::read(&read),
         Command::Pages(pages) => pages::write(&pages),
         Command::Stages(stages) => stages::measure(&stages),
+        Command::Torture(arguments) => return torture::run(&arguments),
+        Command::Victim(victim) => return torture::suffer(&victim),
         Command::Measure(measure) => stopwatch::run(&measure),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -8,6 +8,8 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::random::Random;
+
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 8192;
 /// Bytes of its header.
@@ -119,25 +121,6 @@ fn vocabulary() -> Vec<String> {
         (0..length).map(|_| char::from(b"etaoinshrdlucmfwypvbgkjqxz"[(random.next() % 26) as usize])).collect()
     };
     (0..WORDS).map(word).collect()
-}
-
-/// SplitMix64: every seed and number begin a sequence of their own.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64, number: u64) -> Self {
-        let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number);
-        random.0 = random.next();
-        random
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
 }
 
 #[cfg(test)]

@@ -9,11 +9,13 @@ use anyhow::{Context, Result};
 use bytes::BytesMut;
 use clap::{Args, ValueEnum};
 use futures::TryStreamExt as _;
+use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::id::{DomainId, Epoch, PointId};
 use haulier_domain::point::PointSummary;
 use haulier_domain::secret::SecretString;
 use haulier_repository::{
-    Domain, DomainConfig, NewKey, PassphraseCost, PointRoot, Repository, StreamKind, StreamRoot, Unlock, Writer,
+    Domain, DomainConfig, NewKey, PassphraseCost, PointRoot, Repository, StreamKind, StreamRoot, Unlock, WriteSummary,
+    Writer,
 };
 
 use crate::folder::Folder;
@@ -94,25 +96,41 @@ pub(crate) fn store(store: &Store) -> Result<()> {
         };
         let writer = domain.writer_on(base).await?;
         let stream = write_input(&writer, store.kind).await?;
-        let mut document = writer.stream("manifest", StreamKind::Document)?;
-        document.write(serde_json::to_vec(&stream).context("describing the stream")?.into()).await?;
-        let manifest = document.finish().await?;
+        let manifest = describe(&writer, &stream).await?;
         let written = writer.finish().await?;
-        let root = PointRoot {
-            version: PointRoot::VERSION,
-            point: point_id(&store.name)?,
-            session: format!("ses-{}", store.name).parse().context("the session's id")?,
-            epoch: Epoch(1),
-            created: jiff::Timestamp::now(),
-            engine: "postgres".to_owned(),
-            manifest,
-            catalogue: written.catalogue,
-            required_features: Vec::new(),
-            totals: written.totals,
-            summary: PointSummary::default(),
-            labels: BTreeMap::new(),
-        };
-        domain.publish_point(&root).await.context("publishing the point")
+        let root = root(&store.name, manifest, written)?;
+        domain.publish_point(&root).await.context("publishing the point").map(|_| ())
+    })
+}
+
+/// Writes the document that says which stream the point has.
+pub(crate) async fn describe(writer: &Writer, stream: &StreamRoot) -> Result<StreamRoot> {
+    let mut document = writer.stream("manifest", StreamKind::Document)?;
+    document.write(serde_json::to_vec(stream).context("describing the stream")?.into()).await?;
+    document.finish().await.context("finishing the description")
+}
+
+/// The stream that such a document speaks of.
+pub(crate) async fn described(domain: &Domain, root: &PointRoot) -> Result<StreamRoot> {
+    let document = domain.read_to_bytes(&root.manifest, DESCRIPTION).await?;
+    serde_json::from_slice(&document).context("reading the stream's description")
+}
+
+/// The root of a point.
+pub(crate) fn root(name: &str, manifest: StreamRoot, written: WriteSummary) -> Result<PointRoot> {
+    Ok(PointRoot {
+        version: PointRoot::VERSION,
+        point: point_id(name)?,
+        session: format!("ses-{name}").parse().context("the session's id")?,
+        epoch: Epoch(1),
+        created: jiff::Timestamp::now(),
+        engine: "postgres".to_owned(),
+        manifest,
+        catalogue: written.catalogue,
+        required_features: written.required_features,
+        totals: written.totals,
+        summary: PointSummary::default(),
+        labels: BTreeMap::new(),
     })
 }
 
@@ -136,8 +154,7 @@ pub(crate) fn read(read: &Read) -> Result<()> {
     runtime()?.block_on(async {
         let domain = domain(&read.folder, 3).await?;
         let root = domain.read_point(&point_id(&read.name)?).await?;
-        let document = domain.read_to_bytes(&root.manifest, DESCRIPTION).await?;
-        let stream: StreamRoot = serde_json::from_slice(&document).context("reading the stream's description")?;
+        let stream = described(&domain, &root).await?;
         let mut out = std::io::stdout().lock();
         let mut parts = std::pin::pin!(domain.read(&stream));
         while let Some(part) = parts.try_next().await? {
@@ -148,9 +165,14 @@ pub(crate) fn read(read: &Read) -> Result<()> {
 }
 
 async fn domain(folder: &Path, level: i32) -> Result<Domain> {
-    let repository = Repository::open(store_in(folder), PREFIX).await?;
-    let unlocked = repository.unlock(&Unlock::Passphrase(passphrase())).await?;
     let config = DomainConfig { level, ..DomainConfig::new(std::env::temp_dir()) };
+    open(store_in(folder), config).await
+}
+
+/// The domain of a repository that [`create`] has made.
+pub(crate) async fn open(store: Arc<dyn ObjectStore>, config: DomainConfig) -> Result<Domain> {
+    let repository = Repository::open(store, PREFIX).await?;
+    let unlocked = repository.unlock(&Unlock::Passphrase(passphrase())).await?;
     Ok(unlocked.domain(&domain_id()?, config).await?)
 }
 
@@ -162,7 +184,7 @@ fn domain_id() -> Result<DomainId> {
     "dom-bench".parse().context("the domain's id")
 }
 
-fn point_id(name: &str) -> Result<PointId> {
+pub(crate) fn point_id(name: &str) -> Result<PointId> {
     format!("pnt-{name}").parse().context("the point's id")
 }
 
@@ -170,6 +192,6 @@ fn passphrase() -> SecretString {
     SecretString::new("what is stored here is made up")
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")
 }

@@ -26,12 +26,16 @@ impl Domain {
     /// Reads what a writer needs of an earlier point: see [`Domain::writer_on`].
     ///
     /// # Errors
-    /// Whatever reading the point gives. A writer does without it then.
+    /// Whatever reading the point gives, and [`crate::Error::SlowBase`] where a part of it does not come in time. A writer does
+    /// without it then.
     pub async fn base_point(&self, id: &PointId) -> Result<BasePoint> {
-        let root = self.read_point(id).await?;
+        // Takes as long as it takes: a writer needs it anyway.
+        let core = &self.core;
+        core.index().await?;
+        let root = core.in_time(self.read_point(id)).await?;
         let mut streams = HashMap::new();
         let mut catalogue = Catalogue::new(self, &root.catalogue);
-        while let Some(stream) = catalogue.next().await? {
+        while let Some(stream) = core.in_time(catalogue.next()).await? {
             // Of streams of the same name the last one was finished last: an attempt that was repeated.
             streams.insert(stream.name.clone(), stream);
         }

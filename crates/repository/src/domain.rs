@@ -1,18 +1,20 @@
 //! A domain: what shares chunks and a key. This is all of the repository that a worker sees.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::id::{DomainId, RepositoryId};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::base::BasePoint;
 use crate::crypto::DomainKey;
 use crate::crypto::domain_keys::DomainKeys;
 use crate::error::{Error, Result};
+use crate::fetch::{Bases, Purpose};
 use crate::index::load::{LoadedIndex, Loader};
+use crate::index::local::LocalIndex;
 use crate::layout::{DomainLayout, Layout};
 use crate::memory::{self, Plan};
 use crate::pool::Pool;
@@ -34,7 +36,8 @@ pub struct DomainConfig {
     /// Memory to be divided among packs, filter and index, in bytes; see `docs/repository-format.md` for what streams
     /// take besides.
     pub memory: usize,
-    /// How long a batch of new chunks waits for the bases of its deltas before it goes on without.
+    /// How long a writer waits for the bases of a batch, for a page of the list it follows, or for a part of the base point
+    /// before it goes on without.
     pub base_deadline: Duration,
 }
 
@@ -64,6 +67,10 @@ pub(crate) struct Core {
     pub(crate) level: i32,
     pub(crate) base_deadline: Duration,
     pub(crate) folder: PathBuf,
+    /// Kilobytes of bases that readers may be working on.
+    pub(crate) bases_at_work: Semaphore,
+    /// The bases that all streams being read share.
+    bases_read: std::sync::Mutex<Weak<Bases>>,
     index: Mutex<Option<Arc<LoadedIndex>>>,
 }
 
@@ -83,13 +90,16 @@ impl Domain {
         if !zstd::compression_level_range().contains(&config.level) {
             return Err(Error::Invalid(format!("zstd has no level {}", config.level)));
         }
+        let plan = Plan::new(config.memory);
         Ok(Self {
             core: Arc::new(Core {
                 store: Store::new(store),
                 layout: Layout::new(prefix).domain(&domain),
                 keys: Arc::new(DomainKeys::derive(&domain, key)),
                 pool: Pool::new(config.threads),
-                plan: Plan::new(config.memory),
+                bases_at_work: bases_at_work(&plan),
+                bases_read: std::sync::Mutex::default(),
+                plan,
                 level: config.level,
                 base_deadline: config.base_deadline,
                 folder: config.cache_dir,
@@ -142,6 +152,10 @@ impl Domain {
     }
 }
 
+fn bases_at_work(plan: &Plan) -> Semaphore {
+    Semaphore::new(plan.bases_at_work >> 10)
+}
+
 impl Core {
     /// The same domain with an index of its own.
     pub(crate) fn with_index(&self, index: LoadedIndex) -> Self {
@@ -156,8 +170,21 @@ impl Core {
             level: self.level,
             base_deadline: self.base_deadline,
             folder: self.folder.clone(),
+            bases_at_work: bases_at_work(&self.plan),
+            bases_read: std::sync::Mutex::default(),
             index: Mutex::new(Some(Arc::new(index))),
         }
+    }
+
+    /// The bases that all streams being read from this index share.
+    pub(crate) fn bases_read(self: &Arc<Self>, index: &Arc<LocalIndex>) -> Arc<Bases> {
+        let mut shared = self.bases_read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bases) = shared.upgrade().filter(|bases| bases.reads_by(index)) {
+            return bases;
+        }
+        let bases = Arc::new(Bases::new(Arc::clone(self), Arc::clone(index), Purpose::Reading));
+        *shared = Arc::downgrade(&bases);
+        bases
     }
 
     pub(crate) fn loader(&self) -> Loader {
@@ -168,6 +195,14 @@ impl Core {
             pool: self.pool.clone(),
             plan: self.plan,
             folder: self.folder.clone(),
+        }
+    }
+
+    /// What is to be had of the base point, unless it comes too late.
+    pub(crate) async fn in_time<T>(&self, wanted: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(self.base_deadline, wanted).await {
+            Ok(had) => had,
+            Err(_) => Err(Error::SlowBase { seconds: self.base_deadline.as_secs() }),
         }
     }
 

@@ -106,6 +106,12 @@ pub enum Error {
         #[source]
         cause: Arc<Error>,
     },
+    /// What would help to store less did not come in time. Never the end of a backup.
+    #[error("the earlier point, or a list of it, did not come within {seconds} seconds")]
+    SlowBase {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// There is no `format` object under the prefix.
     #[error("there is no repository under the prefix {prefix:?}")]
     NoRepository {
@@ -165,6 +171,15 @@ pub enum Error {
         /// The domain.
         domain: DomainId,
     },
+    /// A restore point cannot be followed to what it needs, so that nothing of its domain may be deleted.
+    #[error("restore point {point} cannot be read in full, so that it is not known what may be deleted")]
+    PointUnreadable {
+        /// The point.
+        point: PointId,
+        /// What is wrong with it.
+        #[source]
+        cause: Box<Error>,
+    },
     /// A restore point of that id is published with another content.
     #[error("restore point {point} is published already, with another content")]
     PointTaken {
@@ -219,6 +234,7 @@ impl Error {
         match self {
             Self::Store { source, .. } | Self::Wrapping { source, .. } => Some(source),
             Self::WriterFailed(cause) | Self::BaseUnreadable { cause, .. } => cause.cloud(),
+            Self::PointUnreadable { cause, .. } => cause.cloud(),
             _ => None,
         }
     }
@@ -231,6 +247,7 @@ impl Error {
             | Self::Damaged { object, .. }
             | Self::Unsupported { object, .. } => Some(object),
             Self::WriterFailed(cause) | Self::BaseUnreadable { cause, .. } => cause.object(),
+            Self::PointUnreadable { cause, .. } => cause.object(),
             _ => None,
         }
     }

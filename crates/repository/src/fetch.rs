@@ -116,6 +116,11 @@ impl Bases {
         Self { reading: Reading { core, index, purpose }, budget, state: Mutex::default() }
     }
 
+    /// Whether chunks are looked up in this index.
+    pub(crate) fn reads_by(&self, index: &Arc<LocalIndex>) -> bool {
+        Arc::ptr_eq(&self.reading.index, index)
+    }
+
     // Changes under the lock are complete or not begun.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -12,7 +12,9 @@
 //! | index filter | `filter` |
 //! | index rows held in memory | `index_rows` times about 100 bytes, twice; as many sketch entries |
 //!
-//! and a reader `prefetch` groups of `group` plain bytes and their sealed form, per stream.
+//! and a reader `prefetch` groups of `group` plain bytes and their sealed form, per stream; beside that all streams being read
+//! together `bases` bytes of bases that are kept, and `bases_at_work` of those that chunks are being made on. A reader needs no
+//! packs: it has memory for more bases at work than a writer.
 
 const MIB: usize = 1 << 20;
 
@@ -39,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) index_object_rows: usize,
     /// Plain bytes of the bases that are kept or read ahead.
     pub(crate) bases: usize,
+    /// Plain bytes of the bases that all readers together are working on.
+    pub(crate) bases_at_work: usize,
     /// Groups a reader fetches ahead.
     pub(crate) prefetch: usize,
     /// Plain bytes of such a group.
@@ -59,6 +63,7 @@ impl Plan {
             index_rows: (memory / 12 / 100 / 2).clamp(1 << 12, 1 << 17),
             index_object_rows: (memory / 12 / 100 / 2).clamp(1 << 12, 1 << 16),
             bases: (memory / 8).clamp(4 * MIB, 64 * MIB),
+            bases_at_work: (memory / 6).clamp(8 * MIB, 128 * MIB),
             prefetch: 6,
             group: (memory / 96).clamp(256 << 10, 2 * MIB),
         }

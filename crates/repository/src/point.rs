@@ -7,6 +7,7 @@ use haulier_domain::id::{Epoch, PointId, SessionId};
 use haulier_domain::point::PointSummary;
 use serde::{Deserialize, Serialize};
 
+use crate::check::Verified;
 use crate::crypto::seal::{SealedKind, open_object, seal_object};
 use crate::domain::Domain;
 use crate::error::{Error, ObjectKind, Result};
@@ -59,6 +60,43 @@ pub struct PointRoot {
 impl PointRoot {
     /// The version that [`PointRoot::version`] has to be set to.
     pub const VERSION: u32 = VERSION;
+
+    /// Reads a root that somebody else has read from a repository, or is to publish.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a version or a feature that this program does not have, [`Error::Damaged`] where it is no
+    /// root.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        Self::parse("the root of a restore point", json)
+    }
+
+    fn parse(object: &str, json: &[u8]) -> Result<Self> {
+        // A later version may say everything else in another way.
+        let needs: Needs = json::parse(ObjectKind::Point, object, json)?;
+        needs.refuse_unknown(object)?;
+        json::parse(ObjectKind::Point, object, json)
+    }
+
+    /// The same with these features among those that a reader must have.
+    fn needing(&self, features: &[&str]) -> Self {
+        let mut root = self.clone();
+        for feature in features {
+            if !root.required_features.iter().any(|known| known == feature) {
+                root.required_features.push((*feature).to_owned());
+            }
+        }
+        root
+    }
+
+    /// Whether the other one is of the same point, whatever a reader of the two must have.
+    fn is_like(&self, other: &Self) -> bool {
+        Self { required_features: self.required_features.clone(), ..other.clone() } == *self
+    }
+
+    /// Whether it names all that the other one names of what a reader must have.
+    fn names_features_of(&self, other: &Self) -> bool {
+        other.required_features.iter().all(|feature| self.required_features.contains(feature))
+    }
 }
 
 impl Domain {
@@ -89,18 +127,7 @@ impl Domain {
         let object = self.core.layout.point(id);
         let body = self.core.store.get(ObjectKind::Point, &object).await?;
         let plain = open_object(&self.core.keys, SealedKind::Point, &object, &body, id.as_str())?;
-        let needs: Needs = json::parse(ObjectKind::Point, &object, &plain)?;
-        let needs = match needs {
-            Needs { version, .. } if version != VERSION => format!("version {version} of restore points"),
-            Needs { mut required_features, .. } => {
-                required_features.retain(|feature| !KNOWN_FEATURES.contains(&feature.as_str()));
-                required_features.join(", ")
-            }
-        };
-        if !needs.is_empty() {
-            return Err(Error::Unsupported { kind: ObjectKind::Point, object, needs });
-        }
-        let root: PointRoot = json::parse(ObjectKind::Point, &object, &plain)?;
+        let root = PointRoot::parse(&object, &plain)?;
         if root.point == *id {
             Ok(root)
         } else {
@@ -109,43 +136,57 @@ impl Domain {
     }
 
     /// Publishes a point: checks that everything it names is stored, then creates its root. Only the coordinator may,
-    /// once it has checked the session's epoch. Repeating it with the same root is harmless.
+    /// once it has checked the session's epoch. Repeating it with the same root is harmless. Gives the root as it is published:
+    /// with what a reader must know, whether or not the worker said so.
     ///
     /// Where a prune has come between the check and the creation, it is checked again, and taken back if something has gone:
     /// see `crate::prune` for why that is enough. The store must be one that may delete points.
     ///
     /// # Errors
     /// [`Error::NotReachable`] where something is missing, [`Error::PointTaken`] where a point of that id is published
-    /// with another content.
-    pub async fn publish_point(&self, root: &PointRoot) -> Result<()> {
-        if root.version != VERSION {
-            return Err(Error::Invalid(format!("restore points have version {VERSION}, not {}", root.version)));
+    /// with another content, [`Error::Unsupported`] where it needs a feature that this program does not have.
+    pub async fn publish_point(&self, root: &PointRoot) -> Result<PointRoot> {
+        let needs = Needs { version: root.version, required_features: root.required_features.clone() };
+        needs.refuse_unknown(&self.core.layout.point(&root.point))?;
+        loop {
+            let verified = match self.verify_twice(root).await {
+                // An earlier round or call may have created it.
+                Err(error @ Error::NotReachable { .. }) => return Err(self.take_back(root, error).await),
+                verified => verified?,
+            };
+            let published = self.create(&root.needing(&verified.features)).await?;
+            if log::newest_number(&self.core.store, &self.core.layout).await? == verified.record {
+                return Ok(published);
+            }
         }
-        let seen = match self.verify_twice(root).await {
-            // An earlier call may have been stopped between the creation and the second check.
-            Err(error @ Error::NotReachable { .. }) => return self.take_back(root, error).await,
-            seen => seen?,
-        };
+    }
+
+    /// Creates the object, unless it is there.
+    async fn create(&self, root: &PointRoot) -> Result<PointRoot> {
+        let object = self.core.layout.point(&root.point);
         let plain = serde_json::to_vec(root)
             .map_err(|error| Error::Invalid(format!("point {} has no description: {error}", root.point)))?;
         let sealer = self.core.keys.new_sealer(SealedKind::Point)?;
-        let body = seal_object(&sealer, &plain, root.point.as_str())?;
-        let written = self.core.store.put_new(&self.core.layout.point(&root.point), Bytes::from(body)).await?;
-        if !written && self.read_point(&root.point).await? != *root {
+        let body = Bytes::from(seal_object(&sealer, &plain, root.point.as_str())?);
+        if self.core.store.put_new(&object, body.clone()).await? {
+            return Ok(root.clone());
+        }
+        let there = self.read_point(&root.point).await?;
+        if !there.is_like(root) {
             return Err(Error::PointTaken { point: root.point.clone() });
         }
-        if log::newest_number(&self.core.store, &self.core.layout).await? == seen {
-            return Ok(());
+        if there.names_features_of(root) {
+            return Ok(there);
         }
-        match self.verify_twice(root).await {
-            Err(error @ Error::NotReachable { .. }) => self.take_back(root, error).await,
-            verified => verified.map(|_| ()),
-        }
+        // What made it was of an earlier version, and died before it had published it.
+        self.core.store.delete(&object).await?;
+        self.core.store.put_content(&object, body).await?;
+        Ok(root.clone())
     }
 
     /// Verifies, and if something is missing once more with everything read anew: a prune may have replaced index objects
     /// while they were listed.
-    async fn verify_twice(&self, root: &PointRoot) -> Result<Option<u64>> {
+    async fn verify_twice(&self, root: &PointRoot) -> Result<Verified> {
         match self.verify(root).await {
             Err(Error::NotReachable { .. }) if self.core.index().await?.marks.number().is_some() => {
                 self.core.forget_index().await;
@@ -155,15 +196,31 @@ impl Domain {
         }
     }
 
-    /// Removes the point, if it is this one, and passes on why.
-    async fn take_back(&self, root: &PointRoot, why: Error) -> Result<()> {
-        match self.read_point(&root.point).await {
-            Ok(published) if published == *root => {
-                self.remove_point(&root.point).await?;
-                Err(why)
+    /// Removes the point, if it is this one, and gives why, or what else went wrong.
+    async fn take_back(&self, root: &PointRoot, why: Error) -> Error {
+        let removed = async {
+            match self.read_point(&root.point).await {
+                Ok(published) if published.is_like(root) => self.remove_point(&root.point).await.map(|_| ()),
+                Ok(_) | Err(Error::Missing { .. }) => Ok(()),
+                Err(error) => Err(error),
             }
-            Ok(_) | Err(Error::Missing { .. }) => Err(why),
-            Err(error) => Err(error),
+        };
+        removed.await.err().unwrap_or(why)
+    }
+
+    /// Removes a point that was created and never published, unless everything it names is there. Says whether it did. The
+    /// store must be one that may delete points.
+    ///
+    /// # Errors
+    /// Whatever reading the point or verifying it gives.
+    pub async fn withdraw_point(&self, id: &PointId) -> Result<bool> {
+        let root = match self.read_point(id).await {
+            Err(Error::Missing { .. }) => return Ok(false),
+            root => root?,
+        };
+        match self.verify_twice(&root).await {
+            Err(Error::NotReachable { .. }) => self.remove_point(id).await,
+            verified => verified.map(|_| false),
         }
     }
 
@@ -189,4 +246,17 @@ struct Needs {
     version: u32,
     #[serde(default)]
     required_features: Vec<String>,
+}
+
+impl Needs {
+    /// Refuses what this program does not have, by name.
+    fn refuse_unknown(mut self, object: &str) -> Result<()> {
+        self.required_features.retain(|feature| !KNOWN_FEATURES.contains(&feature.as_str()));
+        let needs = match self.version {
+            VERSION if self.required_features.is_empty() => return Ok(()),
+            VERSION => self.required_features.join(", "),
+            version => format!("version {version} of restore points"),
+        };
+        Err(Error::Unsupported { kind: ObjectKind::Point, object: object.to_owned(), needs })
+    }
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, Stream, TryStreamExt};
+use tokio::sync::SemaphorePermit;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::crypto::domain_keys::DomainKeys;
 use crate::domain::{Core, Domain};
 use crate::error::{Error, ObjectKind, Result};
-use crate::fetch::{Base, Bases, Purpose, near};
+use crate::fetch::{Base, Bases, near};
 use crate::index::local::{LocalIndex, Located};
 use crate::index::object::PackEntry;
 use crate::list::walk::{Run, Walker};
@@ -108,9 +109,7 @@ impl Planner {
             };
             let Some(run) = walker.next(&self.core).await? else { return Ok(None) };
             let index = Arc::clone(&self.core.index().await?.index);
-            let bases = self.bases.get_or_insert_with(|| {
-                Arc::new(Bases::new(Arc::clone(&self.core), Arc::clone(&index), Purpose::Reading))
-            });
+            let bases = self.bases.get_or_insert_with(|| self.core.bases_read(&index));
             let planning = Planning {
                 bases: Arc::clone(bases),
                 name: self.root.name.clone(),
@@ -196,6 +195,8 @@ impl Planning {
 
 async fn fetch(core: Arc<Core>, group: Group) -> Result<Bytes> {
     let object = core.layout.pack(&group.pack.id);
+    // Given back when this group is opened, so that no group waits for one behind it.
+    let _at_work = bases_at_work(&core, &group).await?;
     let asked = group.bases.ask(group.records.iter().filter_map(|record| Some((record.base?, record.plain))));
     let sealed = core.store.get_range(ObjectKind::Pack, &object, group.range.clone()).await?;
     let mut asked = asked.into_iter();
@@ -221,6 +222,14 @@ async fn fetch(core: Arc<Core>, group: Group) -> Result<Bytes> {
         Ok(Bytes::from(plain).slice(group.wanted.start as usize..group.wanted.end as usize))
     };
     core.pool.run(open).await
+}
+
+/// Waits until there is memory for the bases of a group. They are about as long as what is made on them.
+async fn bases_at_work<'a>(core: &'a Core, group: &Group) -> Result<SemaphorePermit<'a>> {
+    let bytes: usize = group.records.iter().filter(|record| record.base.is_some()).map(|r| r.plain as usize).sum();
+    let wanted = bytes.min(core.plan.bases_at_work) >> 10;
+    let granted = core.bases_at_work.acquire_many(wanted as u32).await;
+    granted.map_err(|error| Error::TaskStopped(error.to_string()))
 }
 
 /// Opens a chunk on its base, if it has one. Bases are not verified before: where the chunk comes out wrong, this tells

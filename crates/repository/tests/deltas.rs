@@ -6,10 +6,13 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use haulier_repository::check::{CheckDepth, CheckScope};
-use haulier_repository::{BasePoint, Domain, Error, PointRoot, StreamKind, StreamRoot, WriteSummary};
+use haulier_repository::{
+    BasePoint, Chunking, Domain, DomainConfig, Error, PointRoot, StreamKind, StreamRoot, WriteSummary,
+};
 use proptest::prelude::*;
 
 use support::{Fixture, noise, point, read, rows, write};
@@ -134,12 +137,12 @@ async fn appended_data_costs_no_more_than_plain_deduplication() {
         let name = format!("base-{with_base}");
         let (first, _) = backup(&domain, &name, &data, None).await;
         let on = if with_base { base(&domain, &first).await } else { None };
-        let before = fixture.bucket.gets.load(std::sync::atomic::Ordering::SeqCst);
+        let before = fixture.bucket.gets.load(Ordering::SeqCst);
         let writer = domain.writer_on(on).await.unwrap();
         let stream = write(&writer, "data", StreamKind::TableRows, &longer).await.unwrap();
         let stats = writer.stats();
         stored.push(stats.bytes_new);
-        let gets = fixture.bucket.gets.load(std::sync::atomic::Ordering::SeqCst) - before;
+        let gets = fixture.bucket.gets.load(Ordering::SeqCst) - before;
         assert!(gets < 12, "{gets} reads for what is known");
         writer.finish().await.unwrap();
         assert!(read(&domain, &stream).await.unwrap() == longer);
@@ -185,7 +188,7 @@ async fn slow_bases_hold_up_a_backup_for_a_moment_only() {
     };
     let domain = fixture.repository.domain(&fixture.id, config()).await.unwrap();
     let (first, _) = backup(&domain, "first", &data, None).await;
-    let on = base(&domain, &first).await;
+    let on = base(&fixture.domain().await, &first).await;
     let writer = domain.writer_on(on).await.unwrap();
     fixture.bucket.hang("/packs/");
     let changed = edited(&data, 12, 9_000);
@@ -195,6 +198,42 @@ async fn slow_bases_hold_up_a_backup_for_a_moment_only() {
     };
     let (summary, stream) = tokio::time::timeout(Duration::from_secs(60), storing).await.unwrap();
     assert!(summary.totals.bases_unusable > 0 && summary.totals.chunks_delta == 0, "{:?}", summary.totals);
+    fixture.bucket.hang("nothing");
+    assert!(read(&fixture.domain().await, &stream).await.unwrap() == changed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_list_or_root_of_the_base_point_holds_up_a_backup_for_a_moment_only() {
+    let fixture = Fixture::new().await;
+    let data = rows(2_000_000, 23);
+    let cut = Chunking::around(8 << 10);
+    let config = || DomainConfig { base_deadline: Duration::from_millis(50), ..fixture.config() };
+    let domain = fixture.repository.domain(&fixture.id, config()).await.unwrap();
+    let writer = domain.writer().await.unwrap();
+    let mut stream = writer.stream_cut("data", StreamKind::TableRows, cut).unwrap();
+    stream.write(data.clone().into()).await.unwrap();
+    stream.finish().await.unwrap();
+    let manifest = write(&writer, "manifest", StreamKind::Document, b"{}").await.unwrap();
+    let first = point("first", manifest, writer.finish().await.unwrap());
+    domain.publish_point(&first).await.unwrap();
+
+    let writer = domain.writer_on(base(&fixture.domain().await, &first).await).await.unwrap();
+    fixture.bucket.hang("/lists/");
+    let changed = edited(&data, 24, 9_000);
+    let storing = async {
+        let mut stream = writer.stream_cut("data", StreamKind::TableRows, cut).unwrap();
+        stream.write(changed.clone().into()).await.unwrap();
+        let stream = stream.finish().await.unwrap();
+        (writer.finish().await.unwrap(), stream)
+    };
+    let (summary, stream) = tokio::time::timeout(Duration::from_secs(60), storing).await.unwrap();
+    assert!(summary.totals.bases_unusable > 0, "{:?}", summary.totals);
+    for part in ["/points/", "/packs/"] {
+        let domain = fixture.repository.domain(&fixture.id, config()).await.unwrap();
+        fixture.bucket.hang(part);
+        let late = tokio::time::timeout(Duration::from_secs(60), domain.base_point(&first.point)).await.unwrap();
+        assert!(matches!(late, Err(Error::SlowBase { .. })), "{late:?}");
+    }
     fixture.bucket.hang("nothing");
     assert!(read(&fixture.domain().await, &stream).await.unwrap() == changed);
 }
@@ -304,6 +343,24 @@ async fn writers_at_once_share_bases_and_a_point_of_known_deltas_says_so() {
     assert_eq!((root.totals.chunks_delta, root.required_features), (0, vec!["deltas".to_owned()]));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_says_that_it_needs_deltas_though_its_worker_did_not() {
+    let fixture = Fixture::new().await;
+    let (first, second, stream, _) = two_days(&fixture).await;
+    assert_eq!((first.required_features.len(), second.required_features.len()), (0, 1));
+    // As a worker would propose it that knows of no features, and has stored nothing itself.
+    let silent = PointRoot { point: "pnt-third".parse().unwrap(), required_features: Vec::new(), ..second.clone() };
+    let domain = fixture.domain().await;
+    let published = domain.publish_point(&silent).await.unwrap();
+    assert_eq!(published.required_features, ["deltas"]);
+    assert_eq!(domain.read_point(&silent.point).await.unwrap(), published);
+    assert_eq!(domain.publish_point(&silent).await.unwrap(), published, "repeating it is harmless");
+    // A point of whole chunks needs nothing, whatever its worker says.
+    let whole = PointRoot { point: "pnt-fourth".parse().unwrap(), ..first };
+    assert_eq!(domain.publish_point(&whole).await.unwrap(), whole);
+    assert!(!read(&domain, &stream).await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_point_with_an_unknown_feature_is_refused_by_name() {
     let fixture = Fixture::new().await;
@@ -311,9 +368,37 @@ async fn a_point_with_an_unknown_feature_is_refused_by_name() {
     let (summary, _, manifest) = store(&domain, b"", None).await;
     let mut root = point("future", manifest, summary);
     root.required_features = vec!["deltas".to_owned(), "telepathy".to_owned()];
-    domain.publish_point(&root).await.unwrap();
-    let error = domain.read_point(&root.point).await.unwrap_err();
-    assert!(matches!(&error, Error::Unsupported { needs, .. } if needs == "telepathy"), "{error:?}");
+    let telepathy = |error: &Error| matches!(error, Error::Unsupported { needs, .. } if needs == "telepathy");
+    let error = domain.publish_point(&root).await.unwrap_err();
+    assert!(telepathy(&error), "{error:?}");
+    assert!(fixture.bucket.keys("/points/").is_empty());
+    let error = PointRoot::from_json(&serde_json::to_vec(&root).unwrap()).unwrap_err();
+    assert!(telepathy(&error), "{error:?}");
+    root.required_features.pop();
+    assert_eq!(PointRoot::from_json(&serde_json::to_vec(&root).unwrap()).unwrap(), root);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_are_read_at_once_share_their_bases() {
+    let fixture = Fixture::new().await;
+    let data = rows(3_000_000, 21);
+    let (first, _) = backup(&fixture.domain().await, "first", &data, None).await;
+    let domain = fixture.domain().await;
+    let changed = edited(&data, 22, 9_000);
+    let (_, stream) = backup(&domain, "second", &changed, base(&domain, &first).await).await;
+    let gets = |readers: usize| {
+        let (fixture, stream, changed) = (&fixture, &stream, &changed);
+        async move {
+            let domain = fixture.domain().await;
+            domain.refresh().await.unwrap();
+            let before = fixture.bucket.gets.load(Ordering::SeqCst);
+            let reads = futures::future::join_all((0..readers).map(|_| read(&domain, stream))).await;
+            assert!(reads.into_iter().all(|read| read.unwrap() == *changed));
+            fixture.bucket.gets.load(Ordering::SeqCst) - before
+        }
+    };
+    let (one, four) = (gets(1).await, gets(4).await);
+    assert!(one > 2 && four < 4 * one, "{one} requests by one reader, {four} by four");
 }
 
 /// An edit of a stream: where, how much goes, how much comes, in parts of the whole.

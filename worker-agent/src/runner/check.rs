@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use haulier_domain::failure::Failure;
-use haulier_repository::check::{CheckDepth, CheckProgress, CheckReport, CheckScope};
+use haulier_repository::check::{CheckProgress, CheckReport, CheckScope};
 
 use super::backup::unwritable;
 use super::work::Check;
@@ -22,10 +22,9 @@ impl Bench<'_> {
         let what = format!("checking {}", work.root.point);
         self.task.desk.phase("verify");
         let domain = self.domain(&work.place, None).await?;
-        let depth = if work.full { CheckDepth::Full } else { CheckDepth::Structure };
         let progress = progress_to(self.task.desk.clone());
         let report = domain
-            .check(CheckScope::Points(vec![work.root.point.clone()]), depth, progress)
+            .check(CheckScope::Points(vec![work.root.point.clone()]), work.depth, progress)
             .await
             .map_err(|error| failures::repository(&what, &error))?;
         let published = domain.read_point(&work.root.point).await;

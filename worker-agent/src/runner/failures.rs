@@ -29,6 +29,12 @@ pub(super) fn repository(what: &str, error: &Error) -> Failure {
             let failure = Failure::new("repository-unavailable", what, cause, "check that the bucket can be reached");
             if source.is_transient() { failure.retryable() } else { failure }
         }
+        Error::PointUnreadable { .. } => Failure::new(
+            "point-unreadable",
+            what,
+            cause,
+            "Nothing was deleted. Check the point: a new backup of the same data stores anew what is missing; a point that is lost for good must be removed before the domain can be pruned.",
+        ),
         Error::PruneOverlap { .. } => Failure::new(
             "prune-overlap",
             what,
@@ -97,6 +103,11 @@ mod tests {
             (Error::Missing { kind: ObjectKind::Pack, object: "key".into() }, "repository-damaged", false),
             (Error::WriterFailed(Arc::new(damaged)), "repository-damaged", false),
             (store(ErrorKind::Denied), "repository-denied", false),
+            (
+                Error::PointUnreadable { point: "pnt-1".parse().unwrap(), cause: Box::new(store(ErrorKind::Denied)) },
+                "point-unreadable",
+                false,
+            ),
             (store(ErrorKind::Throttled), "repository-unavailable", true),
             (Error::Invalid("nonsense".into()), "repository-failed", false),
         ];

@@ -133,8 +133,12 @@ impl Bench {
     }
 
     async fn check(&self, full: bool) -> Result<Report, Stopped> {
+        self.check_some(full, 0).await
+    }
+
+    async fn check_some(&self, full: bool, sample_percent: u32) -> Result<Report, Stopped> {
         let root = serde_json::to_vec(&self.root).unwrap();
-        let check = wire::CheckPoint { root, domain: Some(self.place.clone()), full };
+        let check = wire::CheckPoint { root, domain: Some(self.place.clone()), full, sample_percent };
         let assignment = wire::Assignment { work: Some(wire::assignment::Work::CheckPoint(check)) };
         self.movers.run(assignment, self.task.clone()).await
     }
@@ -242,12 +246,17 @@ async fn streams_come_back_as_they_were_written() {
 #[tokio::test]
 async fn a_sound_point_is_reported_with_what_was_read() {
     let bench = Bench::new().await;
-    for full in [false, true] {
-        let report = bench.check(full).await.unwrap();
+    for (full, percent) in [(false, 0), (false, 1), (false, 100), (true, 0)] {
+        let report = bench.check_some(full, percent).await.unwrap();
         let document: serde_json::Value = serde_json::from_slice(&report.document).unwrap();
         assert_eq!(document["findings"], serde_json::json!([]), "{document}");
-        assert!(document["packs"].as_u64() > Some(0), "{document}");
+        let packs = document["packs"].as_u64().unwrap();
+        let read = document["packs_read"].as_u64().unwrap();
+        // Of a sample at least one is read.
+        assert!(packs > 0 && read == if full || percent > 0 { packs } else { 0 }, "{document}");
     }
+    let failure = failure(bench.check_some(false, 101).await);
+    assert!(failure.code == "assignment-invalid" && failure.cause.contains("sample_percent"), "{failure}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use haulier_proto::worker::v1::assignment;
 use haulier_proto::worker::v1::database_login::Method;
 use haulier_proto::{InvalidMessage, from_timestamp, parsed, required};
 use haulier_repository::PointRoot;
+use haulier_repository::check::CheckDepth;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::postgres;
@@ -53,7 +54,7 @@ pub(super) struct Restore {
 pub(super) struct Check {
     pub(super) root: PointRoot,
     pub(super) place: Place,
-    pub(super) full: bool,
+    pub(super) depth: CheckDepth,
 }
 
 /// Restore a point into a scratch server and compare.
@@ -194,10 +195,16 @@ impl TryFrom<wire::CheckPoint> for Check {
     type Error = InvalidMessage;
 
     fn try_from(message: wire::CheckPoint) -> Result<Self, InvalidMessage> {
+        const NAME: &str = "CheckPoint";
         Ok(Self {
-            root: point_root(&message.root, "CheckPoint")?,
-            place: required(message.domain, "CheckPoint", "domain")?.try_into()?,
-            full: message.full,
+            root: point_root(&message.root, NAME)?,
+            place: required(message.domain, NAME, "domain")?.try_into()?,
+            depth: match (message.full, message.sample_percent) {
+                (true, _) => CheckDepth::Full,
+                (false, 0) => CheckDepth::Structure,
+                (false, percent) if percent <= 100 => CheckDepth::Sampled { percent },
+                _ => return Err(invalid(NAME, "sample_percent", "is not within 0 and 100")),
+            },
         })
     }
 }
@@ -253,7 +260,7 @@ impl TryFrom<wire::DatabaseInstance> for Source {
 }
 
 fn point_root(json: &[u8], message: &'static str) -> Result<PointRoot, InvalidMessage> {
-    serde_json::from_slice(json).map_err(|error| invalid(message, "root", format!("is not a point's root: {error}")))
+    PointRoot::from_json(json).map_err(|error| invalid(message, "root", format!("cannot be used: {error}")))
 }
 
 fn database_restore(message: wire::DatabaseRestore) -> Result<postgres::DatabaseRestore, InvalidMessage> {
@@ -329,6 +336,18 @@ mod tests {
             assert_eq!(Work::try_from(assignment(backup)).unwrap_err().field, field);
         }
         assert_eq!(Work::try_from(wire::Assignment { work: None }).unwrap_err().field, "work");
+    }
+
+    #[test]
+    fn a_root_that_needs_what_this_agent_lacks_is_refused_by_name() {
+        let root = br#"{"version":1,"point":"pnt-1","required_features":["deltas","telepathy"]}"#.to_vec();
+        for error in [
+            Check::try_from(wire::CheckPoint { root: root.clone(), ..Default::default() }).unwrap_err(),
+            Verify::try_from(wire::VerifyRestore { root: root.clone(), ..Default::default() }).unwrap_err(),
+            Restore::try_from(wire::RestorePostgres { root, ..Default::default() }).unwrap_err(),
+        ] {
+            assert!(error.field == "root" && error.problem.contains("needs telepathy, which"), "{error}");
+        }
     }
 
     #[test]

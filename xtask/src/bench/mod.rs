@@ -23,6 +23,7 @@ mod report;
 mod session;
 mod stock;
 mod storage;
+mod torture;
 
 use contest::Contest;
 use report::Report;
@@ -49,6 +50,8 @@ pub(crate) struct Arguments {
 enum Other {
     /// Measures the repository beside restic, rustic, borg and bupstash.
     Peers(peers::Arguments),
+    /// Stores random streams while writers and prunes are killed, and compares every restore point with what it should be.
+    Torture(torture::Arguments),
 }
 
 /// How many times larger the large database is.
@@ -59,8 +62,10 @@ const BINARIES: &str = "HAULIER_BIN_DIR";
 
 /// Builds in the release profile, then measures with what was built.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if let Some(Other::Peers(arguments)) = &arguments.contest {
-        return peers::run(arguments);
+    match &arguments.contest {
+        Some(Other::Peers(arguments)) => return peers::run(arguments),
+        Some(Other::Torture(arguments)) => return torture::run(arguments),
+        None => {}
     }
     ensure!(arguments.rounds > 0, "a median needs a round");
     setup::run()?;

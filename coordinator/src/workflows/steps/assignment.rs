@@ -94,7 +94,8 @@ pub(in crate::workflows) fn verify(
     let assigned = if request.restore {
         WireWork::VerifyRestore(wire::VerifyRestore { root, domain: place, parallel_streams: 0 })
     } else {
-        WireWork::CheckPoint(wire::CheckPoint { root, domain: place, full: request.full })
+        let VerifyRequest { full, sample_percent, .. } = *request;
+        WireWork::CheckPoint(wire::CheckPoint { root, domain: place, full, sample_percent })
     };
     job(work, assigned, domain, None, false)
 }

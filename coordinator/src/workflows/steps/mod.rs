@@ -7,6 +7,7 @@ pub(super) mod preflight;
 pub(super) mod proof;
 pub(super) mod publish;
 pub(super) mod snapshot;
+pub(super) mod strays;
 pub(super) mod transfer;
 pub(super) mod turn;
 pub(super) mod worker;

@@ -1,8 +1,8 @@
 //! Checking what is stored. A check goes on after what it finds, so that one run tells the whole extent of a damage;
 //! it fails only where the store or the local disk does.
 //!
-//! Three depths: *reachable* (what a point names exists: done before every publication), *structure* (and every pack has
-//! its table), *full* (and every byte is what was stored).
+//! Four depths: *reachable* (what a point names exists: done before every publication), *structure* (and every pack has
+//! its table), *sampled* (and every byte of some packs is what was stored), *full* (and every byte of all).
 
 mod lenient;
 mod packs;
@@ -13,12 +13,22 @@ use std::sync::Arc;
 
 pub use self::report::{CheckDepth, CheckProgress, CheckReport, CheckScope, Finding};
 
+use self::points::Walked;
 use self::report::Reporter;
 use crate::domain::{Core, Domain};
 use crate::error::{Error, ObjectKind, Result};
 use crate::keys::object::{DomainKeyObject, KeyObject};
-use crate::point::PointRoot;
+use crate::point::{DELTAS, PointRoot};
 use crate::repository::{Repository, UnlockedRepository};
+
+/// What is known of a point that is complete.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    /// The number of the prune record that condemns nothing of it.
+    pub(crate) record: Option<u64>,
+    /// What a reader of it must know.
+    pub(crate) features: Vec<&'static str>,
+}
 
 impl Domain {
     /// Checks the domain, or some of its points, and tells everything that is wrong. `progress` is called now and then,
@@ -42,7 +52,7 @@ impl Domain {
             }
             CheckScope::Points(ids) => {
                 let points = points::read(&core, &reporter, &ids).await?;
-                Some(points::walk(&core, &reporter, &points, None).await?)
+                Some(points::walk(&core, &reporter, &points, None).await?.packs)
             }
         };
         packs::check(&core, &reporter, &rows, packs, depth).await?;
@@ -57,9 +67,9 @@ impl Domain {
         self.verify(root).await.map(|_| ())
     }
 
-    /// Checks that everything a point names is stored and not about to be deleted. Gives the number of the prune record that
-    /// says so.
-    pub(crate) async fn verify(&self, root: &PointRoot) -> Result<Option<u64>> {
+    /// Checks that everything a point names is stored and not about to be deleted, and finds out what a reader of it must
+    /// know.
+    pub(crate) async fn verify(&self, root: &PointRoot) -> Result<Verified> {
         let reporter = Arc::new(Reporter::new(Box::new(|_| {})));
         let (core, rows) = match self.core.fresh_index().await {
             Ok(_) => (Arc::clone(&self.core), Vec::new()),
@@ -72,7 +82,8 @@ impl Domain {
             Err(error) => return Err(error),
         };
         let loaded = core.index().await?;
-        let packs = points::walk(&core, &reporter, std::slice::from_ref(root), Some(&loaded.marks)).await?;
+        let Walked { packs, deltas } =
+            points::walk(&core, &reporter, std::slice::from_ref(root), Some(&loaded.marks)).await?;
         for number in packs.iter() {
             let id = loaded.index.pack(number)?.id;
             if loaded.marks.condemns_pack(&id) {
@@ -83,7 +94,8 @@ impl Domain {
         packs::check(&core, &reporter, &rows, Some(packs), CheckDepth::Reachable).await?;
         let findings = reporter.finish().findings;
         if findings.is_empty() {
-            Ok(loaded.marks.number())
+            let features = deltas.then_some(DELTAS).into_iter().collect();
+            Ok(Verified { record: loaded.marks.number(), features })
         } else {
             Err(Error::NotReachable { point: root.point.clone(), findings })
         }

@@ -10,6 +10,7 @@ use super::Checked;
 use super::points::PackSet;
 use super::report::{CheckDepth, Reporter};
 use crate::crypto::domain_keys::DomainKeys;
+use crate::crypto::random;
 use crate::crypto::seal::{HEADER_LENGTH, SealedKind, read_header};
 use crate::error::{Error, ObjectKind, Result};
 use crate::fetch::{Answer, Bases, Purpose};
@@ -37,27 +38,59 @@ pub(super) async fn check(
     depth: CheckDepth,
 ) -> Result<()> {
     let count = core.index().await?.index.pack_count();
-    let wanted = wanted.as_ref();
-    let total = (0..count).filter(|number| wanted.is_none_or(|wanted| wanted.contains(*number))).count();
-    reporter.expect_packs(total as u64);
+    let numbers = || (0..count).filter(|number| wanted.as_ref().is_none_or(|wanted| wanted.contains(*number)));
+    let total = numbers().count() as u64;
+    reporter.expect_packs(total);
+    let sample = match depth {
+        CheckDepth::Sampled { percent } => Some(choose(numbers(), total, percent, &random()?)),
+        _ => None,
+    };
+    let task = Task { rows, wanted: wanted.as_ref(), depth, sample };
     if count <= PACKS_AT_ONCE {
-        return part(core, reporter, rows, wanted, depth, None).await;
+        return part(core, reporter, &task, None).await;
     }
     for first in 0..=u8::MAX {
-        part(core, reporter, rows, wanted, depth, Some(first)).await?;
+        part(core, reporter, &task, Some(first)).await?;
     }
     Ok(())
 }
 
-/// Checks the packs whose name starts with `first`, or all.
-async fn part(
-    core: &Checked,
-    reporter: &Arc<Reporter>,
-    rows: &[u32],
-    wanted: Option<&PackSet>,
+/// What is to be done with which packs.
+struct Task<'a> {
+    rows: &'a [u32],
+    wanted: Option<&'a PackSet>,
     depth: CheckDepth,
-    first: Option<u8>,
-) -> Result<()> {
+    /// What a sampled check reads in full.
+    sample: Option<PackSet>,
+}
+
+impl Task<'_> {
+    /// Whether every byte of this pack is read.
+    fn reads(&self, number: u32) -> bool {
+        self.depth == CheckDepth::Full || self.sample.as_ref().is_some_and(|sample| sample.contains(number))
+    }
+}
+
+/// Chooses so many in a hundred, rounded up, each set of them as likely as any other.
+fn choose(numbers: impl Iterator<Item = u32>, total: u64, percent: u32, seed: &[u8; 32]) -> PackSet {
+    let mut random = blake3::Hasher::new_keyed(seed).finalize_xof();
+    let (mut left, mut missing) = (total, (total * u64::from(percent)).div_ceil(100));
+    let mut chosen = PackSet::default();
+    for number in numbers {
+        let mut bytes = [0; 8];
+        random.fill(&mut bytes);
+        if u64::from_le_bytes(bytes) % left.max(1) < missing {
+            chosen.insert(number);
+            missing -= 1;
+        }
+        left = left.saturating_sub(1);
+    }
+    chosen
+}
+
+/// Checks the packs whose name starts with `first`, or all.
+async fn part(core: &Checked, reporter: &Arc<Reporter>, task: &Task<'_>, first: Option<u8>) -> Result<()> {
+    let Task { rows, wanted, depth, .. } = *task;
     let index = Arc::clone(&core.index().await?.index);
     let entries = core.pool.run(move || index.packs(first)).await?;
     let mut expected: HashMap<PackId, (u32, PackEntry)> = entries
@@ -98,13 +131,15 @@ async fn part(
     }
     let bases = Arc::new(Bases::new(Arc::clone(core), Arc::clone(&core.index().await?.index), Purpose::Reading));
     let bases = &bases;
-    let at_once = if depth == CheckDepth::Full { FULL_AT_ONCE } else { TABLES_AT_ONCE };
+    let at_once = if depth > CheckDepth::Structure { FULL_AT_ONCE } else { TABLES_AT_ONCE };
     stream::iter(present)
         .map(|(number, entry)| async move {
             let expected = rows.get(number as usize).copied().unwrap_or_default();
-            let bytes = match depth {
-                CheckDepth::Full => full(core, reporter, bases, entry, expected).await,
-                _ => table(core, entry, expected).await,
+            let bytes = if task.reads(number) {
+                reporter.pack_read();
+                full(core, reporter, bases, entry, expected).await
+            } else {
+                table(core, entry, expected).await
             };
             let bytes = reporter.take(bytes, consequence(rows, number))?;
             reporter.pack_done(bytes.unwrap_or_default());
@@ -225,5 +260,23 @@ fn agree(object: &str, expected: u32, count: u32) -> Result<()> {
         Ok(())
     } else {
         Err(Error::damaged(ObjectKind::Pack, object, format!("it has {count} chunks, the index says {expected}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_its_size_and_every_pack_its_turn() {
+        for (total, percent, expected) in [(0, 50, 0), (1, 1, 1), (40, 10, 4), (41, 10, 5), (40, 100, 40), (40, 0, 0)] {
+            let mut met = PackSet::default();
+            for turn in 0..100 {
+                let chosen: Vec<u32> = choose(0..total, total.into(), percent, &[turn; 32]).iter().collect();
+                assert_eq!(chosen.len(), expected, "{percent} of {total}");
+                chosen.into_iter().for_each(|number| met.insert(number));
+            }
+            assert_eq!(met.iter().count(), if expected == 0 { 0 } else { total as usize });
+        }
     }
 }

@@ -26,7 +26,7 @@ impl PackSet {
         words.flat_map(|(at, word)| (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| at * 64 + bit))
     }
 
-    fn insert(&mut self, number: u32) {
+    pub(super) fn insert(&mut self, number: u32) {
         let word = number as usize / 64;
         if self.0.len() <= word {
             self.0.resize(word + 1, 0);
@@ -37,6 +37,14 @@ impl PackSet {
     pub(super) fn contains(&self, number: u32) -> bool {
         self.0.get(number as usize / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
     }
+}
+
+/// What points need.
+#[derive(Default)]
+pub(super) struct Walked {
+    pub(super) packs: PackSet,
+    /// Some of their chunks are deltas.
+    pub(super) deltas: bool,
 }
 
 /// All published points that can be read.
@@ -61,21 +69,21 @@ pub(super) async fn read(core: &Checked, reporter: &Reporter, ids: &[PointId]) -
     Ok(points)
 }
 
-/// Walks everything the points name, and tells which packs they need. What `refusing` condemns counts as missing.
+/// Walks everything the points name, and tells what they need. What `refusing` condemns counts as missing.
 pub(super) async fn walk(
     core: &Checked,
     reporter: &Reporter,
     points: &[PointRoot],
     refusing: Option<&Arc<Marks>>,
-) -> Result<PackSet> {
-    let mut packs = PackSet::default();
+) -> Result<Walked> {
+    let mut walked = Walked::default();
     for point in points {
         let walk = Walk { core, reporter, point: &point.point, refusing };
-        walk.stream(&point.manifest, &mut packs).await?;
-        walk.stream(&point.catalogue, &mut packs).await?;
-        walk.catalogue(&point.catalogue, &mut packs).await?;
+        walk.stream(&point.manifest, &mut walked).await?;
+        walk.stream(&point.catalogue, &mut walked).await?;
+        walk.catalogue(&point.catalogue, &mut walked).await?;
     }
-    Ok(packs)
+    Ok(walked)
 }
 
 struct Walk<'a> {
@@ -87,7 +95,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Every stream of the point, read off its catalogue line by line.
-    async fn catalogue(&self, catalogue: &StreamRoot, packs: &mut PackSet) -> Result<()> {
+    async fn catalogue(&self, catalogue: &StreamRoot, walked: &mut Walked) -> Result<()> {
         let consequence = format!("the streams of point {} cannot be listed", self.point);
         let domain = Domain { core: Arc::clone(self.core) };
         let mut lines = Catalogue::new(&domain, catalogue);
@@ -98,7 +106,7 @@ impl Walk<'_> {
             };
             let goes_on = matches!(line, Err(Error::Invalid(_)));
             match self.reporter.take(line, &*consequence)? {
-                Some(Some(root)) => self.stream(&root, packs).await?,
+                Some(Some(root)) => self.stream(&root, walked).await?,
                 None if goes_on => {}
                 Some(None) | None => return Ok(()),
             }
@@ -106,7 +114,7 @@ impl Walk<'_> {
     }
 
     /// One stream: its pages, and each of its chunks in the index.
-    async fn stream(&self, root: &StreamRoot, packs: &mut PackSet) -> Result<()> {
+    async fn stream(&self, root: &StreamRoot, walked: &mut Walked) -> Result<()> {
         let index = Arc::clone(&self.core.index().await?.index);
         let consequence = |what: &str| format!("stream {:?} of point {} {what}", root.name, self.point);
         let walker = Walker::new(root, 0..root.bytes.max(1)).map(|walker| walker.refusing(self.refusing));
@@ -122,12 +130,13 @@ impl Walk<'_> {
             };
             let index = Arc::clone(&index);
             let look_up = move || {
-                let (mut numbers, mut lost, mut on_deltas) = (Vec::new(), Vec::new(), 0);
+                let (mut numbers, mut lost, mut on_deltas, mut some) = (Vec::new(), Vec::new(), 0, false);
                 for chunk in run.chunks {
                     match index.find(&chunk.id)? {
                         Some(located) => {
                             numbers.push(located.pack);
                             if let Some(base) = located.record.base {
+                                some = true;
                                 match index.find(&base)? {
                                     Some(base) => {
                                         on_deltas += usize::from(base.record.kind == ChunkKind::Delta);
@@ -141,10 +150,11 @@ impl Walk<'_> {
                     }
                 }
                 numbers.dedup();
-                Ok((numbers, lost, on_deltas))
+                Ok((numbers, lost, on_deltas, some))
             };
-            let (numbers, lost, on_deltas) = self.core.pool.run(look_up).await?;
-            numbers.into_iter().for_each(|number| packs.insert(number));
+            let (numbers, lost, on_deltas, some) = self.core.pool.run(look_up).await?;
+            numbers.into_iter().for_each(|number| walked.packs.insert(number));
+            walked.deltas |= some;
             missing.extend(lost);
             deltas += on_deltas;
         }

@@ -28,6 +28,11 @@ pub enum CheckDepth {
     Reachable,
     /// And the table of every pack opens and agrees with the index.
     Structure,
+    /// And of so many packs in a hundred, chosen at random, but of one at least, all that is said of a full check.
+    Sampled {
+        /// How many in a hundred.
+        percent: u32,
+    },
     /// And every chunk is read, opened, decompressed and compared with its id.
     Full,
 }
@@ -79,6 +84,8 @@ pub struct CheckReport {
     pub bytes: u64,
     /// Packs checked.
     pub packs: u64,
+    /// Of them, those of which every byte was read.
+    pub packs_read: u64,
 }
 
 impl CheckReport {
@@ -111,6 +118,7 @@ pub(super) struct Reporter {
     objects: AtomicU64,
     bytes: AtomicU64,
     packs: AtomicU64,
+    packs_read: AtomicU64,
     packs_total: AtomicU64,
 }
 
@@ -123,6 +131,7 @@ impl Reporter {
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             packs: AtomicU64::new(0),
+            packs_read: AtomicU64::new(0),
             packs_total: AtomicU64::new(0),
         }
     }
@@ -185,6 +194,11 @@ impl Reporter {
         self.tell();
     }
 
+    /// Every byte of a pack has been read.
+    pub(super) fn pack_read(&self) {
+        self.packs_read.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn tell(&self) {
         (self.progress)(CheckProgress {
             objects: self.objects.load(Ordering::Relaxed),
@@ -208,6 +222,7 @@ impl Reporter {
             objects: self.objects.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             packs: self.packs.load(Ordering::Relaxed),
+            packs_read: self.packs_read.load(Ordering::Relaxed),
         }
     }
 }

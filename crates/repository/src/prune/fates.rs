@@ -5,13 +5,15 @@ use jiff::Timestamp;
 use super::log::Stored;
 use super::plan::Fate;
 use super::record::Names;
-use crate::ids::{ListId, PackId};
+use crate::ids::{IndexId, ListId, PackId};
 
-/// The fates of packs and list pages, in order of their names.
+/// The fates of packs, list pages and index objects, in order of their names.
 #[derive(Default)]
 pub(super) struct Fates {
     packs: Vec<(PackId, Fate)>,
     lists: Vec<(ListId, Fate)>,
+    /// Replaced by others.
+    indexes: Vec<IndexId>,
 }
 
 impl Fates {
@@ -23,7 +25,13 @@ impl Fates {
             let since = if marked.since == record.written { marked.since.max(*modified) } else { marked.since };
             fates.add(&marked.names, Fate::Marked(since));
         }
-        fates.add(&record.condemned, Fate::Condemned);
+        let (packs, lists) = (record.settled.packs as usize, record.settled.lists as usize);
+        let fate = |settled| if settled { Fate::Settled } else { Fate::Condemned };
+        let condemned = &record.condemned;
+        fates.packs.extend(condemned.packs.iter().enumerate().map(|(at, id)| (*id, fate(at < packs))));
+        fates.lists.extend(condemned.lists.iter().enumerate().map(|(at, id)| (*id, fate(at < lists))));
+        fates.indexes.clone_from(&record.settled.indexes);
+        fates.indexes.sort_unstable();
         fates.packs.sort_unstable_by_key(|(id, _)| *id);
         fates.lists.sort_unstable_by_key(|(id, _)| *id);
         fates
@@ -36,6 +44,11 @@ impl Fates {
 
     pub(super) fn pack(&self, id: &PackId) -> Fate {
         find(&self.packs, id)
+    }
+
+    /// Whether the index object is being deleted, because others say what it says.
+    pub(super) fn is_replaced(&self, id: &IndexId) -> bool {
+        self.indexes.binary_search(id).is_ok()
     }
 
     pub(super) fn list(&self, id: &ListId) -> Fate {

@@ -51,29 +51,43 @@ async fn numbers(store: &Store, layout: &DomainLayout) -> Result<Vec<(u64, Strin
         .collect()
 }
 
-/// Adds the record, if it is the next one. Older ones are removed: the newest is whole.
-pub(super) async fn append(core: &Core, record: &Record) -> Result<()> {
-    let overlap = || Error::PruneOverlap { domain: core.domain.clone() };
+/// That another run has come between.
+pub(super) fn overlap(core: &Core) -> Error {
+    Error::PruneOverlap { domain: core.domain.clone() }
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Appended {
+    /// It is the newest.
+    Newest,
+    /// Another run's record has the number: nobody has ever seen this one.
+    Never,
+}
+
+/// Adds the record, if it is the next one. Older ones are removed: the newest is whole. [`Error::PruneOverlap`]: a later one is
+/// there, whose writer may or may not have seen this one.
+pub(super) async fn append(core: &Core, record: &Record) -> Result<Appended> {
     let key = core.layout.prune(record.number);
     let body = record.seal(&core.keys)?;
     if !core.store.put_new(&key, body).await? {
         // By another run, or by this very call, if its answer was lost and the store's client repeated it.
         let stored = match core.store.get(ObjectKind::Prune, &key).await {
-            Err(Error::Missing { .. }) => return Err(overlap()),
+            Err(Error::Missing { .. }) => return Err(overlap(core)),
             stored => stored?,
         };
         if Record::open(&core.keys, record.number, &key, &stored)? != *record {
-            return Err(overlap());
+            return Ok(Appended::Never);
         }
     }
     let mut records = numbers(&core.store, &core.layout).await?;
     if records.pop().is_none_or(|(newest, _, _)| newest != record.number) {
         // The number was taken once and has been removed as an old one: this run slept through another.
         core.store.delete(&key).await?;
-        return Err(overlap());
+        return Err(overlap(core));
     }
     for (_, key, _) in records {
         core.store.delete(&key).await?;
     }
-    Ok(())
+    Ok(Appended::Newest)
 }

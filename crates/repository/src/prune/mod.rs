@@ -4,20 +4,25 @@
 //! prefer another place. A later run *condemns* it, once it has been marked for the grace period and every session that
 //! began before is over, and deletes it; unless a point has come to need it, then its mark goes. See `plan.rs`.
 //!
-//! What makes it safe, without relying on clocks, but for a run that stalls while it deletes and another that goes on
-//! meanwhile, since deleting does not look at the record again:
+//! What makes it safe, without relying on clocks, and however long a run stalls between two of its calls:
 //! 1. The record is whole and numbered; a run that finds the next number taken stops before it has deleted anything.
-//! 2. Nothing is deleted that the newest record does not condemn.
-//! 3. After the record that condemns is written, the points are listed once more; whatever a new one needs is taken out of
-//!    the record (by a further one) before anything is deleted.
+//! 2. After the record that condemns is written, the points are listed once more. What no new one needs is *settled* by a
+//!    further record, and only what a record settles is deleted.
+//! 3. What is settled is given up for good: no later run takes it back, no writer relies on it, no point that needs it is
+//!    published. So it does no harm when whoever settled it deletes it late. This holds for index objects too, which are
+//!    settled when others have been written that say the same.
 //! 4. Whoever publishes a point reads the record's number before it verifies and after the point is written. If it has
 //!    changed, it verifies again, and takes the point back if something it needs is condemned or gone. So of a prune and a
 //!    publication at once, at least one sees the other.
 //!
+//! A list page alone has the same name when it is written again, by a writer that knows neither of the mark nor of the
+//! record. Honest ones are known to the coordinator; for the others, deleting looks at the record before each batch.
+//!
 //! The grace period and the start of the oldest session only keep (4) from ever refusing an honest backup.
 //!
-//! Order: copies of what is repacked, their index object, the record, then index objects without what goes, then packs and
-//! list pages. A run that is killed anywhere leaves what it had decided in the record, and the next one goes on.
+//! Order: copies of what is repacked, their index object, the record that condemns, index objects without what goes, the
+//! record that settles, then index objects that have been replaced, then packs and list pages. A run that is killed anywhere
+//! leaves what it had decided in the record, and the next one goes on.
 
 mod fates;
 pub(crate) mod log;

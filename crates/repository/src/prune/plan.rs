@@ -4,7 +4,8 @@
 //! An object that nothing needs is *marked*: from then on nothing new relies on it. It is *condemned*, that is deleted,
 //! by a later run, once it has been marked for the grace period and every session that may not know of the mark is over.
 //! A marked object that turns out to be needed after all (a session that began before the mark has used it) is *rescued*:
-//! its mark goes. A pack that is needed for less than half of its bytes is *repacked*: what is needed is copied, and it is
+//! its mark goes. What a run has *settled* is never rescued, because that run may be about to delete it: what is needed of
+//! such a pack is copied. A pack that is needed for less than half of its bytes is *repacked*: what is needed is copied, and it is
 //! marked at once.
 
 use jiff::{SignedDuration, Timestamp};
@@ -49,8 +50,10 @@ pub(super) enum Fate {
     Open,
     /// It is marked since then.
     Marked(Timestamp),
-    /// It is being deleted.
+    /// It is to be deleted, unless it turns out to be needed.
     Condemned,
+    /// It is being deleted, perhaps this moment.
+    Settled,
 }
 
 impl Fate {
@@ -58,7 +61,7 @@ impl Fate {
         match self {
             Self::Open => Standing::Kept,
             Self::Marked(_) => Standing::Marked,
-            Self::Condemned => Standing::Condemned,
+            Self::Condemned | Self::Settled => Standing::Condemned,
         }
     }
 }
@@ -89,6 +92,7 @@ impl Terms {
         match fate {
             Fate::Open if needed || self.young(modified) => Verdict::Keep,
             Fate::Open => Verdict::Mark,
+            Fate::Settled => Verdict::Finish,
             Fate::Marked(_) | Fate::Condemned if needed => Verdict::Rescue,
             Fate::Marked(since) if !self.due(since) => Verdict::Wait(since),
             Fate::Marked(_) | Fate::Condemned => Verdict::Condemn,
@@ -103,6 +107,7 @@ enum Verdict {
     Wait(Timestamp),
     Rescue,
     Condemn,
+    Finish,
 }
 
 /// How many objects, and how many bytes.
@@ -153,6 +158,8 @@ pub(super) struct Plan {
     pub(super) mark: Vec<Object>,
     /// To be deleted.
     pub(super) condemn: Vec<Object>,
+    /// Being deleted by an earlier run, which may have stopped.
+    pub(super) finish: Vec<Object>,
     /// Packs to be repacked.
     pub(super) repack: Vec<u32>,
     pub(super) figures: PruneFigures,
@@ -180,20 +187,62 @@ impl Plan {
     pub(super) fn leave(&mut self, unreadable: &[u32], packs: &[PackFacts]) {
         for number in unreadable {
             let pack = &packs[*number as usize];
-            self.mark.retain(|object| *object != Object::Pack(*number));
             self.repack.retain(|other| other != number);
-            for amount in [&mut self.figures.marked, &mut self.figures.freed_later, &mut self.figures.repacked] {
+            let figures = &mut self.figures;
+            let mut less = vec![&mut figures.repacked];
+            figures.repacked_bytes -= pack.used;
+            if pack.fate == Fate::Settled {
+                // It goes either way.
+                figures.live_bytes -= pack.used;
+            } else {
+                self.mark.retain(|object| *object != Object::Pack(*number));
+                less.extend([&mut figures.marked, &mut figures.freed_later]);
+                figures.live_bytes += pack.size - pack.used;
+            }
+            for amount in less {
                 amount.objects -= 1;
                 amount.bytes -= pack.size;
             }
-            self.figures.repacked_bytes -= pack.used;
-            self.figures.live_bytes += pack.size - pack.used;
         }
     }
 
     /// Whether there is nothing to do.
     pub(super) fn is_empty(&self) -> bool {
-        self.mark.is_empty() && self.condemn.is_empty() && self.figures.rescued.objects == 0
+        self.mark.is_empty() && self.condemn.is_empty() && self.finish.is_empty() && self.figures.rescued.objects == 0
+    }
+
+    fn pack(&mut self, number: u32, pack: &PackFacts, terms: &Terms) {
+        self.figures.stored.add(pack.size);
+        let mut verdict = terms.verdict(pack.used > 0, pack.fate, pack.modified);
+        let copied = match verdict {
+            Verdict::Finish => pack.used > 0,
+            Verdict::Keep | Verdict::Rescue => {
+                let room = self.mark.len() + self.waiting.len() < MOST;
+                mostly_dead(pack) && !terms.young(pack.modified) && room
+            }
+            _ => false,
+        };
+        if copied {
+            self.figures.repacked.add(pack.size);
+            self.figures.repacked_bytes += pack.used;
+            self.figures.live_bytes += pack.used;
+            self.repack.push(number);
+            if verdict != Verdict::Finish {
+                verdict = Verdict::Mark;
+            }
+        } else if pack.used > 0 {
+            self.figures.live_bytes += pack.size;
+        }
+        self.decide(verdict, Object::Pack(number), pack.size, terms);
+    }
+
+    fn list(&mut self, number: u32, list: &ListFacts, terms: &Terms) {
+        self.figures.stored.add(list.size);
+        let verdict = terms.verdict(list.live, list.fate, list.modified);
+        if list.live && verdict != Verdict::Finish {
+            self.figures.live_bytes += list.size;
+        }
+        self.decide(verdict, Object::List(number), list.size, terms);
     }
 
     fn decide(&mut self, verdict: Verdict, object: Object, bytes: u64, terms: &Terms) {
@@ -208,7 +257,11 @@ impl Plan {
                 note_due(&mut figures.next_due, terms.now, terms);
                 self.mark.push(object);
             }
-            Verdict::Condemn if self.condemn.len() < MOST => {
+            Verdict::Finish => {
+                figures.freed_now.add(bytes);
+                self.finish.push(object);
+            }
+            Verdict::Condemn if self.condemn.len() + self.finish.len() < MOST => {
                 figures.freed_now.add(bytes);
                 self.condemn.push(object);
             }
@@ -239,35 +292,16 @@ fn mostly_dead(pack: &PackFacts) -> bool {
 /// Decides.
 pub(super) fn plan(packs: &[PackFacts], lists: &[ListFacts], terms: &Terms) -> Plan {
     let mut plan = Plan::default();
-    for (number, pack) in (0..).zip(packs) {
-        plan.figures.stored.add(pack.size);
-        let object = Object::Pack(number);
-        let verdict = terms.verdict(pack.used > 0, pack.fate, pack.modified);
-        let repack = mostly_dead(pack)
-            && matches!(verdict, Verdict::Keep | Verdict::Rescue)
-            && !terms.young(pack.modified)
-            && plan.mark.len() + plan.waiting.len() < MOST;
-        if repack {
-            plan.figures.repacked.add(pack.size);
-            plan.figures.repacked_bytes += pack.used;
-            plan.figures.live_bytes += pack.used;
-            plan.repack.push(number);
-            plan.decide(Verdict::Mark, object, pack.size, terms);
-            continue;
+    // What is settled comes first, so that the record has room for it.
+    for settled in [true, false] {
+        for (number, pack) in (0..).zip(packs).filter(|(_, pack)| (pack.fate == Fate::Settled) == settled) {
+            plan.pack(number, pack, terms);
         }
-        if pack.used > 0 {
-            plan.figures.live_bytes += pack.size;
+        for (number, list) in (0..).zip(lists).filter(|(_, list)| (list.fate == Fate::Settled) == settled) {
+            plan.list(number, list, terms);
         }
-        plan.decide(verdict, object, pack.size, terms);
     }
-    for (number, list) in (0..).zip(lists) {
-        plan.figures.stored.add(list.size);
-        if list.live {
-            plan.figures.live_bytes += list.size;
-        }
-        let verdict = terms.verdict(list.live, list.fate, list.modified);
-        plan.decide(verdict, Object::List(number), list.size, terms);
-    }
+    plan.repack.sort_unstable();
     plan
 }
 

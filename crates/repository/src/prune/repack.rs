@@ -13,7 +13,7 @@ use super::{PrunePhase, Teller};
 use crate::crypto::seal::{SealedKind, read_header};
 use crate::domain::Core;
 use crate::error::{Error, ObjectKind, Result};
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, IndexId};
 use crate::index::object::{IndexTable, PackEntry};
 use crate::pack::builder::{PackBuilder, TRAILER_LENGTH};
 use crate::pack::open::PackOpener;
@@ -136,13 +136,17 @@ impl Copier<'_> {
             let pack = self.core.pool.run(move || builder.finish()).await?;
             self.put(pack).await?;
         }
-        if self.table.packs.is_empty() { Ok(()) } else { put_index(self.core, self.table).await }
+        if !self.table.packs.is_empty() {
+            put_index(self.core, self.table).await?;
+        }
+        Ok(())
     }
 }
 
 /// Writes an index object.
-pub(super) async fn put_index(core: &Arc<Core>, mut table: IndexTable) -> Result<()> {
+pub(super) async fn put_index(core: &Arc<Core>, mut table: IndexTable) -> Result<IndexId> {
     let keys = Arc::clone(&core.keys);
     let (id, body) = core.pool.run(move || table.seal(&keys)).await?;
-    core.store.put_content(&core.layout.index(&id), Bytes::from(body)).await
+    core.store.put_content(&core.layout.index(&id), Bytes::from(body)).await?;
+    Ok(id)
 }

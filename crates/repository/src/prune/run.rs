@@ -1,18 +1,20 @@
-//! A run: survey, plan, record, deletion.
+//! A run: survey, plan, records, deletion.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::fates::by_time;
-use super::log::{self, Stored};
+use super::log::{self, Appended};
 use super::plan::{Object, Plan, Terms, plan};
 use super::record::{Names, Record};
-use super::survey::{Survey, survey};
-use super::sweep::{outdated, sweep};
+use super::survey::{Survey, follow, survey};
+use super::sweep::{self, outdated, sweep};
 use super::walk::{Walk, chunk};
 use super::{PruneOptions, PrunePhase, PruneReport, Teller, repack};
 use crate::domain::{Core, Domain};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::{ListId, PackId};
 
 impl Domain {
@@ -22,7 +24,7 @@ impl Domain {
     /// `progress` is told the phase, how much of it is done, and of how much.
     ///
     /// # Errors
-    /// Where a point or the index cannot be read: nothing is deleted then. [`Error::PruneOverlap`] where another run came
+    /// Where a point or the index cannot be read: nothing is deleted then. [`crate::Error::PruneOverlap`] where another run came
     /// between.
     pub async fn prune(
         &self,
@@ -39,8 +41,8 @@ async fn prune(core: &Arc<Core>, options: &PruneOptions, tell: &Teller<'_>) -> R
     let survey = survey(core, stored.as_ref(), tell).await?;
     let PruneOptions { now, grace, oldest_session, dry_run } = *options;
     let mut plan = plan(&survey.packs, &survey.lists, &Terms { now, grace, oldest_session });
-    let condemned: HashSet<u32> = plan.condemn.iter().filter_map(|object| object.pack()).collect();
-    let outdated = outdated(&survey.indexes, |pack| condemned.contains(&pack), core.plan.index_object_rows);
+    let going: HashSet<u32> = plan.condemn.iter().chain(&plan.finish).filter_map(|object| object.pack()).collect();
+    let outdated = outdated(&survey.indexes, |pack| going.contains(&pack), core.plan.index_object_rows);
     let report = |plan: &Plan| PruneReport {
         dry_run,
         points: survey.points.len() as u64,
@@ -48,46 +50,67 @@ async fn prune(core: &Arc<Core>, options: &PruneOptions, tell: &Teller<'_>) -> R
         index_objects: outdated.len() as u64,
         chunks_missing: survey.homeless,
     };
-    if dry_run || (plan.is_empty() && outdated.is_empty()) {
+    if dry_run || (plan.is_empty() && outdated.is_empty() && survey.replaced.is_empty()) {
         return Ok(report(&plan));
     }
     let unreadable = repack::repack(core, &survey, &plan.repack, tell).await?;
     plan.leave(&unreadable, &survey.packs);
-    let record = record(&survey, &plan, stored.as_ref(), options);
-    log::append(core, &record).await?;
-    let condemned = look_again(core, &survey, record).await?;
-    sweep(core, &survey, &outdated, &condemned, tell).await?;
+    let next = stored.map_or(1, |stored| stored.record.number + 1);
+    let settled = settle(core, &survey, &plan, &outdated, &Numbered { next, now }).await?;
+    sweep(core, &settled, tell).await?;
     tracing::info!(domain = %core.domain, figures = ?plan.figures, "pruned");
     Ok(report(&plan))
 }
 
-/// The record of what the plan decides.
-fn record(survey: &Survey, plan: &Plan, stored: Option<&Stored>, options: &PruneOptions) -> Record {
-    let number = stored.map_or(0, |stored| stored.record.number) + 1;
-    let marks = plan.waiting.iter().copied().chain(plan.mark.iter().map(|object| (options.now, *object))).collect();
-    let add = |names: &mut Names, object| match object {
-        Object::Pack(number) => names.packs.push(survey.packs[number as usize].id),
-        Object::List(number) => names.lists.push(survey.lists[number as usize].id),
-    };
-    let marked = by_time(marks, add);
-    let mut condemned = Names::default();
-    plan.condemn.iter().for_each(|object| add(&mut condemned, *object));
-    Record::new(number, options.now, marked, condemned)
+/// The number of the next record, and the time.
+struct Numbered {
+    next: u64,
+    now: Timestamp,
 }
 
-/// What may be deleted, now that the record is there for everybody to see: points that were published since the survey keep
-/// what they need.
-async fn look_again(core: &Arc<Core>, survey: &Survey, record: Record) -> Result<Names> {
-    let needed = needed_since(core, survey, &record.condemned).await?;
-    if needed.is_empty() {
-        return Ok(record.condemned);
+/// Makes known what is to go, looks whether a point has come to need it, and settles the rest. Gives the record that does.
+async fn settle(
+    core: &Arc<Core>,
+    survey: &Survey,
+    plan: &Plan,
+    outdated: &[usize],
+    Numbered { next, now }: &Numbered,
+) -> Result<Record> {
+    let marks = plan.waiting.iter().copied().chain(plan.mark.iter().map(|object| (*now, *object))).collect();
+    let marked = by_time(marks, |names, object| survey.name(names, object));
+    let named = |objects: &[Object]| {
+        let mut names = Names::default();
+        objects.iter().for_each(|object| survey.name(&mut names, *object));
+        names
+    };
+    let (finish, mut condemned) = (named(&plan.finish), named(&plan.condemn));
+    let mut number = *next;
+    if !condemned.is_empty() {
+        let going_on = (finish.clone(), survey.replaced.clone());
+        let record = Record::new(number, *now, marked.clone(), going_on, condemned.clone());
+        if log::append(core, &record).await? == Appended::Never {
+            return Err(log::overlap(core));
+        }
+        let needed = needed_since(core, survey, &condemned).await?;
+        condemned = condemned.without(&needed);
+        number += 1;
     }
-    let mut condemned = record.condemned;
-    condemned.packs.retain(|id| !needed.packs.contains(id));
-    condemned.lists.retain(|id| !needed.lists.contains(id));
-    let next = Record::new(record.number + 1, record.written, record.marked, condemned);
-    log::append(core, &next).await?;
-    Ok(next.condemned)
+    let gone = finish.and(condemned);
+    let mut written = Vec::new();
+    let mut settled = None;
+    if sweep::replace(core, survey, outdated, &gone, &mut written).await? {
+        let outdated = outdated.iter().map(|at| survey.indexes[*at].id);
+        let replaced = survey.replaced.iter().copied().chain(outdated).collect();
+        let record = Record::new(number, *now, marked, (gone, replaced), Names::default());
+        settled = (log::append(core, &record).await? == Appended::Newest).then_some(record);
+    }
+    if settled.is_none() {
+        // They would name what another run has deleted meanwhile.
+        for id in written {
+            core.store.delete(&core.layout.index(&id)).await?;
+        }
+    }
+    settled.ok_or_else(|| log::overlap(core))
 }
 
 /// What of the condemned is needed by points that the survey has not seen.
@@ -99,17 +122,9 @@ async fn needed_since(core: &Arc<Core>, survey: &Survey, condemned: &Names) -> R
     let domain = Domain { core: Arc::clone(core) };
     let mut walk = Walk::new(core, core.plan.filter / 4);
     let mut new = 0;
-    for (id, _) in domain.list_points().await? {
-        if survey.points.binary_search(&id).is_ok() {
-            continue;
-        }
-        new += 1;
-        if let Err(error) = walk.point(&id).await {
-            match domain.read_point(&id).await {
-                // Taken back by whoever published it.
-                Err(Error::Missing { .. }) => {}
-                _ => return Err(error),
-            }
+    for point in domain.list_points().await? {
+        if survey.points.binary_search(&point).is_err() {
+            new += usize::from(follow(&domain, &mut walk, &point.0).await?);
         }
     }
     if new == 0 {

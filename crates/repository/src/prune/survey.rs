@@ -9,18 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use haulier_domain::id::PointId;
+use jiff::Timestamp;
 
 use super::fates::Fates;
 use super::log::Stored;
-use super::plan::{ListFacts, PackFacts};
+use super::plan::{ListFacts, Object, PackFacts};
+use super::record::Names;
 use super::sorter::{Sorted, Sorter};
 use super::usage::{Place, Standing, by_pack, homes, pack_and_id};
 use super::walk::{Needs, Walk};
 use super::{PrunePhase, Teller};
 use crate::domain::{Core, Domain};
 use crate::error::{Error, ObjectKind, Result};
-use crate::ids::PackId;
-use crate::index::object::IndexTable;
+use crate::ids::{IndexId, PackId};
+use crate::index::object::{IndexTable, PackEntry};
 
 /// Index objects fetched at once.
 const AT_ONCE: usize = 4;
@@ -31,21 +33,28 @@ const NO_PACK: u32 = u32::MAX;
 
 /// An index object.
 pub(super) struct IndexFacts {
-    pub(super) key: String,
+    pub(super) id: IndexId,
     pub(super) rows: usize,
     /// Numbers of those of its packs that the store has.
     pub(super) packs: Vec<u32>,
+    /// It names packs that are lost, and nothing that a point needs is.
+    pub(super) stale: bool,
 }
 
 /// What there is.
 pub(super) struct Survey {
-    pub(super) points: Vec<PointId>,
+    /// With the times at which the store took them.
+    pub(super) points: Vec<(PointId, Timestamp)>,
     /// In order of their names, so that the place of one is its number.
     pub(super) packs: Vec<PackFacts>,
     pub(super) lists: Vec<ListFacts>,
     pub(super) indexes: Vec<IndexFacts>,
+    /// Index objects that an earlier run has replaced, and not deleted.
+    pub(super) replaced: Vec<IndexId>,
     /// Chunks that points need and that no index object knows.
     pub(super) homeless: u64,
+    /// Whether there are such, or bases of that kind. What is lost stays in the index then, so that it can be told what it was.
+    missed: bool,
     /// Every chunk that is needed, bases included.
     live: Sorted<32>,
     places: Sorted<41>,
@@ -55,18 +64,20 @@ pub(super) struct Survey {
 pub(super) async fn survey(core: &Arc<Core>, stored: Option<&Stored>, tell: &Teller<'_>) -> Result<Survey> {
     let memory = core.plan.filter / 4;
     let domain = Domain { core: Arc::clone(core) };
-    let points: Vec<PointId> = domain.list_points().await?.into_iter().map(|(id, _)| id).collect();
-    let keys = core.store.list_all(&core.layout.indexes()).await?;
-    let keys: Vec<String> = keys.into_iter().map(|object| object.key).collect();
+    let listed = domain.list_points().await?;
     let fates = Fates::of(stored);
+    let (replaced, ids) = list_indexes(core).await?.into_iter().partition(|id| fates.is_replaced(id));
     let mut packs = list_packs(core, &fates).await?;
     let mut lists = list_pages(core, &fates).await?;
 
-    let Indexes { facts: indexes, places, deltas } = read_indexes(core, &packs, keys, memory, tell).await?;
+    let Indexes { facts: mut indexes, places, deltas } = read_indexes(core, &packs, ids, memory, tell).await?;
     let mut walk = Walk::new(core, memory);
-    for (done, id) in (0..).zip(&points) {
-        tell(PrunePhase::Points, done, points.len() as u64);
-        walk.point(id).await?;
+    let (total, mut points) = (listed.len() as u64, Vec::with_capacity(listed.len()));
+    for (done, (id, modified)) in (0..).zip(listed) {
+        tell(PrunePhase::Points, done, total);
+        if follow(&domain, &mut walk, &id).await? {
+            points.push((id, modified));
+        }
     }
     let needs = walk.finish().await?;
     for list in &mut lists {
@@ -79,10 +90,52 @@ pub(super) async fn survey(core: &Arc<Core>, stored: Option<&Stored>, tell: &Tel
     for (pack, used) in packs.iter_mut().zip(measured.used) {
         pack.used = used;
     }
-    Ok(Survey { points, packs, lists, indexes, homeless: measured.homeless, live: measured.live, places })
+    let Measured { live, homeless, missed, .. } = measured;
+    indexes.iter_mut().for_each(|index| index.stale &= !missed);
+    Ok(Survey { points, packs, lists, indexes, replaced, homeless, missed, live, places })
+}
+
+/// Takes note of what a point needs. `false`: it has been removed since it was listed.
+pub(super) async fn follow(domain: &Domain, walk: &mut Walk, point: &PointId) -> Result<bool> {
+    let Err(error) = walk.point(point).await else { return Ok(true) };
+    if let Err(Error::Missing { .. }) = domain.read_point(point).await {
+        return Ok(false);
+    }
+    match error {
+        Error::Missing { .. } | Error::Damaged { .. } | Error::ChunkMissing { .. } | Error::Invalid(_) => {
+            Err(Error::PointUnreadable { point: point.clone(), cause: Box::new(error) })
+        }
+        other => Err(other),
+    }
+}
+
+async fn list_indexes(core: &Core) -> Result<Vec<IndexId>> {
+    let prefix = core.layout.indexes();
+    let objects = core.store.list_all(&prefix).await?;
+    objects
+        .into_iter()
+        .map(|object| {
+            let id = object.key[prefix.len()..].parse();
+            id.map_err(|_| Error::damaged(ObjectKind::Index, &object.key, "it has a strange name"))
+        })
+        .collect()
 }
 
 impl Survey {
+    /// Adds the name of an object.
+    pub(super) fn name(&self, names: &mut Names, object: Object) {
+        match object {
+            Object::Pack(number) => names.packs.push(self.packs[number as usize].id),
+            Object::List(number) => names.lists.push(self.lists[number as usize].id),
+        }
+    }
+
+    /// Whether the index is to go on naming a pack: one that is lost only where something is missed.
+    pub(super) fn keeps_rows_of(&self, pack: &PackEntry) -> bool {
+        let stored = self.packs.binary_search_by_key(&pack.id, |pack| pack.id).map(|at| self.packs[at].size);
+        self.missed || stored == Ok(pack.size)
+    }
+
     /// The chunks that have their home in one of these packs (numbers, in order), by pack.
     pub(super) async fn residents(&self, core: &Core, of: &[u32]) -> Result<Sorted<36>> {
         let memory = core.plan.filter / 4;
@@ -169,19 +222,20 @@ struct Indexes {
 async fn read_indexes(
     core: &Arc<Core>,
     packs: &[PackFacts],
-    keys: Vec<String>,
+    ids: Vec<IndexId>,
     memory: usize,
     tell: &Teller<'_>,
 ) -> Result<Indexes> {
     // A name and a length: what has another length than the index says is lost.
     let known: Arc<Vec<(PackId, u64)>> = Arc::new(packs.iter().map(|pack| (pack.id, pack.size)).collect());
     let sorters = Arc::new(Mutex::new((Sorter::new(&core.folder, memory), Sorter::new(&core.folder, memory))));
-    let total = keys.len() as u64;
+    let total = ids.len() as u64;
     let mut facts = Vec::new();
-    let mut read = stream::iter(keys)
-        .map(|key| {
+    let mut read = stream::iter(ids)
+        .map(|id| {
             let (known, sorters) = (Arc::clone(&known), Arc::clone(&sorters));
             async move {
+                let key = core.layout.index(&id);
                 let body = core.store.get(ObjectKind::Index, &key).await?;
                 let keys = Arc::clone(&core.keys);
                 let folder = core.folder.clone();
@@ -189,7 +243,7 @@ async fn read_indexes(
                     let table = IndexTable::open(&keys, &key, &body)?;
                     let mut sorters = sorters.lock().unwrap_or_else(PoisonError::into_inner);
                     let (places, deltas) = &mut *sorters;
-                    take(&table, key, &known, places, deltas).map_err(|source| Error::Local {
+                    take(&table, id, &known, places, deltas).map_err(|source| Error::Local {
                         doing: "sorting",
                         path: folder,
                         source,
@@ -204,7 +258,7 @@ async fn read_indexes(
         tell(PrunePhase::Index, facts.len() as u64, total);
     }
     drop(read);
-    facts.sort_by(|a: &IndexFacts, b| a.key.cmp(&b.key));
+    facts.sort_unstable_by_key(|index: &IndexFacts| index.id);
     let finish = move |folder: &Path| {
         let empty = (Sorter::new(folder, 1), Sorter::new(folder, 1));
         let mut sorters = sorters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -218,7 +272,7 @@ async fn read_indexes(
 /// Takes note of one index object.
 fn take(
     table: &IndexTable,
-    key: String,
+    id: IndexId,
     known: &[(PackId, u64)],
     places: &mut Sorter<41>,
     deltas: &mut Sorter<36>,
@@ -235,14 +289,17 @@ fn take(
             deltas.push(by_pack(pack, base))?;
         }
     }
+    let stale = numbers.contains(&NO_PACK);
     let packs = numbers.into_iter().filter(|number| *number != NO_PACK).collect();
-    Ok(IndexFacts { key, rows: table.rows.len(), packs })
+    Ok(IndexFacts { id, rows: table.rows.len(), packs, stale })
 }
 
 struct Measured {
     used: Vec<u64>,
     live: Sorted<32>,
     homeless: u64,
+    /// Whether chunks or bases have no home.
+    missed: bool,
 }
 
 /// What is needed of each pack. A delta that stays in the index keeps its base, whether or not a point needs the delta: a
@@ -270,6 +327,7 @@ fn measure(
                 Ok(())
             },
         )?;
+        let missed = homeless > 0;
         let homeless = *missing.get_or_insert(homeless);
         let mut bases = Sorter::new(folder, memory);
         for delta in deltas.iter() {
@@ -283,7 +341,7 @@ fn measure(
         }
         let grown = live.with(folder, &bases.finish()?)?;
         if grown.len() == live.len() {
-            return Ok(Measured { used, live, homeless });
+            return Ok(Measured { used, live, homeless, missed });
         }
         live = grown;
     }

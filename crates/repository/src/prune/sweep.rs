@@ -1,4 +1,4 @@
-//! Deleting what is condemned: first the index objects that name it, each replaced by one that names the rest, then the
+//! Deleting what is settled: the index objects that name it, which have been replaced by ones that name the rest, then the
 //! packs and list pages themselves. Every part may be repeated, so a run that is killed is carried on by the next one.
 
 use std::collections::HashSet;
@@ -6,28 +6,31 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::record::Names;
+use super::record::{Names, Record};
 use super::repack::put_index;
 use super::survey::{IndexFacts, Survey};
-use super::{PrunePhase, Teller};
+use super::{PrunePhase, Teller, log};
 use crate::domain::Core;
 use crate::error::{Error, ObjectKind, Result};
-use crate::ids::PackId;
+use crate::ids::{IndexId, PackId};
 use crate::index::object::IndexTable;
 
 /// Objects deleted at once.
 const AT_ONCE: usize = 8;
+/// Objects deleted between two looks at the record.
+const BATCH: usize = 1_000;
 /// An index object with less than this part of the usual rows is small.
 const SMALL: usize = 8;
 /// So many small ones are worth making one of.
 const MANY: usize = 16;
 
-/// The index objects to be written anew: those that name packs of `condemned` (by their numbers) or packs that an earlier
-/// one names too, and small ones if there are many.
+/// The index objects to be written anew: those that name packs of `condemned` (by their numbers), packs that an earlier
+/// one names too, or packs that are lost and missed by nobody, and small ones if there are many.
 pub(super) fn outdated(indexes: &[IndexFacts], condemned: impl Fn(u32) -> bool, rows_per_object: usize) -> Vec<usize> {
     let mut named = HashSet::new();
     let mut outdated = vec![false; indexes.len()];
     for (at, index) in indexes.iter().enumerate() {
+        outdated[at] |= index.stale;
         for pack in &index.packs {
             outdated[at] |= !named.insert(*pack) || condemned(*pack);
         }
@@ -41,31 +44,16 @@ pub(super) fn outdated(indexes: &[IndexFacts], condemned: impl Fn(u32) -> bool, 
     (0..indexes.len()).filter(|at| outdated[*at]).collect()
 }
 
-/// Deletes. `outdated` are the index objects to be written anew.
-pub(super) async fn sweep(
+/// Writes the index objects that are to replace the `outdated` ones: what these say, without what is `gone`. Their names
+/// are added to `written`. `false`: an outdated one is not there any more, so that another run has come between.
+pub(super) async fn replace(
     core: &Arc<Core>,
     survey: &Survey,
     outdated: &[usize],
-    condemned: &Names,
-    tell: &Teller<'_>,
-) -> Result<()> {
-    rewrite(core, survey, outdated, condemned).await?;
-    let objects: Vec<String> = (condemned.packs.iter().map(|id| core.layout.pack(id)))
-        .chain(condemned.lists.iter().map(|id| core.layout.list(id)))
-        .collect();
-    let total = objects.len() as u64;
-    let mut deleted =
-        stream::iter(objects).map(|object| async move { core.store.delete(&object).await }).buffer_unordered(AT_ONCE);
-    let mut done = 0;
-    while deleted.try_next().await?.is_some() {
-        done += 1;
-        tell(PrunePhase::Delete, done, total);
-    }
-    Ok(())
-}
-
-async fn rewrite(core: &Arc<Core>, survey: &Survey, outdated: &[usize], condemned: &Names) -> Result<()> {
-    let gone: HashSet<PackId> = condemned.packs.iter().copied().collect();
+    gone: &Names,
+    written: &mut Vec<IndexId>,
+) -> Result<bool> {
+    let gone: HashSet<PackId> = gone.packs.iter().copied().collect();
     let mut elsewhere: HashSet<PackId> = HashSet::new();
     let mut next = outdated.iter().peekable();
     for (at, index) in survey.indexes.iter().enumerate() {
@@ -75,10 +63,9 @@ async fn rewrite(core: &Arc<Core>, survey: &Survey, outdated: &[usize], condemne
     }
     let mut table = IndexTable::default();
     for at in outdated {
-        let key = survey.indexes[*at].key.clone();
+        let key = core.layout.index(&survey.indexes[*at].id);
         let body = match core.store.get(ObjectKind::Index, &key).await {
-            // Another run was faster, or this one was killed after it had been replaced.
-            Err(Error::Missing { .. }) => continue,
+            Err(Error::Missing { .. }) => return Ok(false),
             body => body?,
         };
         let keys = Arc::clone(&core.keys);
@@ -86,7 +73,8 @@ async fn rewrite(core: &Arc<Core>, survey: &Survey, outdated: &[usize], condemne
         let IndexTable { packs, rows } = old;
         let mut kept: Vec<Option<u32>> = Vec::with_capacity(packs.len());
         for pack in packs {
-            let keep = !gone.contains(&pack.id) && elsewhere.insert(pack.id);
+            let stays = survey.keeps_rows_of(&pack) && !gone.contains(&pack.id);
+            let keep = stays && elsewhere.insert(pack.id);
             kept.push(keep.then(|| {
                 table.packs.push(pack);
                 table.packs.len() as u32 - 1
@@ -94,14 +82,34 @@ async fn rewrite(core: &Arc<Core>, survey: &Survey, outdated: &[usize], condemne
         }
         table.rows.extend(rows.into_iter().filter_map(|(pack, record)| Some((kept[pack as usize]?, record))));
         if table.rows.len() >= core.plan.index_object_rows {
-            put_index(core, std::mem::take(&mut table)).await?;
+            written.push(put_index(core, std::mem::take(&mut table)).await?);
         }
     }
     if !table.packs.is_empty() {
-        put_index(core, table).await?;
+        written.push(put_index(core, table).await?);
     }
-    for at in outdated {
-        core.store.delete(&survey.indexes[*at].key).await?;
+    Ok(true)
+}
+
+/// Deletes what the record settles, as long as it is the newest. What the newest one settles may be deleted by anyone at any
+/// time; whoever wrote it goes on with the rest.
+pub(super) async fn sweep(core: &Arc<Core>, record: &Record, tell: &Teller<'_>) -> Result<()> {
+    let indexes = record.settled.indexes.iter().map(|id| core.layout.index(id));
+    let packs = record.condemned.packs.iter().map(|id| core.layout.pack(id));
+    let lists = record.condemned.lists.iter().map(|id| core.layout.list(id));
+    let (first, objects): (Vec<String>, Vec<String>) = (indexes.collect(), packs.chain(lists).collect());
+    let total = (first.len() + objects.len()) as u64;
+    let mut done = 0;
+    for batch in first.chunks(BATCH).chain(objects.chunks(BATCH)) {
+        if log::newest_number(&core.store, &core.layout).await? != Some(record.number) {
+            return Err(log::overlap(core));
+        }
+        let batch = stream::iter(batch.to_vec());
+        let mut deleted = batch.map(|object| async move { core.store.delete(&object).await }).buffer_unordered(AT_ONCE);
+        while deleted.try_next().await?.is_some() {
+            done += 1;
+            tell(PrunePhase::Delete, done, total);
+        }
     }
     Ok(())
 }
@@ -111,7 +119,7 @@ mod tests {
     use super::*;
 
     fn index(rows: usize, packs: &[u32]) -> IndexFacts {
-        IndexFacts { key: String::new(), rows, packs: packs.to_vec() }
+        IndexFacts { id: IndexId([0; 32]), rows, packs: packs.to_vec(), stale: false }
     }
 
     #[test]
@@ -123,6 +131,7 @@ mod tests {
             ("a pack is listed twice", vec![index(900, &[0, 1]), index(900, &[1, 3])], vec![1]),
             ("a few small ones", vec![index(1, &[0]), index(1, &[1])], vec![]),
             ("many small ones", many, (0..16).collect()),
+            ("a lost pack is named", vec![index(900, &[0]), IndexFacts { stale: true, ..index(900, &[1]) }], vec![1]),
         ];
         for (what, indexes, expected) in cases {
             assert_eq!(outdated(&indexes, |pack| pack == 2, 1_000), expected, "{what}");

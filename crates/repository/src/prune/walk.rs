@@ -70,17 +70,30 @@ impl Walk {
             StreamContent::Inline(chunks) => return self.take(chunks.iter().map(|chunk| chunk.id).collect()).await,
             StreamContent::Pages(top) => *top,
         };
-        let mut pending = Vec::from_iter(self.pages.insert(half(&top)).then_some(top));
+        let mut met = Vec::new();
+        let walked = self.pages_under(top, &mut met).await;
+        if walked.is_err() {
+            // Other points may have them too: what hangs on them has not been looked at, or not all of it.
+            for page in met {
+                self.pages.remove(&page);
+            }
+        }
+        walked
+    }
+
+    /// Follows a page down to its chunks. Those that nobody has met before are added to `met`.
+    async fn pages_under(&mut self, top: ListId, met: &mut Vec<[u8; 16]>) -> Result<()> {
+        let mut pending = Vec::from_iter(self.meet(&top, met).then_some(top));
         while !pending.is_empty() {
             let some = pending.split_off(pending.len().saturating_sub(AT_ONCE));
-            let core = &self.core;
-            let mut pages = stream::iter(some).map(|id| read(core, id)).buffer_unordered(AT_ONCE);
+            let core = Arc::clone(&self.core);
+            let mut pages = stream::iter(some).map(|id| read(&core, id)).buffer_unordered(AT_ONCE);
             let mut chunks = Vec::new();
             while let Some(page) = pages.try_next().await? {
                 match page {
                     Page::Leaf(leaf) => chunks.extend(leaf.into_iter().map(|chunk| chunk.id)),
                     Page::Node { children, .. } => {
-                        pending.extend(children.iter().map(|child| child.id).filter(|id| self.pages.insert(half(id))));
+                        pending.extend(children.iter().map(|child| child.id).filter(|id| self.meet(id, met)));
                     }
                 }
             }
@@ -88,6 +101,15 @@ impl Walk {
             self.take(chunks).await?;
         }
         Ok(())
+    }
+
+    /// Whether the page is met for the first time.
+    fn meet(&mut self, id: &ListId, met: &mut Vec<[u8; 16]>) -> bool {
+        let new = self.pages.insert(half(id));
+        if new {
+            met.push(half(id));
+        }
+        new
     }
 
     async fn take(&mut self, chunks: Vec<ChunkId>) -> Result<()> {

@@ -33,12 +33,13 @@ impl Following {
         Some(Self { follower: Follower::new(), walker: Some(walker), asked: 0, deltas: None })
     }
 
-    /// Reads the next pages of the list as far as they are needed. One that cannot be read ends the following there.
+    /// Reads the next pages of the list as far as they are needed. One that cannot be read, or not in time, ends the following
+    /// there.
     pub(super) async fn advance(&mut self, shared: &Arc<Shared>) {
         while self.follower.known_ahead() < KNOWN_AHEAD
             && let Some(walker) = &mut self.walker
         {
-            match walker.next(&shared.core).await {
+            match shared.core.in_time(walker.next(&shared.core)).await {
                 Ok(Some(run)) => {
                     self.follower.extend(run.start, &run.chunks);
                     self.deltas = None;

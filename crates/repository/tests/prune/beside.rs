@@ -2,27 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures::future::BoxFuture;
-use haulier_cloud::object_store::{ListPage, ObjectMeta, ObjectStore};
 use haulier_repository::Error;
 use haulier_repository::prune::PruneOptions;
-use jiff::SignedDuration;
 
-use crate::scene::{Points, at, options, prepare, prune};
-use crate::support::{Bucket, Fixture, noise};
-
-/// Without a point that needs it there is what two sessions would share.
-async fn domain_with_dead_data() -> (Fixture, Points, Vec<u8>) {
-    let fixture = Fixture::new().await;
-    let (mut points, domain) = (Points::default(), fixture.domain().await);
-    let data = noise(4_000_000, 1);
-    points.publish(&domain, "a", data.clone()).await;
-    points.publish(&domain, "b", noise(100_000, 2)).await;
-    points.remove(&domain, "a").await;
-    (fixture, points, data)
-}
+use crate::hooked::{Action, Hooked, Moment};
+use crate::scene::{at, domain_with_dead_data, options, prepare, prune, reckless};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_older_than_the_mark_keeps_what_it_relies_on() {
@@ -89,78 +73,8 @@ async fn a_handle_that_lives_through_a_prune_takes_note_of_it() {
     points.assert_intact(&fixture, &fixture.bucket).await;
 }
 
-type Action = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
-
-/// A bucket that does something once, when an object of some name is written: before or after.
-struct Hooked {
-    inner: Arc<Bucket>,
-    name: &'static str,
-    after: bool,
-    action: Mutex<Option<Action>>,
-}
-
-impl std::fmt::Debug for Hooked {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hooked")
-    }
-}
-
-impl Hooked {
-    fn new(inner: &Arc<Bucket>, name: &'static str, after: bool, action: Action) -> Arc<Self> {
-        Arc::new(Self { inner: inner.clone(), name, after, action: Mutex::new(Some(action)) })
-    }
-
-    async fn act(&self, key: &str, after: bool) {
-        if self.after == after && key.contains(self.name) {
-            let action = self.action.lock().unwrap().take();
-            if let Some(action) = action {
-                action().await;
-            }
-        }
-    }
-
-    fn acted(&self) -> bool {
-        self.action.lock().unwrap().is_none()
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Hooked {
-    async fn put_new(&self, key: &str, body: Bytes) -> haulier_cloud::Result<()> {
-        self.act(key, false).await;
-        self.inner.put_new(key, body).await?;
-        self.act(key, true).await;
-        Ok(())
-    }
-
-    async fn get(&self, key: &str) -> haulier_cloud::Result<Bytes> {
-        self.inner.get(key).await
-    }
-
-    async fn get_range(&self, key: &str, range: std::ops::Range<u64>) -> haulier_cloud::Result<Bytes> {
-        self.inner.get_range(key, range).await
-    }
-
-    async fn head(&self, key: &str) -> haulier_cloud::Result<Option<ObjectMeta>> {
-        self.inner.head(key).await
-    }
-
-    async fn list(&self, prefix: &str, start_after: Option<&str>) -> haulier_cloud::Result<ListPage> {
-        self.inner.list(prefix, start_after).await
-    }
-
-    async fn delete(&self, key: &str) -> haulier_cloud::Result<()> {
-        self.inner.delete(key).await
-    }
-}
-
-/// The worst that can be: marks are due at once, and nobody is asked.
-fn reckless(hours: i64) -> PruneOptions {
-    PruneOptions { grace: SignedDuration::ZERO, ..options(hours) }
-}
-
 /// A publication and a prune that meets it at its worst moment. Gives whether the point was published.
-async fn meet(during_publication: bool, name: &'static str, after: bool) -> bool {
+async fn meet(during_publication: bool, name: &'static str, moment: Moment) -> bool {
     let (fixture, mut points, data) = domain_with_dead_data().await;
     let fixture = Arc::new(fixture);
     let domain = fixture.domain().await;
@@ -176,7 +90,7 @@ async fn meet(during_publication: bool, name: &'static str, after: bool) -> bool
                 other.domain().await.prune(&reckless(1), |_, _, _| {}).await.unwrap();
             })
         });
-        let store = Hooked::new(&fixture.bucket, name, after, action);
+        let store = Hooked::new(fixture.bucket.clone(), name, moment, action);
         let done = fixture.domain_on(store.clone()).await.publish_point(&point).await;
         *result.lock().unwrap() = Some(done);
         store
@@ -187,14 +101,14 @@ async fn meet(during_publication: bool, name: &'static str, after: bool) -> bool
                 *result.lock().unwrap() = Some(done);
             })
         });
-        let store = Hooked::new(&fixture.bucket, name, after, action);
+        let store = Hooked::new(fixture.bucket.clone(), name, moment, action);
         fixture.domain_on(store.clone()).await.prune(&reckless(1), |_, _, _| {}).await.unwrap();
         store
     };
     assert!(hooked.acted(), "they met");
     let outcome = published.lock().unwrap().take().unwrap();
     match &outcome {
-        Ok(()) => {
+        Ok(_) => {
             points.0.insert("late".to_owned(), (root, stream, data));
         }
         Err(error) => assert!(matches!(error, Error::NotReachable { .. }), "{error:?}"),
@@ -210,11 +124,11 @@ async fn meet(during_publication: bool, name: &'static str, after: bool) -> bool
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_prune_and_a_publication_at_once_one_sees_the_other() {
     // A whole prune between the first check and the creation, and between the creation and the second check.
-    assert!(!meet(true, "/points/", false).await);
-    assert!(meet(true, "/points/", true).await);
+    assert!(!meet(true, "/points/", Moment::BeforePut).await);
+    assert!(meet(true, "/points/", Moment::AfterPut).await);
     // A whole publication just before the record that condemns is written, and just after.
-    assert!(meet(false, "/prune/", false).await);
-    assert!(!meet(false, "/prune/", true).await);
+    assert!(meet(false, "/prune/", Moment::BeforePut).await);
+    assert!(!meet(false, "/prune/", Moment::AfterPut).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,7 +178,7 @@ async fn a_prune_that_slept_through_others_stops() {
             }
         })
     });
-    let store = Hooked::new(&fixture.bucket, "/prune/", false, action);
+    let store = Hooked::new(fixture.bucket.clone(), "/prune/", Moment::BeforePut, action);
     let error = prune(&fixture, store.clone(), 0).await.unwrap_err();
     assert!(store.acted() && matches!(error, Error::PruneOverlap { .. }), "{error:?}");
     assert_eq!(fixture.bucket.keys("/prune/").len(), 1, "its record is gone");

@@ -6,8 +6,10 @@
 mod support;
 
 mod beside;
+mod hooked;
 mod killed;
 mod scene;
+mod stalled;
 
 use haulier_repository::StreamKind;
 use haulier_repository::prune::PruneOptions;

@@ -10,7 +10,7 @@ use haulier_repository::prune::{PruneOptions, PruneReport};
 use haulier_repository::{Chunking, Domain, Error, PointRoot, StreamKind, StreamRoot, Writer};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::{Bucket, Fixture, point, read, write};
+use crate::support::{Bucket, Fixture, noise, point, read, write};
 
 pub(crate) const GRACE: SignedDuration = SignedDuration::from_hours(24);
 
@@ -21,6 +21,11 @@ pub(crate) fn at(hours: i64) -> Timestamp {
 
 pub(crate) fn options(hours: i64) -> PruneOptions {
     PruneOptions { now: at(hours), grace: GRACE, oldest_session: None, dry_run: false }
+}
+
+/// The worst that can be: marks are due at once, and nobody is asked.
+pub(crate) fn reckless(hours: i64) -> PruneOptions {
+    PruneOptions { grace: SignedDuration::ZERO, ..options(hours) }
 }
 
 /// Published points and what they must give back.
@@ -74,4 +79,15 @@ impl Points {
 
 pub(crate) async fn prune(fixture: &Fixture, store: Arc<dyn ObjectStore>, hours: i64) -> Result<PruneReport, Error> {
     fixture.domain_on(store).await.prune(&options(hours), |_, _, _| {}).await
+}
+
+/// Without a point that needs it there is what two sessions would share.
+pub(crate) async fn domain_with_dead_data() -> (Fixture, Points, Vec<u8>) {
+    let fixture = Fixture::new().await;
+    let (mut points, domain) = (Points::default(), fixture.domain().await);
+    let data = noise(4_000_000, 1);
+    points.publish(&domain, "a", data.clone()).await;
+    points.publish(&domain, "b", noise(100_000, 2)).await;
+    points.remove(&domain, "a").await;
+    (fixture, points, data)
 }

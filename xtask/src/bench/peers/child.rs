@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::bench::measure::settle;
 
 /// Our own part among the children.
-pub(super) const BENCH: &str = "haulier-bench";
+pub(in crate::bench) const BENCH: &str = "haulier-bench";
 
 /// What a run took.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

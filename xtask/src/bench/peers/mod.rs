@@ -24,6 +24,7 @@ mod live;
 mod report;
 mod rounds;
 
+pub(super) use child::BENCH;
 use contestant::Contestant;
 use figures::Contest;
 use report::Report;

@@ -26,10 +26,14 @@ enum Done {
     Rescued,
     Repacked,
     Condemned,
+    Finished,
+    Copied,
 }
 
 fn done(plan: &Plan) -> Done {
     match (plan.repack.len(), plan.mark.len(), plan.waiting.len(), plan.condemn.len()) {
+        (0, 0, 0, 0) if plan.finish.len() == 1 => Done::Finished,
+        (1, 0, 0, 0) if plan.finish.len() == 1 => Done::Copied,
         (1, 1, 0, 0) => Done::Repacked,
         (0, 1, 0, 0) => Done::Marked,
         (0, 0, 1, 0) => Done::Waits,
@@ -61,8 +65,11 @@ fn each_pack_gets_what_its_state_asks_for() {
         ("marked long ago and needed", pack(80, old, 0), None, Done::Rescued),
         ("marked a while ago and needed", pack(80, new, 0), None, Done::Rescued),
         ("marked and needed for little", pack(20, old, 0), None, Done::Repacked),
-        ("being deleted", pack(0, Fate::Condemned, 0), Some(0), Done::Condemned),
-        ("being deleted and needed", pack(80, Fate::Condemned, 0), None, Done::Rescued),
+        ("to be deleted", pack(0, Fate::Condemned, 0), Some(0), Done::Condemned),
+        ("to be deleted and needed", pack(80, Fate::Condemned, 0), None, Done::Rescued),
+        ("being deleted", pack(0, Fate::Settled, 0), Some(0), Done::Finished),
+        ("being deleted and needed", pack(80, Fate::Settled, 0), None, Done::Copied),
+        ("being deleted and needed for little", pack(20, Fate::Settled, 100), None, Done::Copied),
         ("marked in the future", pack(0, Fate::Marked(at(200)), 0), None, Done::Waits),
     ];
     for (what, pack, oldest_session, expected) in cases {
@@ -80,6 +87,9 @@ fn list_pages_are_treated_as_packs_are() {
         (list(false, Fate::Marked(at(90)), 0), Done::Waits),
         (list(true, Fate::Marked(at(70)), 0), Done::Rescued),
         (list(false, Fate::Condemned, 0), Done::Condemned),
+        (list(true, Fate::Condemned, 0), Done::Rescued),
+        (list(false, Fate::Settled, 0), Done::Finished),
+        (list(true, Fate::Settled, 0), Done::Finished),
     ];
     for (list, expected) in cases {
         let plan = plan(&[], std::slice::from_ref(&list), &terms(None));
@@ -98,7 +108,8 @@ fn without_a_grace_period_what_was_marked_before_goes_and_what_is_marked_now_sta
 }
 
 fn fates() -> impl Strategy<Value = Fate> {
-    prop_oneof![Just(Fate::Open), (0_i64..110).prop_map(|hours| Fate::Marked(at(hours))), Just(Fate::Condemned)]
+    let marked = (0_i64..110).prop_map(|hours| Fate::Marked(at(hours)));
+    prop_oneof![Just(Fate::Open), marked, Just(Fate::Condemned), Just(Fate::Settled)]
 }
 
 proptest! {
@@ -117,10 +128,19 @@ proptest! {
                 Object::Pack(number) => (packs[*number as usize].used > 0, packs[*number as usize].fate),
                 Object::List(number) => (lists[*number as usize].live, lists[*number as usize].fate),
             };
-            prop_assert!(!needed && fate != Fate::Open, "{object:?}");
+            prop_assert!(!needed && fate != Fate::Open && fate != Fate::Settled, "{object:?}");
         }
+        let settled = packs.iter().map(|pack| pack.fate).chain(lists.iter().map(|list| list.fate));
+        prop_assert_eq!(plan.finish.len(), settled.filter(|fate| *fate == Fate::Settled).count());
+        let mut copied = 0;
         for number in &plan.repack {
-            prop_assert!(plan.mark.contains(&Object::Pack(*number)));
+            let object = Object::Pack(*number);
+            prop_assert!(plan.mark.contains(&object) != plan.finish.contains(&object));
+            copied += if plan.finish.contains(&object) { packs[*number as usize].used } else { 0 };
+        }
+        for object in &plan.finish {
+            let Object::Pack(number) = object else { continue };
+            prop_assert_eq!(packs[*number as usize].used > 0, plan.repack.contains(number));
         }
         for object in &plan.mark {
             let Object::Pack(number) = object else { continue };
@@ -131,11 +151,11 @@ proptest! {
             Object::List(number) => lists[*number as usize].size,
         };
         let figures = plan.figures;
-        prop_assert_eq!(figures.freed_now.bytes, plan.condemn.iter().map(size).sum::<u64>());
+        prop_assert_eq!(figures.freed_now.bytes, plan.condemn.iter().chain(&plan.finish).map(size).sum::<u64>());
         let later = plan.mark.iter().chain(plan.waiting.iter().map(|(_, object)| object));
         prop_assert_eq!(figures.freed_later.bytes, later.map(size).sum::<u64>());
         let bytes: u64 = packs.iter().map(|pack| pack.size).sum::<u64>() + lists.iter().map(|list| list.size).sum::<u64>();
         prop_assert_eq!(figures.stored.bytes, bytes);
-        prop_assert!(figures.live_bytes + figures.freed_now.bytes <= bytes);
+        prop_assert!(figures.live_bytes + figures.freed_now.bytes <= bytes + copied);
     }
 }

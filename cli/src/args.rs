@@ -1,6 +1,7 @@
 //! The command line's grammar.
 
 pub(crate) mod key;
+pub(crate) mod place;
 pub(crate) mod restore;
 
 use std::path::PathBuf;
@@ -187,14 +188,20 @@ pub(crate) enum PointCommand {
         #[arg(long, value_name = "ID")]
         resource: Option<String>,
         /// Only in this repository
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", conflicts_with = "bucket")]
         repository: Option<String>,
+        #[command(flatten)]
+        place: place::MaybePlace,
     },
     /// One restore point and its databases
     Show {
         /// Id: pnt-…
         id: String,
+        #[command(flatten)]
+        place: place::MaybePlace,
     },
+    /// Write a restore point as archives that stock pg_restore reads, straight from the bucket, without a coordinator
+    Export(Box<place::ExportArguments>),
     /// Start a session that verifies a restore point: it reads its structure, every byte, or restores it
     #[command(visible_alias = "check")]
     Verify {

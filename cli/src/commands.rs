@@ -2,6 +2,7 @@
 
 mod key;
 mod lists;
+mod offline;
 mod point;
 mod policy;
 mod repository;
@@ -32,6 +33,11 @@ pub(crate) async fn run(arguments: Arguments, io: &mut Io) -> Result<Exit, CliEr
         clap_complete::generate(shell, &mut Arguments::command(), "haulier", &mut script);
         io.out.write_all(&script)?;
         return Ok(Exit::Success);
+    }
+    if let Command::Point(command) = &command
+        && let Some(command) = offline::OfflineCommand::of(command)
+    {
+        return offline::run(command, format, io).await;
     }
     let settings = Settings::read(&connection, |name| std::env::var_os(name))?;
     let client = client::connect(&settings).await?;

@@ -1,4 +1,5 @@
-//! `haulier`: what operators ask of the coordinator, as commands.
+//! `haulier`: what operators ask of the coordinator, as commands; and what they do without one, straight from a
+//! repository, for the day it is gone.
 //!
 //! What was asked for goes to stdout, everything else (progress, remarks, errors) to stderr. A command is a request, a
 //! rendering of its answer, and an exit code; the codes are in [`exit::Exit`] and in `docs/cli.md`.
@@ -7,8 +8,11 @@ mod args;
 mod client;
 mod commands;
 mod exit;
+pub mod export;
 mod follow;
+mod offline;
 mod output;
+mod passphrase;
 mod settings;
 mod usage;
 mod view;
@@ -79,6 +83,7 @@ where
 fn start(arguments: args::Arguments, io: &mut Io) -> Result<Exit, CliError> {
     // The provider that is set first wins; a second call says so, and nothing is lost.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // What is asked of a repository is fetched and opened beside the thread that writes it down.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(commands::run(arguments, io))
 }

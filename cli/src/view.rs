@@ -16,6 +16,7 @@ pub(crate) use key::KeyView;
 pub(crate) use lists::{LedgerView, RepositoryView, ResourceView, WorkerView};
 pub(crate) use point::PointView;
 pub(crate) use policy::{FaultView, PolicyView};
+pub(crate) use proof::ProofView;
 pub(crate) use session::{EndView, LogView, ProgressView, SessionView};
 pub(crate) use target::TargetView;
 

@@ -105,6 +105,26 @@ impl Database {
         process::output(&mut command).map(drop)
     }
 
+    /// Makes what an archive holds, under the names it had: the database itself too. The connection is only to begin with.
+    ///
+    /// # Errors
+    /// What `pg_restore` says, be it a warning.
+    pub fn create_from(&self, archive: &Path) -> Result<()> {
+        let mut command = self.program("pg_restore");
+        command.args(["--create", "--exit-on-error", "--dbname"]).arg(self.dsn()).arg(archive);
+        process::output(&mut command).map(drop)
+    }
+
+    /// Runs a script for `psql`.
+    ///
+    /// # Errors
+    /// What `psql` says of the first statement that fails.
+    pub fn run_script(&self, script: &Path) -> Result<()> {
+        let mut command = self.program("psql");
+        command.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname"]).arg(self.dsn());
+        process::output(command.arg("--file").arg(script)).map(drop)
+    }
+
     fn run(&self, sql: &str, options: &[&str]) -> Result<String> {
         let mut child = self
             .program("psql")

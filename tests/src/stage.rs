@@ -130,6 +130,26 @@ impl Stage {
         self.coordinator.haulier()
     }
 
+    /// The command line of an operator who has nothing left but AWS: it knows of no coordinator.
+    pub fn offline(&self) -> Haulier {
+        Haulier::new(self.cloud.environment())
+    }
+
+    /// Arguments that name the repository in its bucket.
+    pub fn bucket(&self) -> [String; 6] {
+        ["--bucket", "backups", "--region", &self.cloud.facts().region, "--prefix", "rds"].map(str::to_owned)
+    }
+
+    /// A file with the repository's passphrase.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn passphrase_file(&self) -> Result<String> {
+        let path = self.folder.path().join("passphrase");
+        std::fs::write(&path, format!("{PASSPHRASE}\n")).context("writing the passphrase")?;
+        Ok(path.display().to_string())
+    }
+
     /// The folder of everything: logs, state, disks of machines.
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()

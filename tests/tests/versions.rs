@@ -9,6 +9,8 @@ fn comes_back_equal(stage: &Stage, version: &str) -> Result<String> {
     assert_eq!(stage.source.value("SELECT current_setting('server_version_num')::int / 10000")?, version);
     stage.source.execute("CREATE DATABASE shop")?;
     dataset::fill(&stage.source.sibling("shop"), 12)?;
+    // Its larger tables in streams of their own, by ranges.
+    stage.apply_policy("transfer: { large_table_bytes: 1048576, split_table_bytes: 2097152 }")?;
     let session = stage.run_policy()?;
     let point =
         stage.succeeded(&session)?["point_id"].as_str().map(str::to_owned).context("the session made no point")?;
@@ -23,6 +25,15 @@ fn comes_back_equal(stage: &Stage, version: &str) -> Result<String> {
     let proof = stage.haulier().json(&["point", "show", &point])?["latest_proof"].clone();
     assert!(proof["server_version"].as_str().is_some_and(|server| server.starts_with(version)), "{proof:#}");
     assert_eq!(proof["verdict"], "verified", "{proof:#}");
+    // Stock programs of the version take it without us.
+    let (bucket, passphrase, to) = (stage.bucket(), stage.passphrase_file()?, stage.folder().join("export"));
+    let place: Vec<&str> = bucket.iter().map(String::as_str).chain(["--passphrase-file", &passphrase]).collect();
+    let to_text = to.display().to_string();
+    let export = ["point", "export", &point, "--database", "shop", "--to", &to_text];
+    stage.offline().json(&[&export[..], &place[..]].concat())?;
+    stage.target.run_script(&to.join("roles.sql"))?;
+    stage.target.create_from(&to.join("shop.dump"))?;
+    stage.assert_equal("shop", "shop")?;
     // Nobody came in without TLS: the server lets nobody but its administrator.
     let door = stage.source.sibling("shop").logged_in_as("master", MASTER_PASSWORD);
     let plain = e2e::psql::Database { server: format!("{} sslmode=disable", door.server), ..door.clone() };

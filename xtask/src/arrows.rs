@@ -26,8 +26,10 @@ const ARROWS: [(&str, &[&str]); 11] = [
 /// The one crate that may name an AWS SDK.
 const SDK_OWNER: &str = "haulier-cloud";
 
-/// Features of the cloud crate that a worker must never link: control of machines is the coordinator's.
-const NOT_FOR_WORKERS: [&str; 2] = ["ec2", "rds"];
+/// Features of the cloud crate that a crate must never link: control of machines is the coordinator's alone, and a command
+/// line reads repositories and no more.
+const NOT_TO_LINK: [(&str, &[&str]); 2] =
+    [("haulier-worker-agent", &["ec2", "rds"]), ("haulier-cli", &["ec2", "rds", "sts", "secrets"])];
 
 /// What the domain must not use: it does nothing and decides everything.
 const NOT_FOR_DOMAIN: [&str; 6] = ["tokio", "sqlx", "reqwest", "hyper", "tonic", "tracing"];
@@ -81,16 +83,10 @@ fn faults(metadata: &Metadata) -> Vec<String> {
             if package.name == "haulier-domain" && NOT_FOR_DOMAIN.contains(&name) {
                 faults.push(format!("{} must not use {name}: it decides and does nothing", package.name));
             }
-            let forbidden = |feature: &&String| NOT_FOR_WORKERS.contains(&feature.as_str());
-            if package.name == "haulier-worker-agent" && name == SDK_OWNER {
-                faults.extend(
-                    dependency
-                        .features
-                        .iter()
-                        .filter(forbidden)
-                        .map(|feature| format!("the worker must not link {feature}")),
-                );
-            }
+            let not_to_link = NOT_TO_LINK.iter().filter(|(user, _)| *user == package.name && name == SDK_OWNER);
+            let forbidden = not_to_link.flat_map(|(_, features)| *features);
+            let linked = forbidden.filter(|feature| dependency.features.iter().any(|linked| linked == *feature));
+            faults.extend(linked.map(|feature| format!("{} must not link {feature}", package.name)));
         }
     }
     faults
@@ -117,7 +113,8 @@ mod tests {
             ("haulier-domain", ("haulier-cloud", &[][..]), "must not use haulier-cloud"),
             ("haulier-coordinator", ("haulier-localcloud", &[]), "must not use haulier-localcloud"),
             ("haulier-coordinator", ("aws-sdk-ec2", &[]), "AWS SDKs belong to"),
-            ("haulier-worker-agent", ("haulier-cloud", &["s3", "ec2"]), "the worker must not link ec2"),
+            ("haulier-worker-agent", ("haulier-cloud", &["s3", "ec2"]), "haulier-worker-agent must not link ec2"),
+            ("haulier-cli", ("haulier-cloud", &["s3", "rds"]), "haulier-cli must not link rds"),
             ("haulier-domain", ("tokio", &[]), "decides and does nothing"),
             ("stranger", ("serde", &[]), "not in the list"),
         ] {

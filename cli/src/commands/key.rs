@@ -1,9 +1,7 @@
-//! `repository key`. A passphrase is read from a file or from stdin, never from the command line.
+//! `repository key`.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::io::Write;
 
-use haulier_domain::secret::SecretString;
 use haulier_proto::control::v1 as control;
 use haulier_proto::control::v1::add_repository_key_request::Key as Added;
 use haulier_proto::control::v1::rotate_repository_key_request::Key as Rotated;
@@ -13,6 +11,7 @@ use super::Context;
 use crate::args::key::{AddArguments, AddedKey, KeyCommand};
 use crate::exit::{CliError, Exit};
 use crate::output::{self, Format};
+use crate::passphrase;
 use crate::view::KeyView;
 
 #[derive(Serialize)]
@@ -48,7 +47,7 @@ async fn add(mut context: Context<'_>, arguments: AddArguments) -> Result<Exit, 
     let key = match (kms_key_arn, passphrase_secret_arn, passphrase_file) {
         (Some(arn), _, _) => Some(Added::KmsKeyArn(arn)),
         (_, Some(arn), _) => Some(Added::PassphraseSecretArn(arn)),
-        (_, _, Some(file)) => Some(Added::Passphrase(passphrase(&file, &doing)?.expose().to_owned())),
+        (_, _, Some(file)) => Some(Added::Passphrase(passphrase::read(&file, &doing)?.expose().to_owned())),
         (None, None, None) => None,
     };
     let answer = context.client.add_repository_key(control::AddRepositoryKeyRequest { name, key }).await;
@@ -95,19 +94,4 @@ fn tell(context: &mut Context<'_>, changed: Changed) -> Result<Exit, CliError> {
         }
     }
     Ok(Exit::Success)
-}
-
-/// The first line of a file.
-fn passphrase(file: &Path, doing: &str) -> Result<SecretString, CliError> {
-    let mut line = String::new();
-    let read = if file == Path::new("-") {
-        std::io::stdin().lock().read_line(&mut line)
-    } else {
-        std::fs::File::open(file).and_then(|file| BufReader::new(file).read_line(&mut line))
-    };
-    read.map_err(|error| {
-        let cause = format!("{}: {error}", file.display());
-        CliError::new(Exit::Usage, "file-unreadable", doing, cause, "name a file whose first line is the passphrase")
-    })?;
-    Ok(SecretString::new(line.trim_end_matches(['\r', '\n'])))
 }

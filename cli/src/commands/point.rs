@@ -5,6 +5,7 @@ use std::io::Write;
 use haulier_proto::control::v1 as control;
 
 use super::Context;
+use crate::Io;
 use crate::args::{PointCommand, Start};
 use crate::exit::{CliError, Exit};
 use crate::follow::{self, Started};
@@ -13,8 +14,10 @@ use crate::view::PointView;
 
 pub(super) async fn run(context: Context<'_>, command: PointCommand) -> Result<Exit, CliError> {
     match command {
-        PointCommand::List { resource, repository } => list(context, resource, repository).await,
-        PointCommand::Show { id } => show(context, &id).await,
+        PointCommand::List { resource, repository, .. } => list(context, resource, repository).await,
+        PointCommand::Show { id, .. } => show(context, &id).await,
+        // It is never asked of a coordinator.
+        PointCommand::Export(_) => Ok(Exit::Success),
         PointCommand::Verify { id, restore: true, start, .. } => verify(context, id, start).await,
         PointCommand::Verify { id, full, sample, start, .. } => {
             let sample_percent = sample.unwrap_or_default();
@@ -48,23 +51,27 @@ async fn get(context: &mut Context<'_>, id: &str) -> Result<PointView, CliError>
 
 async fn show(mut context: Context<'_>, id: &str) -> Result<Exit, CliError> {
     let view = get(&mut context, id).await?;
-    match context.format {
-        Format::Json => output::json(&mut context.io.out, &view)?,
-        Format::Table => {
-            output::record(&mut context.io.out, &view.record())?;
-            writeln!(context.io.out)?;
-            output::table(&mut context.io.out, &view.databases)?;
-            if let Some(proof) = &view.latest_proof {
-                writeln!(context.io.out)?;
-                output::table(&mut context.io.out, &proof.databases)?;
-                if !proof.exceptions.is_empty() {
-                    writeln!(context.io.out)?;
-                    output::table(&mut context.io.out, &proof.exceptions)?;
-                }
-            }
+    print(context.io, context.format, &view)?;
+    Ok(Exit::Success)
+}
+
+/// Prints one point.
+pub(super) fn print(io: &mut Io, format: Format, view: &PointView) -> std::io::Result<()> {
+    if format == Format::Json {
+        return output::json(&mut io.out, view);
+    }
+    output::record(&mut io.out, &view.record())?;
+    writeln!(io.out)?;
+    output::table(&mut io.out, &view.databases)?;
+    if let Some(proof) = &view.latest_proof {
+        writeln!(io.out)?;
+        output::table(&mut io.out, &proof.databases)?;
+        if !proof.exceptions.is_empty() {
+            writeln!(io.out)?;
+            output::table(&mut io.out, &proof.exceptions)?;
         }
     }
-    Ok(Exit::Success)
+    Ok(())
 }
 
 async fn check(mut context: Context<'_>, request: control::CheckPointRequest, start: Start) -> Result<Exit, CliError> {

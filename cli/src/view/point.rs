@@ -1,6 +1,8 @@
 //! Restore points.
 
+use haulier_domain::point::DatabaseSummary;
 use haulier_proto::control::v1::{Point, PointDatabase};
+use haulier_repository::PointRoot;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -72,7 +74,42 @@ impl From<PointDatabase> for PointDatabaseView {
     }
 }
 
+impl From<DatabaseSummary> for PointDatabaseView {
+    fn from(database: DatabaseSummary) -> Self {
+        Self {
+            consistent_at: Some(database.consistent_at),
+            name: database.name,
+            bytes: database.bytes,
+            tables: database.tables,
+        }
+    }
+}
+
 impl PointView {
+    /// A point as its own root describes it. It lies in this repository.
+    pub(crate) fn of_root(root: PointRoot, repository: &str) -> Self {
+        let label = |name: &str| root.labels.get(name).cloned().unwrap_or_default();
+        Self {
+            repository: repository.to_owned(),
+            resource: label("instance"),
+            account: label("account"),
+            region: label("region"),
+            engine: format!("{} {}", root.engine, root.summary.server_version).trim_end().to_owned(),
+            session_id: root.session.to_string(),
+            policy: filled(label("policy")),
+            consistent_at: root.summary.databases.first().map(|database| database.consistent_at),
+            published_at: Some(root.created),
+            snapshot_id: filled(label("snapshot")),
+            id: root.point.to_string(),
+            databases: root.summary.databases.into_iter().map(PointDatabaseView::from).collect(),
+            bytes_read: root.totals.bytes_read,
+            bytes_new: root.totals.bytes_new,
+            bytes_stored: root.totals.bytes_stored,
+            remarks: root.summary.remarks,
+            latest_proof: None,
+        }
+    }
+
     /// The point as names and values, without its databases.
     pub(crate) fn record(&self) -> Vec<(&'static str, String)> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();

@@ -30,6 +30,12 @@ fn usage_errors_end_with_two_and_say_why() {
         &["restore", "database", "--point", "p", "--secret-arn", "a", "--iam-user", "u"],
         &["restore", "database"],
         &["session", "show"],
+        &["point", "export", "pnt-1", "--bucket", "b", "--region", "r"],
+        &["point", "export", "pnt-1", "--to", "folder"],
+        &["point", "list", "--bucket", "b"],
+        &["point", "list", "--passphrase-file", "f"],
+        &["point", "list", "--bucket", "b", "--region", "r", "--repository", "main"],
+        &["point", "show", "pnt-1", "--region", "r"],
     ] {
         let ran = alone(arguments);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{arguments:?}");
@@ -207,5 +213,17 @@ fn every_exit_code_and_command_is_documented() {
         "completions",
     ] {
         assert!(text.contains(&format!("haulier {command}")), "{command} is not documented");
+    }
+}
+
+#[test]
+fn with_a_bucket_no_coordinator_is_asked() {
+    let place = ["--bucket", "b", "--region", "r", "--passphrase-file", "/nowhere/passphrase"];
+    for command in
+        [&["point", "list"][..], &["point", "show", "pnt-1"], &["point", "export", "pnt-1", "--to", "/nowhere/x"]]
+    {
+        let ran = alone(&[command, &place[..], &["--coordinator", "nonsense"]].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{command:?}: {}", ran.err);
+        assert!(ran.err.contains("code:   file-unreadable") && ran.err.contains("s3://b/"), "{command:?}: {}", ran.err);
     }
 }

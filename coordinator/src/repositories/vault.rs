@@ -1,18 +1,17 @@
 //! The repositories in their buckets.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use haulier_cloud::keys::Keys;
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, PointId, RepositoryId};
 use haulier_domain::proof::Proof;
 use haulier_domain::secret::{SecretBytes, SecretString};
 use haulier_repository::{
-    Domain, DomainConfig, Error, KeyWrapper, NewKey, PassphraseCost, PointRoot, Repository as Opened, Unlock,
+    Domain, DomainConfig, Error, KmsKey, NewKey, PassphraseCost, PointRoot, Repository as Opened, Unlock,
     UnlockedRepository,
 };
 use jiff::Timestamp;
@@ -50,9 +49,7 @@ impl RepositoryVaults {
         let region = arn.split(':').nth(3).unwrap_or_default();
         let reached = async {
             Ok(match kind {
-                KeyKind::Kms => {
-                    Opener::Kms(Arc::new(KmsKey { arn: arn.to_owned(), kms: self.cloud.keys(region).await? }))
-                }
+                KeyKind::Kms => Opener::Kms(Arc::new(KmsKey::new(arn, self.cloud.keys(region).await?))),
                 KeyKind::Passphrase => Opener::Passphrase(self.cloud.secrets(region).await?.secret(arn).await?),
             })
         };
@@ -260,30 +257,5 @@ impl Opener {
             Self::Kms(key) => Unlock::Wrapper(key.clone()),
             Self::Passphrase(passphrase) => Unlock::Passphrase(passphrase.clone()),
         }
-    }
-}
-
-/// A KMS key as the repository uses it: the repository's id is bound in.
-pub(super) struct KmsKey {
-    arn: String,
-    kms: Arc<dyn Keys>,
-}
-
-fn context(repository: &RepositoryId) -> BTreeMap<String, String> {
-    BTreeMap::from([("haulier:repository".to_owned(), repository.to_string())])
-}
-
-#[async_trait]
-impl KeyWrapper for KmsKey {
-    fn name(&self) -> String {
-        self.arn.clone()
-    }
-
-    async fn wrap(&self, repository: &RepositoryId, master: &SecretBytes) -> haulier_cloud::Result<Vec<u8>> {
-        self.kms.wrap(&self.arn, &context(repository), master).await
-    }
-
-    async fn unwrap(&self, repository: &RepositoryId, wrapped: &[u8]) -> haulier_cloud::Result<SecretBytes> {
-        self.kms.unwrap(&self.arn, &context(repository), wrapped).await
     }
 }

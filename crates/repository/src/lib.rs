@@ -46,7 +46,7 @@ pub use self::domain::{Domain, DomainConfig};
 pub use self::error::{Error, ObjectKind, Result};
 pub use self::ids::{ChunkId, IndexId, ListId, PackId};
 pub use self::keys::manage::{KeyInfo, KeyInfoKind};
-pub use self::keys::{KeyWrapper, NewKey, PassphraseCost, Unlock};
+pub use self::keys::{KeyWrapper, KmsKey, NewKey, PassphraseCost, Unlock};
 pub use self::layout::{DomainLayout, Layout};
 pub use self::point::PointRoot;
 pub use self::repository::{FORMAT_VERSION, Format, Repository, UnlockedRepository};

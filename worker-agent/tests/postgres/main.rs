@@ -5,6 +5,7 @@
 mod attempts;
 mod bench;
 mod equality;
+mod export;
 mod failures;
 mod lanes;
 mod large;

@@ -5,12 +5,15 @@
 
 mod data;
 mod entry;
+mod merge;
 mod primitive;
+mod rows_entry;
 mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use entry::{Entry, Section};
+pub use merge::{Added, Merged, Unmergeable};
 pub use texts::Foreign;
 
 use super::content::{Content, LargeObjects};
@@ -81,14 +84,14 @@ pub struct Reader {
     layout: Option<Layout>,
     header: Option<Header>,
     expected: usize,
-    /// Where the first entry stands.
+    /// Where the first entry stands, right behind the number of them.
     entries_from: usize,
     entries: Vec<Entry>,
     blocks: Option<Blocks>,
 }
 
 /// Sizes of numbers, which an archive declares.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layout {
     version: (u8, u8),
     integer: usize,
@@ -104,6 +107,8 @@ pub struct Contents {
     pub entries: Vec<Entry>,
     /// Bytes of it.
     pub bytes: u64,
+    /// Where in it the block of each entry with data begins, by the entry's number.
+    pub places: BTreeMap<i64, u64>,
     /// What is in the row blocks, by the number of their entry.
     pub rows: BTreeMap<i64, Content>,
     /// Large objects in it.
@@ -193,8 +198,8 @@ impl Reader {
         if let Some(entry) = missing {
             return Err(Fault::Missing(entry.to_string()));
         }
-        let (rows, large_objects) = (found.rows, found.objects);
-        Ok(Contents { header, entries: self.entries, bytes: self.seen, rows, large_objects })
+        let data::Found { places, rows, objects: large_objects, .. } = found;
+        Ok(Contents { header, entries: self.entries, bytes: self.seen, places, rows, large_objects })
     }
 
     fn damaged(&self, what: &'static str) -> Fault {

@@ -36,6 +36,38 @@ pub struct Manifest {
     pub databases: Vec<Database>,
 }
 
+/// A manifest that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// It is not what a manifest is.
+    #[error("{0}")]
+    Malformed(String),
+    /// It is of a version that this program does not know.
+    #[error("it has version {0}, and this program reads {VERSION}")]
+    Version(u32),
+}
+
+impl Manifest {
+    /// Most bytes of one: far beyond any instance, so that a damaged one cannot take all memory.
+    pub const MOST_BYTES: usize = 512 << 20;
+
+    /// Reads one, if it is of the version that this program knows.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn read(json: &[u8]) -> Result<Self, Unreadable> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let malformed = |error: serde_json::Error| Unreadable::Malformed(error.to_string());
+        match serde_json::from_slice(json).map_err(malformed)? {
+            Version { version: VERSION } => serde_json::from_slice(json).map_err(malformed),
+            Version { version } => Err(Unreadable::Version(version)),
+        }
+    }
+}
+
 /// One database of a restore point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -205,6 +237,17 @@ mod tests {
         assert_eq!(older.tables[0].streams[0].hash, None);
         let again: serde_json::Value = serde_json::to_value(&older).unwrap();
         assert_eq!(again, serde_json::from_str::<serde_json::Value>(OLDER).unwrap());
+    }
+
+    #[test]
+    fn a_manifest_of_another_version_is_refused_whatever_else_it_is() {
+        assert_eq!(Manifest::read(br#"{"version":2}"#), Err(Unreadable::Version(2)));
+        assert!(matches!(Manifest::read(br#"{"version":1}"#), Err(Unreadable::Malformed(_))));
+        let whole = format!(
+            r#"{{"version":1,"server-version-num":150018,"server-version":"15.18","client-version":"15.18","read-as":"x",
+            "roles":[],"databases":[{OLDER}]}}"#
+        );
+        assert_eq!(Manifest::read(whole.as_bytes()).unwrap().databases.len(), 1);
     }
 
     #[test]

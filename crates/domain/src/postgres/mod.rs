@@ -8,6 +8,7 @@ pub mod clients;
 pub mod content;
 pub mod course;
 pub mod diagnosis;
+pub mod export;
 pub mod grantors;
 pub mod left_behind;
 pub mod manifest;

@@ -2,8 +2,11 @@
 //! of what a role may have been given elsewhere; what is forbidden is left out and said. A role that exists already
 //! keeps what it is; only memberships are added to it. Passwords cannot be read on RDS, so a created role has none.
 
+mod script;
+
 use std::collections::BTreeSet;
 
+pub use script::script;
 use serde::{Deserialize, Serialize};
 
 use super::quote::{identifier, literal, split_list};

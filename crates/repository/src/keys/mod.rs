@@ -1,6 +1,7 @@
 //! The master key and what opens it. A repository may have several key objects, each wrapping the same master key in its
 //! own way; a domain key is wrapped by the master key.
 
+mod kms;
 pub(crate) mod manage;
 pub(crate) mod object;
 pub(crate) mod passphrase;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use haulier_domain::id::RepositoryId;
 use haulier_domain::secret::{SecretBytes, SecretString};
 
+pub use self::kms::KmsKey;
 pub use self::passphrase::PassphraseCost;
 
 /// A service that wraps the master key: a KMS key.

@@ -36,8 +36,7 @@ use std::time::Duration;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::postgres::clients;
-use haulier_domain::postgres::manifest::{self, Database, Manifest, StreamReference};
-use serde::Deserialize;
+use haulier_domain::postgres::manifest::{Database, Manifest, StreamReference};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{Connector, Session};
@@ -54,11 +53,8 @@ use remains::Remains;
 pub(crate) use remains::unrestored;
 use target::{Named, Target, Wanted};
 
-/// Longest manifest that is read into memory.
-const MOST_MANIFEST_BYTES: usize = 512 << 20;
 /// How long a restore that ends early waits to be remembered.
 const REMEMBERED: Duration = Duration::from_secs(10);
-
 /// What all parts of one restore share.
 struct Scope {
     context: Context,
@@ -260,27 +256,17 @@ fn choose<'a>(manifest: &'a Manifest, job: &'a RestoreJob) -> Result<Vec<Wanted<
         .collect()
 }
 
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-}
-
 /// Reads a point's manifest.
 pub(super) async fn read_manifest(reference: &StreamReference, context: &Context) -> Result<Manifest, Stopped> {
     let mut bytes = Vec::new();
     let mut stream = context.streams.open(reference).await.map_err(|error| failures::store(&error))?;
     while let Some(piece) = stream.next().await.map_err(|error| failures::store(&error))? {
         bytes.extend_from_slice(&piece);
-        if bytes.len() > MOST_MANIFEST_BYTES {
+        if bytes.len() > Manifest::MOST_BYTES {
             return Err(unreadable("it is beyond all measure").into());
         }
     }
-    let version: Version = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error.to_string()))?;
-    if version.version != manifest::VERSION {
-        let cause = format!("it has version {}, and this worker reads {}", version.version, manifest::VERSION);
-        return Err(unreadable(&cause).into());
-    }
-    serde_json::from_slice(&bytes).map_err(|error| unreadable(&error.to_string()).into())
+    Manifest::read(&bytes).map_err(|error| unreadable(&error.to_string()).into())
 }
 
 fn unreadable(cause: &str) -> Failure {

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::content::{Content, LargeObjects, ObjectTally, Tally};
 use super::{Fault, primitive};
 
-const DATA: u8 = 1;
+/// A block of one entry's data.
+pub(super) const DATA: u8 = 1;
 const LARGE_OBJECTS: u8 = 3;
 
 /// What `pg_dump` writes at the end of a table's rows.
-const END_OF_ROWS: &[u8] = b"\\.\n\n\n";
+pub(super) const END_OF_ROWS: &[u8] = b"\\.\n\n\n";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaited {
@@ -26,6 +27,8 @@ enum Awaited {
 pub(super) struct Found {
     /// The entries whose data were whole.
     pub(super) entries: BTreeSet<i64>,
+    /// Where their blocks begin.
+    pub(super) places: BTreeMap<i64, u64>,
     /// Rows of those that have rows.
     pub(super) rows: BTreeMap<i64, Content>,
     /// Large objects of all blocks.
@@ -40,6 +43,7 @@ pub(super) struct Blocks {
     awaited: Awaited,
     partial: Vec<u8>,
     kind: u8,
+    begun_at: u64,
     entry: i64,
     tail: Vec<u8>,
     with_data: BTreeSet<i64>,
@@ -58,6 +62,7 @@ impl Blocks {
             awaited: Awaited::BlockKind,
             partial: Vec::new(),
             kind: 0,
+            begun_at: 0,
             entry: 0,
             tail: Vec::new(),
             with_data,
@@ -100,6 +105,7 @@ impl Blocks {
             return self.damaged("a block of unknown kind");
         }
         self.kind = kind;
+        self.begun_at = self.at;
         self.awaited = Awaited::EntryNumber;
         Ok(())
     }
@@ -171,6 +177,7 @@ impl Blocks {
             self.found.rows.insert(self.entry, content);
         }
         self.found.entries.insert(self.entry);
+        self.found.places.insert(self.entry, self.begun_at);
         Ok(Awaited::BlockKind)
     }
 }

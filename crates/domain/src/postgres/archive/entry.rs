@@ -47,6 +47,8 @@ pub struct Entry {
     pub(super) statements_at: std::ops::Range<usize>,
     /// Where in the archive's head its owner stands, length included.
     pub(super) owner_at: std::ops::Range<usize>,
+    /// Where in the archive's head all of it stands.
+    pub(super) at: std::ops::Range<usize>,
 }
 
 impl Entry {
@@ -118,6 +120,7 @@ impl Entry {
             alters,
             statements_at,
             owner_at,
+            at: start..start + cursor.taken(),
         }))
     }
 
@@ -160,6 +163,7 @@ impl Entry {
             alters: false,
             statements_at: 0..0,
             owner_at: 0..0,
+            at: 0..0,
         }
     }
 }

@@ -2,6 +2,12 @@
 
 use super::Layout;
 
+/// The entry has data somewhere behind the table of contents.
+const PLACE_UNKNOWN: u8 = 1;
+
+/// The entry's data begin where the number behind this says.
+const PLACE_KNOWN: u8 = 2;
+
 /// A place in the bytes at hand.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -61,11 +67,27 @@ pub(super) fn integer(bytes: &[u8]) -> i64 {
     if bytes.first().is_some_and(|&sign| sign != 0) { magnitude.wrapping_neg() } else { magnitude }
 }
 
+/// Writes a number as an archive holds it, in so many bytes.
+pub(super) fn write_integer(bytes: &mut Vec<u8>, value: i64, integer: usize) {
+    bytes.push(u8::from(value < 0));
+    bytes.extend(value.unsigned_abs().to_le_bytes().iter().copied().chain(std::iter::repeat(0)).take(integer));
+}
+
 /// Writes a text as an archive holds it.
 pub(super) fn write_text(bytes: &mut Vec<u8>, text: &[u8], integer: usize) {
-    bytes.push(0);
     // Archives of every version write numbers of four bytes; a text of an entry is far shorter than those can tell.
-    let length = (text.len() as u64).to_le_bytes();
-    bytes.extend(length.iter().copied().chain(std::iter::repeat(0)).take(integer));
+    write_integer(bytes, i64::try_from(text.len()).unwrap_or(i64::MAX), integer);
     bytes.extend_from_slice(text);
+}
+
+/// Writes that there is no text.
+pub(super) fn write_no_text(bytes: &mut Vec<u8>, integer: usize) {
+    write_integer(bytes, -1, integer);
+}
+
+/// Writes where in the archive an entry's data begin, as far as that is known.
+pub(super) fn write_offset(bytes: &mut Vec<u8>, place: Option<u64>, offset: usize) {
+    bytes.push(if place.is_some() { PLACE_KNOWN } else { PLACE_UNKNOWN });
+    let place = place.unwrap_or_default().to_le_bytes();
+    bytes.extend(place.iter().copied().chain(std::iter::repeat(0)).take(offset));
 }

@@ -48,8 +48,8 @@ impl Builder {
         self.integer(count);
     }
 
-    pub(super) fn encoding(&mut self, name: &str) {
-        self.write_entry(1, false, "ENCODING", b"ENCODING", &format!("SET client_encoding = '{name}';\n"));
+    pub(super) fn encoding(&mut self, id: i64, name: &str) {
+        self.write_entry(id, false, "ENCODING", b"ENCODING", &format!("SET client_encoding = '{name}';\n"));
     }
 
     pub(super) fn raw_entry(&mut self, id: i64, has_data: bool, kind: &str, tag: &[u8]) {
@@ -66,9 +66,18 @@ impl Builder {
         for text in [b"1259".as_slice(), b"16400", tag, kind.as_bytes()] {
             self.raw_text(Some(text));
         }
-        self.integer(if has_data { 3 } else { 2 });
+        self.integer(match kind {
+            "CONSTRAINT" => 4,
+            "COMMENT" => 1,
+            _ if has_data => 3,
+            _ => 2,
+        });
         self.text(Some(statements));
-        self.text(Some("DROP …"));
+        if kind == "TABLE" {
+            self.raw_text(Some(&[b"DROP TABLE public.".as_slice(), tag, b";\n"].concat()));
+        } else {
+            self.text(Some("DROP …"));
+        }
         self.text((kind == "TABLE DATA").then_some("COPY …"));
         self.text(Some("public"));
         self.text(None);
@@ -85,7 +94,7 @@ impl Builder {
         self.bytes.extend([1; 9]);
     }
 
-    fn rows(&mut self, id: i64, pieces: &[&[u8]]) {
+    pub(super) fn rows(&mut self, id: i64, pieces: &[&[u8]]) {
         self.bytes.push(1);
         self.integer(id);
         for piece in pieces {
@@ -95,7 +104,7 @@ impl Builder {
         self.integer(0);
     }
 
-    fn large_objects(&mut self, id: i64, objects: &[&[u8]]) {
+    pub(super) fn large_objects(&mut self, id: i64, objects: &[&[u8]]) {
         self.bytes.push(3);
         self.integer(id);
         for (oid, object) in objects.iter().enumerate() {

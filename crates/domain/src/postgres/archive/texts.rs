@@ -72,7 +72,7 @@ mod tests {
     fn reader(encoding: &str, tag: &[u8]) -> Reader {
         let mut builder = Builder::new(14, &[]);
         builder.begin_entries(2);
-        builder.encoding(encoding);
+        builder.encoding(1, encoding);
         builder.raw_entry(2, false, "TABLE", tag);
         let mut reader = Reader::new();
         reader.push(&builder.bytes).unwrap();

@@ -5,6 +5,7 @@
 
 mod convert;
 mod filters;
+mod import;
 mod keys;
 mod listener;
 mod prune;

@@ -174,6 +174,31 @@ fn a_prune_tells_its_sessions_and_its_figures() {
 }
 
 #[test]
+fn an_import_tells_what_it_added_and_what_it_could_not_read() {
+    let coordinator = Coordinator::start();
+    let place = ["--bucket", "backups", "--region", "eu-central-1", "--kms-key-arn", "arn:aws:kms:x"];
+    let ran = coordinator.run(&[&["repository", "import", "main"], &place[..]].concat());
+    assert_eq!((ran.code, ran.err.as_str()), (0, "domain 1 of 1, dom-1: 3 of 3 restore points\n"));
+    for line in ["points added: 2", "points known: 1", "proofs added: 1"] {
+        assert!(ran.out.contains(line), "{line}: {}", ran.out);
+    }
+    assert!(coordinator.asked().contains("bucket: \"backups\""), "{}", coordinator.asked());
+
+    let damaged = coordinator.run(&["repository", "import", "damaged", "-o", "json"]);
+    assert_eq!(damaged.code, 9);
+    assert_eq!((&damaged.json()["points_added"], &damaged.json()["missed"]), (&1.into(), &1.into()));
+    assert!(damaged.err.contains("\"code\":\"repository-damaged\""), "{}", damaged.err);
+    let told = coordinator.run_on(true, &["repository", "import", "damaged"]);
+    assert_eq!(told.code, 9);
+    assert!(told.err.contains("cause:  it is cut off") && told.err.contains("1 could not be read"), "{}", told.err);
+    assert_ne!(coordinator.run(&["repository", "import", "cut"]).code, 0);
+    assert_eq!(coordinator.run(&["repository", "import", "none"]).code, 3);
+    for half in [&["--bucket", "b"][..], &["--region", "r"], &["--kms-key-arn", "a"], &["--prefix", "p"]] {
+        assert_eq!(coordinator.run(&[&["repository", "import", "main"], half].concat()).code, 2, "{half:?}");
+    }
+}
+
+#[test]
 fn keys_are_listed_added_removed_and_replaced() {
     let coordinator = Coordinator::start();
     let listed = coordinator.run(&["repository", "key", "list", "main"]).out;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::tail::{Tail, tail};
-use super::{convert, filters, keys, prune, repository, restore, start, status};
+use super::{convert, filters, import, keys, prune, repository, restore, start, status};
 use crate::policies::{ApplyError, Found, Listing, Policies};
 use crate::services::Services;
 use crate::sessions::Sessions;
@@ -239,6 +239,15 @@ impl ControlService for Control {
         let points = self.point_count(&repository.name).await?;
         let repository = Some(convert::repository(repository, points));
         Ok(Response::new(wire::CreateRepositoryResponse { repository, outcome: outcome.into() }))
+    }
+
+    type ImportRepositoryStream = import::Told;
+
+    async fn import_repository(
+        &self,
+        request: Request<wire::ImportRepositoryRequest>,
+    ) -> Answer<Self::ImportRepositoryStream> {
+        import::begin(self.sessions(), request.into_inner(), &self.stop).await.map(Response::new)
     }
 
     async fn list_repositories(

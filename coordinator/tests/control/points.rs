@@ -33,7 +33,7 @@ pub(crate) async fn scene() -> Scene {
         region: REGION.to_owned(),
         resource: "shop".to_owned(),
         engine: "postgres 15.18".to_owned(),
-        login: Login::MasterSecret,
+        login: Some(Login::MasterSecret),
         snapshot_id: "haulier-1".to_owned(),
         summary,
         consistent_at: "2026-11-20T03:00:01Z".parse().ok(),

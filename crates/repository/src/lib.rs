@@ -48,7 +48,7 @@ pub use self::ids::{ChunkId, IndexId, ListId, PackId};
 pub use self::keys::manage::{KeyInfo, KeyInfoKind};
 pub use self::keys::{KeyWrapper, NewKey, PassphraseCost, Unlock};
 pub use self::layout::{DomainLayout, Layout};
-pub use self::point::PointRoot;
+pub use self::point::{FoundPoints, PointRoot};
 pub use self::repository::{FORMAT_VERSION, Format, Repository, UnlockedRepository};
 pub use self::stream::{ChunkRef, StreamContent, StreamKind, StreamRoot};
 pub use self::writer::{StreamWriter, WriteStats, WriteSummary, Writer};

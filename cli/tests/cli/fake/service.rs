@@ -274,6 +274,22 @@ impl ControlService for Fake {
         Ok(Response::new(control::CreateRepositoryResponse { repository, outcome: outcome.into() }))
     }
 
+    type ImportRepositoryStream =
+        Pin<Box<dyn Stream<Item = Result<control::ImportRepositoryResponse, Status>> + Send>>;
+
+    async fn import_repository(
+        &self,
+        request: Request<control::ImportRepositoryRequest>,
+    ) -> Answer<Self::ImportRepositoryStream> {
+        let name = self.note(request).repository.unwrap_or_default().name;
+        known(&name, "repository")?;
+        let events = data::import(&name).into_iter().map(|event| {
+            let event = event?;
+            Ok(control::ImportRepositoryResponse { event: Some(event) })
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(events))))
+    }
+
     async fn list_repositories(
         &self,
         _: Request<control::ListRepositoriesRequest>,

@@ -1,7 +1,5 @@
 //! Restore points: where their data lies, how they are read, and how one is published.
 
-use std::collections::BTreeMap;
-
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch, PointId, RepositoryId};
 use haulier_domain::session::Severity;
@@ -12,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::preflight::Source;
 use super::snapshot;
-use crate::repositories::{Proposal, domain_of};
+use crate::repositories::{PointLabels, Proposal, domain_of};
 use crate::sessions::BackupRequest;
 use crate::state::{Point, PointFilter, Repository, StateError};
 use crate::workers::EVENT_POINT_PROPOSED;
@@ -135,7 +133,7 @@ pub(in crate::workflows) async fn point(
         session: work.id().clone(),
         epoch,
         root: proposed.root,
-        labels: labels(work, source, &snapshot_id),
+        labels: labels(work, request, source, &snapshot_id),
     };
     let facts = work.services.vaults.publish(&repository, &place.domain, &proposal).await.map_err(of_vault)?;
     state
@@ -149,7 +147,7 @@ pub(in crate::workflows) async fn point(
             region: work.place().region.clone(),
             resource: source.id.clone(),
             engine: format!("{} {}", source.engine, source.engine_version),
-            login: request.login.clone(),
+            login: Some(request.login.clone()),
             snapshot_id,
             summary: facts.summary,
             consistent_at: facts.consistent_at,
@@ -161,19 +159,17 @@ pub(in crate::workflows) async fn point(
 }
 
 /// What should be found in the repository if the coordinator's state is lost.
-fn labels(work: &Work, source: &Source, snapshot_id: &str) -> BTreeMap<String, String> {
-    let place = work.place();
-    [
-        ("account", place.account.id.as_str()),
-        ("region", place.region.as_str()),
-        ("instance", source.id.as_str()),
-        ("policy", work.session.policy.as_str()),
-        ("snapshot", snapshot_id),
-    ]
-    .into_iter()
-    .filter(|(_, value)| !value.is_empty())
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .collect()
+fn labels(work: &Work, request: &BackupRequest, source: &Source, snapshot_id: &str) -> PointLabels {
+    PointLabels {
+        account: work.place().account.id.clone(),
+        region: work.place().region.clone(),
+        instance: source.id.clone(),
+        resource_id: source.resource_id.clone(),
+        engine_version: source.engine_version.clone(),
+        login: Some(request.login.clone()),
+        policy: work.session.policy.clone(),
+        snapshot_id: snapshot_id.to_owned(),
+    }
 }
 
 pub(super) async fn find_repository(work: &Work, name: &str) -> Attempt<Repository> {

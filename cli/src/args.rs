@@ -209,6 +209,16 @@ pub(crate) enum PointCommand {
         #[command(flatten)]
         start: Start,
     },
+    /// Start a session that copies a restore point into another repository, unless its copy is there
+    Copy {
+        /// Id: pnt-…
+        id: String,
+        /// Name of the repository to copy it to
+        #[arg(long, value_name = "NAME")]
+        to_repository: String,
+        #[command(flatten)]
+        start: Start,
+    },
 }
 
 #[derive(Debug, Subcommand)]

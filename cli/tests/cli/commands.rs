@@ -27,7 +27,7 @@ fn lists_are_tables_for_people() {
     );
     assert_eq!(
         table(&["point", "list"]),
-        "ID     RESOURCE  REPOSITORY  CONSISTENT AT         DATABASES     READ      NEW     STORED\n\
+        "ID     RESOURCE  REPOSITORY  CONSISTENT AT         DATABASES     READ      NEW     STORED  COPY OF\n\
          pnt-1  shop      main        2026-11-20 14:00:04Z          2  6.0 MiB  1.0 MiB  293.0 KiB\n"
     );
     assert_eq!(
@@ -171,6 +171,29 @@ fn a_prune_tells_its_sessions_and_its_figures() {
         "{}",
         nothing.err
     );
+}
+
+#[test]
+fn a_copy_is_started_or_found_and_names_its_origin() {
+    let coordinator = Coordinator::start();
+    let started = coordinator.run(&["point", "copy", "pnt-1", "--to-repository", "vault"]);
+    assert_eq!((started.code, started.out.as_str()), (0, "ses-ok\n"));
+    assert!(coordinator.asked().contains("repository: \"vault\""), "{}", coordinator.asked());
+    let waited = coordinator.run(&["point", "copy", "pnt-1", "--to-repository", "vault", "--wait", "-o", "json"]);
+    assert_eq!((&waited.json()["copy_id"], &waited.json()["session"]["id"]), (&"pnt-copy".into(), &"ses-ok".into()));
+    let found = coordinator.run(&["point", "copy", "pnt-copied", "--to-repository", "vault", "--wait"]);
+    assert_eq!((found.code, found.out.as_str()), (0, "pnt-copy\n"));
+    assert!(found.err.contains("has been copied to vault already"), "{}", found.err);
+    let json = coordinator.run(&["point", "copy", "pnt-copied", "--to-repository", "vault", "-o", "json"]).json();
+    assert_eq!((&json["already_copied"], &json["session_id"]), (&true.into(), &serde_json::Value::Null));
+    assert_eq!(coordinator.run(&["point", "copy", "pnt-1", "--to-repository", "none"]).code, 3);
+    assert_eq!(coordinator.run(&["point", "copy", "pnt-1"]).code, 2);
+    for (id, origin) in
+        [("pnt-copy", "copy of:    pnt-1 in main"), ("pnt-copy-from-afar", "copy of:    pnt-1 in rep-1")]
+    {
+        let shown = coordinator.run(&["point", "show", id]).out;
+        assert!(shown.contains(origin), "{shown}");
+    }
 }
 
 #[test]

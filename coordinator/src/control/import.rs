@@ -58,7 +58,16 @@ async fn run(
     let imported = imported.map_err(|failure| status::of_failure(&failure))?;
     let Some(imported) = imported else { return Err(Status::cancelled("nobody listens any more")) };
     let Imported { domains, added, known, in_work, proofs, missed } = imported;
-    tracing::info!(repository = repository.name, domains, added, known, in_work, proofs, missed, "imported a repository");
+    tracing::info!(
+        repository = repository.name,
+        domains,
+        added,
+        known,
+        in_work,
+        proofs,
+        missed,
+        "imported a repository"
+    );
     let filter = PointFilter { repository: Some(repository.name.clone()), resource: None };
     let points = sessions.points(&filter).await;
     let points = points.map_err(|error| status::of_state("counting restore points", &error))?.len();

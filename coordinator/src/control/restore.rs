@@ -55,7 +55,8 @@ fn refused(failure: &Failure) -> Status {
 fn login(point: &Point, wanted: Option<DatabaseLogin>, what: &str) -> Result<Login, Status> {
     match wanted.and_then(|login| login.method) {
         None => point.login.clone().ok_or_else(|| {
-            let cause = "the point does not say how its session logged in: it was found in its repository, without that";
+            let cause =
+                "the point does not say how its session logged in: it was found in its repository, without that";
             let remedy = "say how to log in on the target: --secret-arn or --iam-user";
             refusal(Code::FailedPrecondition, &Failure::new("restore-login-unknown", what, cause, remedy))
         }),
@@ -110,7 +111,7 @@ pub(super) async fn point(policies: &Policies, id: &str, what: &str) -> Result<P
     policies.sessions().point(&id).await.map_err(|error| status::of_state(what, &error))
 }
 
-fn named(point: &Point) -> Option<String> {
+pub(super) fn named(point: &Point) -> Option<String> {
     (!point.policy.is_empty()).then(|| point.policy.clone())
 }
 

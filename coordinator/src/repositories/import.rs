@@ -190,7 +190,7 @@ impl<'s> Import<'s> {
             let known = state.domain(&self.repository.name, resource_id, domain).await;
             known.map_err(|error| self.unwritten(&error))?;
         }
-        let point = catalogued(&self.repository.name, domain, &stored);
+        let point = stored.catalogued(&self.repository.name, domain);
         let added = state.add_found_point(&point, &stored.proofs).await.map_err(|error| self.unwritten(&error))?;
         if added {
             self.imported.added += 1;
@@ -221,7 +221,10 @@ impl<'s> Import<'s> {
         Failure::new(
             "point-elsewhere",
             format!("importing restore point {id} of repository {}", self.repository.name),
-            format!("the catalogue has a point of that id, in repository {}, domain {}", known.repository, known.domain),
+            format!(
+                "the catalogue has a point of that id, in repository {}, domain {}",
+                known.repository, known.domain
+            ),
             "import each repository under one name; a copy of a whole bucket is imported by an installation of its own",
         )
     }
@@ -234,27 +237,5 @@ impl<'s> Import<'s> {
 impl std::fmt::Debug for Import<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Import").field("repository", &self.repository.name).field("imported", &self.imported).finish()
-    }
-}
-
-/// A stored point as the catalogue has it. Pure.
-fn catalogued(repository: &str, domain: &DomainId, stored: &StoredPoint) -> Point {
-    let labels = &stored.labels;
-    Point {
-        id: stored.id.clone(),
-        repository: repository.to_owned(),
-        domain: domain.clone(),
-        session: stored.session.clone(),
-        policy: labels.policy.clone(),
-        account: labels.account.clone(),
-        region: labels.region.clone(),
-        resource: labels.instance.clone(),
-        engine: format!("{} {}", stored.engine, labels.engine_version).trim_end().to_owned(),
-        login: labels.login.clone(),
-        snapshot_id: labels.snapshot_id.clone(),
-        summary: stored.facts.summary.clone(),
-        consistent_at: stored.facts.consistent_at,
-        // The moment of its publication is not stored. That of its making lies just before it, and sorts alike.
-        published_at: stored.created,
     }
 }

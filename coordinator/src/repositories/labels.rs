@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use haulier_repository::PointRoot;
 
 use crate::sessions::Login;
+use crate::state::CopyOf;
 
 const ACCOUNT: &str = "account";
 const REGION: &str = "region";
@@ -15,6 +16,8 @@ const ENGINE_VERSION: &str = "engine-version";
 const LOGIN: &str = "login";
 const POLICY: &str = "policy";
 const SNAPSHOT: &str = "snapshot";
+const COPY_OF: &str = "copy-of";
+const COPY_OF_REPOSITORY: &str = "copy-of-repository";
 
 const SECRET: &str = "secret:";
 const IAM: &str = "iam:";
@@ -39,12 +42,15 @@ pub struct PointLabels {
     pub policy: String,
     /// DB snapshot of the same session.
     pub snapshot_id: String,
+    /// What it is a copy of.
+    pub copy_of: Option<CopyOf>,
 }
 
 impl PointLabels {
     /// As they are stored.
     pub fn to_labels(&self) -> BTreeMap<String, String> {
         let login = self.login.as_ref().map(login_text).unwrap_or_default();
+        let copied = self.copy_of.as_ref();
         [
             (ACCOUNT, self.account.as_str()),
             (REGION, &self.region),
@@ -54,6 +60,8 @@ impl PointLabels {
             (LOGIN, &login),
             (POLICY, &self.policy),
             (SNAPSHOT, &self.snapshot_id),
+            (COPY_OF, copied.map(|copied| copied.point.as_str()).unwrap_or_default()),
+            (COPY_OF_REPOSITORY, copied.map(|copied| copied.repository.as_str()).unwrap_or_default()),
         ]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
@@ -65,6 +73,7 @@ impl PointLabels {
     /// for one.
     pub fn of(root: &PointRoot) -> Self {
         let text = |name: &str| root.labels.get(name).cloned().unwrap_or_default();
+        let copied = text(COPY_OF).parse().ok().zip(text(COPY_OF_REPOSITORY).parse().ok());
         Self {
             account: text(ACCOUNT),
             region: text(REGION),
@@ -78,6 +87,7 @@ impl PointLabels {
             login: root.labels.get(LOGIN).and_then(|text| login_of(text)),
             policy: text(POLICY),
             snapshot_id: text(SNAPSHOT),
+            copy_of: copied.map(|(point, repository)| CopyOf { point, repository }),
         }
     }
 }
@@ -132,6 +142,7 @@ mod tests {
                 login: Some(login),
                 policy: "nightly".into(),
                 snapshot_id: "haulier-1".into(),
+                copy_of: Some(CopyOf { point: "pnt-0".parse().unwrap(), repository: "rep-0".parse().unwrap() }),
             };
             assert_eq!(PointLabels::of(&root(labels.to_labels())), labels);
         }

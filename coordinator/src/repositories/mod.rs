@@ -20,7 +20,7 @@ pub use import::{Import, ImportEvent, Imported, Missed};
 pub(crate) use keys::described;
 pub use keys::{KeyChange, NewRepositoryKey, StoredKey};
 pub use labels::PointLabels;
-pub use naming::domain_of;
+pub use naming::{copy_id, domain_of};
 pub use vault::RepositoryVaults;
 
 use crate::state::{KeyKind, Repository};

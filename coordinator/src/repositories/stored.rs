@@ -1,12 +1,13 @@
 //! Published points, read from their domain.
 
 use haulier_domain::failure::Failure;
-use haulier_domain::id::PointId;
+use haulier_domain::id::{DomainId, PointId};
 use haulier_repository::{Domain, PointRoot};
 use serde_json::Value;
 
 use super::{PointFacts, PointLabels, StoredPoint};
 use crate::failures;
+use crate::state::Point;
 
 /// Points that are read at once.
 pub(super) const AT_ONCE: usize = 8;
@@ -38,6 +39,31 @@ pub(super) async fn read(domain: &Domain, repository: &str, id: &PointId) -> Res
         proofs,
         unread,
     })
+}
+
+impl StoredPoint {
+    /// The point as the catalogue has it.
+    pub(crate) fn catalogued(&self, repository: &str, domain: &DomainId) -> Point {
+        let labels = &self.labels;
+        Point {
+            id: self.id.clone(),
+            repository: repository.to_owned(),
+            domain: domain.clone(),
+            session: self.session.clone(),
+            policy: labels.policy.clone(),
+            account: labels.account.clone(),
+            region: labels.region.clone(),
+            resource: labels.instance.clone(),
+            engine: format!("{} {}", self.engine, labels.engine_version).trim_end().to_owned(),
+            login: labels.login.clone(),
+            snapshot_id: labels.snapshot_id.clone(),
+            copy_of: labels.copy_of.clone(),
+            summary: self.facts.summary.clone(),
+            consistent_at: self.facts.consistent_at,
+            // The moment of its publication is not stored. That of its making lies just before it, and sorts alike.
+            published_at: self.created,
+        }
+    }
 }
 
 /// What the catalogue keeps of a root.

@@ -1,14 +1,24 @@
 //! The catalogue of restore points. What a point is lies in its repository; this is what operators search.
 
-use haulier_domain::id::{DomainId, PointId, SessionId};
+use haulier_domain::id::{DomainId, PointId, RepositoryId, SessionId};
 use haulier_domain::proof::Proof;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::{Result, State, StateError, doing, from_json, parsed, parsed_time, stamp, to_json};
 use crate::sessions::Login;
+
+/// What a point is a copy of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyOf {
+    /// The point that was copied.
+    pub point: PointId,
+    /// The repository that it lay in.
+    pub repository: RepositoryId,
+}
 
 /// A published restore point.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +45,8 @@ pub struct Point {
     pub login: Option<Login>,
     /// DB snapshot of the same session; empty where none was taken.
     pub snapshot_id: String,
+    /// What it is a copy of.
+    pub copy_of: Option<CopyOf>,
     /// The summary from its root, as JSON.
     pub summary: Value,
     /// When its data was current.
@@ -126,8 +138,8 @@ impl State {
 /// Adds a row, and says whether there was none.
 async fn insert(connection: &mut SqliteConnection, point: &Point) -> Result<bool> {
     let done = sqlx::query(
-        "INSERT INTO points (id, repository, domain, session, policy, account, region, resource, engine, login, snapshot_id, summary, consistent_at, published_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO points (id, repository, domain, session, policy, account, region, resource, engine, login, snapshot_id, copy_of, summary, consistent_at, published_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
     )
     .bind(point.id.as_str())
     .bind(&point.repository)
@@ -140,6 +152,7 @@ async fn insert(connection: &mut SqliteConnection, point: &Point) -> Result<bool
     .bind(&point.engine)
     .bind(to_json(&point.login, "points.login")?)
     .bind(&point.snapshot_id)
+    .bind(point.copy_of.as_ref().map(|copied| to_json(copied, "points.copy_of")).transpose()?)
     .bind(to_json(&point.summary, "points.summary")?)
     .bind(point.consistent_at.map(stamp))
     .bind(stamp(point.published_at))
@@ -162,6 +175,7 @@ fn point(row: &SqliteRow) -> Result<Point> {
         engine: row.get("engine"),
         login: from_json(row.get("login"), "points.login")?,
         snapshot_id: row.get("snapshot_id"),
+        copy_of: row.get::<Option<&str>, _>("copy_of").map(|copied| from_json(copied, "points.copy_of")).transpose()?,
         summary: from_json(row.get("summary"), "points.summary")?,
         consistent_at: parsed_time(row.get("consistent_at"), "points.consistent_at")?,
         published_at: parsed(row.get("published_at"), "points.published_at")?,

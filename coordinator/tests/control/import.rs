@@ -66,6 +66,7 @@ fn labels(instance: &str) -> PointLabels {
         login: Some(Login::MasterSecret),
         policy: "nightly".to_owned(),
         snapshot_id: "haulier-0123".to_owned(),
+        copy_of: None,
     }
 }
 

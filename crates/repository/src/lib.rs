@@ -41,6 +41,7 @@ mod writer;
 
 pub use self::base::BasePoint;
 pub use self::chunker::{Algorithm, Chunking};
+pub use self::copy::CopyProgress;
 pub use self::crypto::DomainKey;
 pub use self::domain::{Domain, DomainConfig};
 pub use self::error::{Error, ObjectKind, Result};

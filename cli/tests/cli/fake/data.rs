@@ -172,7 +172,18 @@ pub(super) fn point() -> control::Point {
         snapshot_id: String::new(),
         remarks: vec!["databases are not consistent with each other".to_owned()],
         latest_proof: Some(proof()),
+        copy_of: None,
     }
+}
+
+/// A copy of it, whose repository this installation knows, or not.
+pub(super) fn copy(repository: &str) -> control::Point {
+    let copy_of = control::CopyOf {
+        point_id: "pnt-1".to_owned(),
+        repository_id: "rep-1".to_owned(),
+        repository: repository.to_owned(),
+    };
+    control::Point { id: "pnt-copy".to_owned(), repository: "vault".to_owned(), copy_of: Some(copy_of), ..point() }
 }
 
 fn proof() -> control::Proof {

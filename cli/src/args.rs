@@ -220,6 +220,16 @@ pub(crate) enum PointCommand {
         #[command(flatten)]
         start: Start,
     },
+    /// Start a session that copies a restore point into another repository, unless its copy is there
+    Copy {
+        /// Id: pnt-…
+        id: String,
+        /// Name of the repository to copy it to
+        #[arg(long, value_name = "NAME")]
+        to_repository: String,
+        #[command(flatten)]
+        start: Start,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -232,6 +242,8 @@ pub(crate) enum RestoreCommand {
 pub(crate) enum RepositoryCommand {
     /// Make a repository in a bucket that exists
     Create(RepositoryArguments),
+    /// Add to the catalogue every restore point that a repository holds: after the coordinator's state was lost
+    Import(ImportArguments),
     /// All repositories
     List,
     /// What opens a repository
@@ -272,6 +284,28 @@ pub(crate) struct RepositoryArguments {
     pub(crate) kms_key_arn: Option<String>,
     /// Secrets Manager secret with the passphrase that wraps the master key; either this or --kms-key-arn
     #[arg(long, value_name = "ARN")]
+    pub(crate) passphrase_secret_arn: Option<String>,
+}
+
+/// Where the repository lies; all of it may be left out for one that the coordinator has already.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// Name, as policies say it
+    pub(crate) name: String,
+    /// Bucket
+    #[arg(long, requires = "region")]
+    pub(crate) bucket: Option<String>,
+    /// Region of the bucket
+    #[arg(long, requires = "bucket")]
+    pub(crate) region: Option<String>,
+    /// Prefix within the bucket
+    #[arg(long, requires = "bucket")]
+    pub(crate) prefix: Option<String>,
+    /// KMS key that opens it; either this or --passphrase-secret-arn
+    #[arg(long, value_name = "ARN", requires = "bucket", conflicts_with = "passphrase_secret_arn")]
+    pub(crate) kms_key_arn: Option<String>,
+    /// Secrets Manager secret with the passphrase that opens it; either this or --kms-key-arn
+    #[arg(long, value_name = "ARN", requires = "bucket")]
     pub(crate) passphrase_secret_arn: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! The commands: each a request, a rendering of its answer, an exit code.
 
+mod import;
 mod key;
 mod lists;
 mod offline;
@@ -48,6 +49,7 @@ pub(crate) async fn run(arguments: Arguments, io: &mut Io) -> Result<Exit, CliEr
         Command::Point(command) => point::run(context, command).await,
         Command::Restore(RestoreCommand::Database(arguments)) => restore::run(context, *arguments).await,
         Command::Repository(RepositoryCommand::Create(arguments)) => repository::create(context, arguments).await,
+        Command::Repository(RepositoryCommand::Import(arguments)) => import::run(context, arguments).await,
         Command::Repository(RepositoryCommand::List) => repository::list(context).await,
         Command::Repository(RepositoryCommand::Key(command)) => key::run(context, command).await,
         Command::Repository(RepositoryCommand::Prune { name, dry_run, start }) => {

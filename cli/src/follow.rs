@@ -18,7 +18,7 @@ use screen::{Screen, Side};
 use stream::{Happening, happenings};
 
 /// A session that a command has started.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Started {
     pub(crate) session_id: String,
     /// Whether it is that of an earlier call with the same key.
@@ -29,6 +29,9 @@ pub(crate) struct Started {
     /// Databases of a restore.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) databases: Option<Vec<TargetView>>,
+    /// Restore point that a copy makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) copy_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<SessionView>,
 }

@@ -4,9 +4,12 @@
 //! in wire messages. A refusal carries the whole failure, so that the command line shows code, cause and remedy.
 
 mod convert;
+mod copy;
 mod filters;
+mod import;
 mod keys;
 mod listener;
+mod neighbour;
 mod prune;
 mod repeat;
 mod repository;

@@ -105,6 +105,12 @@ pub fn repository(what: &str, error: &haulier_repository::Error) -> Failure {
         Error::NoRepository { .. } => {
             Failure::new("repository-missing", what, cause, "check bucket and prefix, or create the repository")
         }
+        Error::NoDomain { domain } => Failure::new(
+            "domain-without-key",
+            what,
+            format!("the key of domain {domain} is not in the repository"),
+            "bring the domain's object `key` back from a copy of the bucket: nothing in the domain can be read without",
+        ),
         Error::RepositoryExists { .. } => {
             Failure::new("repository-exists", what, cause, "choose another prefix, or use the repository that is there")
         }

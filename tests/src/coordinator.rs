@@ -30,6 +30,14 @@ impl Coordinator {
     /// # Errors
     /// Where it does not answer operators in time.
     pub fn start(cloud: &Cloud, folder: &Path) -> Result<Self> {
+        Self::start_in(cloud, folder, cloud.environment())
+    }
+
+    /// The same in an environment of one's own.
+    ///
+    /// # Errors
+    /// Where it does not answer operators in time.
+    pub fn start_in(cloud: &Cloud, folder: &Path, environment: Vec<(String, String)>) -> Result<Self> {
         let facts = cloud.facts();
         let state = folder.join("state");
         let (workers, operators) = (free_port(&facts.gateway)?, free_port("127.0.0.1")?);
@@ -48,7 +56,7 @@ impl Coordinator {
             role = facts.worker_role_arn,
             profile = facts.worker_instance_profile,
         );
-        Self::start_with(&configuration, &format!("127.0.0.1:{operators}"), folder, cloud.environment())
+        Self::start_with(&configuration, &format!("127.0.0.1:{operators}"), folder, environment)
     }
 
     /// Starts a coordinator from a configuration whose `state_dir` is `state` within the folder, and whose control service

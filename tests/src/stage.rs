@@ -125,6 +125,17 @@ impl Stage {
         self.coordinator.resume_with(environment)
     }
 
+    /// Ends the coordinator for good and starts one without a past, of another installation.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn lose_coordinator(&mut self, environment: Vec<(String, String)>) -> Result<()> {
+        self.coordinator.stop()?;
+        let folder = self.folder.path().join("coordinator-without-a-past");
+        self.coordinator = Coordinator::start_in(&self.cloud, &folder, environment)?;
+        Ok(())
+    }
+
     /// The operator's command line.
     pub fn haulier(&self) -> &Haulier {
         self.coordinator.haulier()

@@ -63,6 +63,8 @@ pub struct Task {
     pub credentials: SharedCredentials,
     /// Key of the repository domain.
     pub domain_key: SecretBytes,
+    /// Key of the domain that a copy goes to.
+    pub target_domain_key: Option<SecretBytes>,
     /// Told every secret that the work comes upon.
     pub redactor: Redactor,
 }
@@ -106,6 +108,7 @@ struct Job {
     assignment: Option<wire::Assignment>,
     credentials: Option<SharedCredentials>,
     domain_key: Option<SecretBytes>,
+    target_domain_key: Option<SecretBytes>,
     started: bool,
     grace: Duration,
 }
@@ -188,7 +191,7 @@ impl Session {
     }
 
     fn receive(self: &Arc<Self>, message: &wire::Credentials) {
-        let Received { credentials, domain_key } = match credentials::convert(message) {
+        let Received { credentials, domain_key, target_domain_key } = match credentials::convert(message) {
             Ok(received) => received,
             Err(error) => return self.desk.log(Severity::Error, &format!("credentials were refused: {error}")),
         };
@@ -201,6 +204,7 @@ impl Session {
             None => job.credentials = Some(SharedCredentials::new(credentials)),
         }
         job.domain_key.get_or_insert(domain_key);
+        job.target_domain_key = job.target_domain_key.take().or(target_domain_key);
         self.start(&mut job);
     }
 
@@ -232,6 +236,7 @@ impl Session {
             cancel: self.cancel.clone(),
             credentials: credentials.clone(),
             domain_key: domain_key.clone(),
+            target_domain_key: job.target_domain_key.clone(),
             redactor: self.redactor.clone(),
         };
         let (session, assignment) = (self.clone(), assignment.clone());

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use haulier_proto::control::v1 as control;
+use serde::Serialize;
 
 use super::Context;
 use crate::Io;
@@ -24,6 +25,7 @@ pub(super) async fn run(context: Context<'_>, command: PointCommand) -> Result<E
             let request = control::CheckPointRequest { id, full, sample_percent, idempotency_key: start.key() };
             check(context, request, start).await
         }
+        PointCommand::Copy { id, to_repository, start } => copy(context, id, to_repository, start).await,
     }
 }
 
@@ -79,7 +81,7 @@ async fn check(mut context: Context<'_>, request: control::CheckPointRequest, st
     let answer = context.client.check_point(request).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
     let control::CheckPointResponse { session_id, repeated_call } = answer;
-    let started = Started { session_id, repeated_call, target_instance: None, databases: None, session: None };
+    let started = Started { session_id, repeated_call, ..Started::default() };
     follow::started(&mut context, started, start.wait).await
 }
 
@@ -89,6 +91,36 @@ async fn verify(mut context: Context<'_>, id: String, start: Start) -> Result<Ex
     let answer = context.client.verify_point(request).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
     let control::VerifyPointResponse { session_id, repeated_call } = answer;
-    let started = Started { session_id, repeated_call, target_instance: None, databases: None, session: None };
+    let started = Started { session_id, repeated_call, ..Started::default() };
+    follow::started(&mut context, started, start.wait).await
+}
+
+/// A copy that was there before.
+#[derive(Serialize)]
+struct AlreadyCopied {
+    session_id: Option<String>,
+    repeated_call: bool,
+    copy_id: String,
+    already_copied: bool,
+}
+
+async fn copy(mut context: Context<'_>, id: String, repository: String, start: Start) -> Result<Exit, CliError> {
+    let doing = format!("copying restore point {id} to repository {repository}");
+    let remark = format!("restore point {id} has been copied to {repository} already: nothing was started");
+    let request = control::CopyPointRequest { id, repository, idempotency_key: start.key() };
+    let answer = context.client.copy_point(request).await;
+    let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
+    let control::CopyPointResponse { session_id, copy_id, already_copied, repeated_call } = answer;
+    if already_copied {
+        writeln!(context.io.err, "{}, see {}", output::printable(&remark), output::printable(&copy_id))?;
+        let there = AlreadyCopied { session_id: None, repeated_call, copy_id, already_copied };
+        match context.format {
+            Format::Json => output::json(&mut context.io.out, &there)?,
+            Format::Table => writeln!(context.io.out, "{}", there.copy_id)?,
+        }
+        return Ok(Exit::Success);
+    }
+    let copy = Some(copy_id);
+    let started = Started { session_id, repeated_call, copy_id: copy, ..Started::default() };
     follow::started(&mut context, started, start.wait).await
 }

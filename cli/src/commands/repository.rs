@@ -42,8 +42,8 @@ pub(super) async fn create(mut context: Context<'_>, arguments: RepositoryArgume
         RepositoryOutcome::Adopted => (
             Some("adopted"),
             Some(
-                "adopted: a repository lay there already that this key opens, and was added as it is; restore points \
-                 that another installation made in it are not listed here",
+                "adopted: a repository lay there already that this key opens, and was added as it is; `haulier repository \
+                 import` lists the restore points that are in it",
             ),
         ),
         RepositoryOutcome::Unchanged => {

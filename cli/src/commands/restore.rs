@@ -41,7 +41,7 @@ pub(super) async fn run(mut context: Context<'_>, arguments: RestoreArguments) -
         repeated_call: answer.repeated_call,
         target_instance: Some(answer.target_instance),
         databases: Some(databases),
-        session: None,
+        ..Started::default()
     };
     follow::started(&mut context, started, arguments.start.wait).await
 }

@@ -1,7 +1,7 @@
 //! Restore points.
 
 use haulier_domain::point::DatabaseSummary;
-use haulier_proto::control::v1::{Point, PointDatabase};
+use haulier_proto::control::v1::{CopyOf, Point, PointDatabase};
 use haulier_repository::PointRoot;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -29,6 +29,28 @@ pub(crate) struct PointView {
     pub(crate) snapshot_id: Option<String>,
     pub(crate) remarks: Vec<String>,
     pub(crate) latest_proof: Option<ProofView>,
+    pub(crate) copy_of: Option<CopyOfView>,
+}
+
+/// What a point is a copy of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct CopyOfView {
+    pub(crate) point_id: String,
+    pub(crate) repository_id: String,
+    pub(crate) repository: Option<String>,
+}
+
+impl From<CopyOf> for CopyOfView {
+    fn from(copied: CopyOf) -> Self {
+        let CopyOf { point_id, repository_id, repository } = copied;
+        Self { point_id, repository_id, repository: filled(repository) }
+    }
+}
+
+impl CopyOfView {
+    fn origin(&self) -> String {
+        format!("{} in {}", self.point_id, self.repository.as_ref().unwrap_or(&self.repository_id))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,6 +81,7 @@ impl From<Point> for PointView {
             snapshot_id: filled(point.snapshot_id),
             remarks: point.remarks,
             latest_proof: point.latest_proof.map(ProofView::from),
+            copy_of: point.copy_of.map(CopyOfView::from),
         }
     }
 }
@@ -129,6 +152,9 @@ impl PointView {
             ("stored", bytes(self.bytes_stored)),
             ("snapshot", text(&self.snapshot_id)),
         ];
+        if let Some(copied) = &self.copy_of {
+            fields.push(("copy of", copied.origin()));
+        }
         if let Some(proof) = &self.latest_proof {
             fields.extend(proof.record());
         }
@@ -139,7 +165,7 @@ impl PointView {
 
 impl Row for PointView {
     const HEAD: &'static [&'static str] =
-        &["ID", "RESOURCE", "REPOSITORY", "CONSISTENT AT", ">DATABASES", ">READ", ">NEW", ">STORED"];
+        &["ID", "RESOURCE", "REPOSITORY", "CONSISTENT AT", ">DATABASES", ">READ", ">NEW", ">STORED", "COPY OF"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -151,6 +177,7 @@ impl Row for PointView {
             bytes(self.bytes_read),
             bytes(self.bytes_new),
             bytes(self.bytes_stored),
+            self.copy_of.as_ref().map(CopyOfView::origin).unwrap_or_default(),
         ]
     }
 }

@@ -109,6 +109,7 @@ fn kind(kind: SessionKind) -> &'static str {
         SessionKind::DatabaseRestore => "database-restore",
         SessionKind::Verify => "verify",
         SessionKind::Maintenance => "maintenance",
+        SessionKind::Replicate => "replicate",
     }
 }
 

@@ -27,7 +27,7 @@ fn lists_are_tables_for_people() {
     );
     assert_eq!(
         table(&["point", "list"]),
-        "ID     RESOURCE  REPOSITORY  CONSISTENT AT         DATABASES     READ      NEW     STORED\n\
+        "ID     RESOURCE  REPOSITORY  CONSISTENT AT         DATABASES     READ      NEW     STORED  COPY OF\n\
          pnt-1  shop      main        2026-11-20 14:00:04Z          2  6.0 MiB  1.0 MiB  293.0 KiB\n"
     );
     assert_eq!(
@@ -171,6 +171,54 @@ fn a_prune_tells_its_sessions_and_its_figures() {
         "{}",
         nothing.err
     );
+}
+
+#[test]
+fn a_copy_is_started_or_found_and_names_its_origin() {
+    let coordinator = Coordinator::start();
+    let started = coordinator.run(&["point", "copy", "pnt-1", "--to-repository", "vault"]);
+    assert_eq!((started.code, started.out.as_str()), (0, "ses-ok\n"));
+    assert!(coordinator.asked().contains("repository: \"vault\""), "{}", coordinator.asked());
+    let waited = coordinator.run(&["point", "copy", "pnt-1", "--to-repository", "vault", "--wait", "-o", "json"]);
+    assert_eq!((&waited.json()["copy_id"], &waited.json()["session"]["id"]), (&"pnt-copy".into(), &"ses-ok".into()));
+    let found = coordinator.run(&["point", "copy", "pnt-copied", "--to-repository", "vault", "--wait"]);
+    assert_eq!((found.code, found.out.as_str()), (0, "pnt-copy\n"));
+    assert!(found.err.contains("has been copied to vault already"), "{}", found.err);
+    let json = coordinator.run(&["point", "copy", "pnt-copied", "--to-repository", "vault", "-o", "json"]).json();
+    assert_eq!((&json["already_copied"], &json["session_id"]), (&true.into(), &serde_json::Value::Null));
+    assert_eq!(coordinator.run(&["point", "copy", "pnt-1", "--to-repository", "none"]).code, 3);
+    assert_eq!(coordinator.run(&["point", "copy", "pnt-1"]).code, 2);
+    for (id, origin) in
+        [("pnt-copy", "copy of:    pnt-1 in main"), ("pnt-copy-from-afar", "copy of:    pnt-1 in rep-1")]
+    {
+        let shown = coordinator.run(&["point", "show", id]).out;
+        assert!(shown.contains(origin), "{shown}");
+    }
+}
+
+#[test]
+fn an_import_tells_what_it_added_and_what_it_could_not_read() {
+    let coordinator = Coordinator::start();
+    let place = ["--bucket", "backups", "--region", "eu-central-1", "--kms-key-arn", "arn:aws:kms:x"];
+    let ran = coordinator.run(&[&["repository", "import", "main"], &place[..]].concat());
+    assert_eq!((ran.code, ran.err.as_str()), (0, "domain 1 of 1, dom-1: 3 of 3 restore points\n"));
+    for line in ["points added: 2", "points known: 1", "proofs added: 1"] {
+        assert!(ran.out.contains(line), "{line}: {}", ran.out);
+    }
+    assert!(coordinator.asked().contains("bucket: \"backups\""), "{}", coordinator.asked());
+
+    let damaged = coordinator.run(&["repository", "import", "damaged", "-o", "json"]);
+    assert_eq!(damaged.code, 9);
+    assert_eq!((&damaged.json()["points_added"], &damaged.json()["missed"]), (&1.into(), &1.into()));
+    assert!(damaged.err.contains("\"code\":\"repository-damaged\""), "{}", damaged.err);
+    let told = coordinator.run_on(true, &["repository", "import", "damaged"]);
+    assert_eq!(told.code, 9);
+    assert!(told.err.contains("cause:  it is cut off") && told.err.contains("1 could not be read"), "{}", told.err);
+    assert_ne!(coordinator.run(&["repository", "import", "cut"]).code, 0);
+    assert_eq!(coordinator.run(&["repository", "import", "none"]).code, 3);
+    for half in [&["--bucket", "b"][..], &["--region", "r"], &["--kms-key-arn", "a"], &["--prefix", "p"]] {
+        assert_eq!(coordinator.run(&[&["repository", "import", "main"], half].concat()).code, 2, "{half:?}");
+    }
 }
 
 #[test]

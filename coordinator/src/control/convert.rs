@@ -28,8 +28,9 @@ pub(super) fn fault(fault: DocumentFault) -> wire::Fault {
 pub(super) fn session(session: Session) -> wire::Session {
     let databases = databases_of(&session);
     let completed = session.completed();
-    // A backup knows the id of its point from the start; there is such a point once it has ended well.
-    let has_point = session.kind != SessionKind::Backup || completed.is_some();
+    // One that makes a point knows its id from the start; there is such a point once it has ended well.
+    let makes_one = matches!(session.kind, SessionKind::Backup | SessionKind::Replicate);
+    let has_point = !makes_one || completed.is_some();
     wire::Session {
         point_id: session.point.as_ref().filter(|_| has_point).map(ToString::to_string).unwrap_or_default(),
         warnings: completed.map(|completed| completed.warnings.clone()).unwrap_or_default(),
@@ -41,6 +42,7 @@ pub(super) fn session(session: Session) -> wire::Session {
             SessionKind::DatabaseRestore => wire::SessionKind::DatabaseRestore,
             SessionKind::Verify => wire::SessionKind::Verify,
             SessionKind::Maintenance => wire::SessionKind::Maintenance,
+            SessionKind::Replicate => wire::SessionKind::Replicate,
         }
         .into(),
         state: match session.state {
@@ -70,7 +72,7 @@ fn databases_of(session: &Session) -> Vec<wire::DatabaseTarget> {
     let report = session.completed().and_then(|completed| completed.report.as_deref());
     match &session.request {
         Request::DatabaseRestore(request) => targets(request, report),
-        Request::Backup(_) | Request::Verify(_) | Request::Maintenance(_) => Vec::new(),
+        Request::Backup(_) | Request::Verify(_) | Request::Maintenance(_) | Request::Replicate(_) => Vec::new(),
     }
 }
 
@@ -150,7 +152,8 @@ pub(super) fn summary(point: &Point) -> PointSummary {
     serde_json::from_value(point.summary.clone()).unwrap_or_default()
 }
 
-pub(super) fn point(point: Point) -> wire::Point {
+/// `repositories` are those of this installation, by which the origin of a copy is named.
+pub(super) fn point(point: Point, repositories: &[Repository]) -> wire::Point {
     let total = |name: &str| point.summary["totals"][name].as_u64().unwrap_or_default();
     let (bytes_read, bytes_new, bytes_stored) = (total("bytes_read"), total("bytes_new"), total("bytes_stored"));
     let summary = summary(&point);
@@ -178,6 +181,15 @@ pub(super) fn point(point: Point) -> wire::Point {
         snapshot_id: point.snapshot_id,
         remarks: summary.remarks,
         latest_proof: None,
+        copy_of: point.copy_of.map(|copied| wire::CopyOf {
+            repository: repositories
+                .iter()
+                .find(|repository| repository.id == copied.repository)
+                .map(|repository| repository.name.clone())
+                .unwrap_or_default(),
+            point_id: copied.point.to_string(),
+            repository_id: copied.repository.to_string(),
+        }),
     }
 }
 

@@ -1,6 +1,7 @@
-//! Making a repository.
+//! Making a repository, or taking up one that is there.
 
 use haulier_domain::failure::Failure;
+use haulier_domain::id::RepositoryId;
 use haulier_domain::policy::{Arn, is_region, is_resource_name};
 use haulier_proto::control::v1 as wire;
 use haulier_proto::control::v1::RepositoryOutcome;
@@ -21,21 +22,58 @@ pub(super) async fn create(
 ) -> Result<(Repository, RepositoryOutcome), Status> {
     let what = format!("creating the repository {}", request.name);
     let new = read(&what, request)?;
-    let state = sessions.state();
-    match state.repository(&new.name).await {
-        Ok(known) if is_same(&known, &new) => return Ok((known, RepositoryOutcome::Unchanged)),
+    if let Some(known) = known(sessions, &new, &what).await? {
+        return Ok((known, RepositoryOutcome::Unchanged));
+    }
+    let Had { id, adopted } =
+        sessions.services().vaults.create(&new).await.map_err(|failure| status::of_failure(&failure))?;
+    let stored = add(sessions, new, id, &what).await?;
+    tracing::info!(repository = stored.name, id = %stored.id, bucket = stored.bucket, adopted, "added a repository");
+    Ok((stored, if adopted { RepositoryOutcome::Adopted } else { RepositoryOutcome::Created }))
+}
+
+/// The repository that lies there already, added to this installation where it is new to it. None is made.
+pub(super) async fn open(sessions: &Sessions, request: wire::CreateRepositoryRequest) -> Result<Repository, Status> {
+    let what = format!("opening the repository {}", request.name);
+    if request == (wire::CreateRepositoryRequest { name: request.name.clone(), ..Default::default() }) {
+        let known = sessions.state().repository(&request.name).await;
+        return known.map_err(|error| match error {
+            StateError::Missing { .. } => {
+                let cause = format!("this installation has no repository {:?}", request.name);
+                let remedy = "say where it lies and what opens it: --bucket, --region, --prefix, and its key";
+                refusal(Code::NotFound, &Failure::new("repository-unknown", &what, cause, remedy))
+            }
+            error => status::of_state(&what, &error),
+        });
+    }
+    let new = read(&what, request)?;
+    if let Some(known) = known(sessions, &new, &what).await? {
+        return Ok(known);
+    }
+    let id = sessions.services().vaults.open(&new).await.map_err(|failure| status::of_failure(&failure))?;
+    let stored = add(sessions, new, id, &what).await?;
+    tracing::info!(repository = stored.name, id = %stored.id, bucket = stored.bucket, "added a repository that was there");
+    Ok(stored)
+}
+
+/// The repository of that name, if it is the one that is meant.
+async fn known(sessions: &Sessions, new: &NewRepository, what: &str) -> Result<Option<Repository>, Status> {
+    match sessions.state().repository(&new.name).await {
+        Ok(known) if is_same(&known, new) => Ok(Some(known)),
         Ok(known) => {
             let Repository { bucket, prefix, region, key_arn, .. } = known;
             let cause =
                 format!("there is one of that name in bucket {bucket}, prefix {prefix:?}, {region}, under {key_arn}");
             let failure = Failure::new("repository-name-taken", what, cause, "choose another name");
-            return Err(refusal(Code::AlreadyExists, &failure));
+            Err(refusal(Code::AlreadyExists, &failure))
         }
-        Err(StateError::Missing { .. }) => {}
-        Err(error) => return Err(status::of_state(&what, &error)),
+        Err(StateError::Missing { .. }) => Ok(None),
+        Err(error) => Err(status::of_state(what, &error)),
     }
-    let Had { id, adopted } =
-        sessions.services().vaults.create(&new).await.map_err(|failure| status::of_failure(&failure))?;
+}
+
+/// Writes a repository down, and gives it as it is stored, so that a repeated request is answered alike.
+async fn add(sessions: &Sessions, new: NewRepository, id: RepositoryId, what: &str) -> Result<Repository, Status> {
     let repository = Repository {
         name: new.name,
         id,
@@ -46,11 +84,9 @@ pub(super) async fn create(
         key_arn: new.key_arn,
         created_at: Timestamp::now(),
     };
-    state.add_repository(&repository).await.map_err(|error| status::of_state(&what, &error))?;
-    tracing::info!(repository = repository.name, id = %repository.id, bucket = repository.bucket, adopted, "added a repository");
-    // As it is stored, so that a repeated request is answered alike.
-    let stored = state.repository(&repository.name).await.map_err(|error| status::of_state(&what, &error))?;
-    Ok((stored, if adopted { RepositoryOutcome::Adopted } else { RepositoryOutcome::Created }))
+    let state = sessions.state();
+    state.add_repository(&repository).await.map_err(|error| status::of_state(what, &error))?;
+    state.repository(&repository.name).await.map_err(|error| status::of_state(what, &error))
 }
 
 fn is_same(known: &Repository, new: &NewRepository) -> bool {

@@ -54,7 +54,12 @@ fn refused(failure: &Failure) -> Status {
 
 fn login(point: &Point, wanted: Option<DatabaseLogin>, what: &str) -> Result<Login, Status> {
     match wanted.and_then(|login| login.method) {
-        None => Ok(point.login.clone()),
+        None => point.login.clone().ok_or_else(|| {
+            let cause =
+                "the point does not say how its session logged in: it was found in its repository, without that";
+            let remedy = "say how to log in on the target: --secret-arn or --iam-user";
+            refusal(Code::FailedPrecondition, &Failure::new("restore-login-unknown", what, cause, remedy))
+        }),
         Some(Method::SecretArn(arn)) if arn.parse::<Arn>().is_ok_and(|arn| arn.is_secret()) => Ok(Login::Secret(arn)),
         Some(Method::SecretArn(arn)) => {
             Err(status::invalid(what, format!("{arn:?} is not the ARN of a secret"), "correct the ARN"))
@@ -111,7 +116,7 @@ pub(super) async fn point(policies: &Policies, id: &str, what: &str) -> Result<P
     policies.sessions().point(&id).await.map_err(|error| status::of_state(what, &error))
 }
 
-fn named(point: &Point) -> Option<String> {
+pub(super) fn named(point: &Point) -> Option<String> {
     (!point.policy.is_empty()).then(|| point.policy.clone())
 }
 
@@ -119,6 +124,11 @@ fn named(point: &Point) -> Option<String> {
 pub(super) async fn place(policies: &Policies, point: &Point, what: &str) -> Result<Place, Status> {
     match policies.sessions().state().place(&point.account, &point.region).await {
         Ok(place) => Ok(place),
+        Err(StateError::Missing { .. }) if point.account.is_empty() || point.region.is_empty() => {
+            let cause = "the point does not say which account and Region it comes from";
+            let remedy = "read it without the coordinator, as docs/repository-format.md says";
+            Err(status::of_failure(&Failure::new("point-origin-unknown", what, cause, remedy)))
+        }
         Err(StateError::Missing { .. }) => {
             let own = policies.own_account().await.map_err(|failure| status::of_failure(&failure))?;
             if own != point.account {

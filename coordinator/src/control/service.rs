@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::tail::{Tail, tail};
-use super::{convert, filters, keys, prune, repository, restore, start, status};
+use super::{convert, copy, filters, import, keys, prune, repository, restore, start, status};
 use crate::policies::{ApplyError, Found, Listing, Policies};
 use crate::services::Services;
 use crate::sessions::Sessions;
@@ -70,7 +70,9 @@ impl Control {
         let is_its = |point: &&crate::state::Point| {
             point.account == found.place.account.id && point.region == found.place.region
         };
-        Ok(points.iter().find(is_its).map(|point| point.id.to_string()).unwrap_or_default())
+        // A copy is published later than what it copies, and is no newer.
+        let last = points.iter().filter(is_its).min_by_key(|point| point.copy_of.is_some());
+        Ok(last.map(|point| point.id.to_string()).unwrap_or_default())
     }
 }
 
@@ -200,16 +202,25 @@ impl ControlService for Control {
                 filters::resource(&self.policies, id, what).await?;
             }
         }
-        Ok(Response::new(wire::ListPointsResponse { points: points.into_iter().map(convert::point).collect() }))
+        let repositories = self.sessions().state().repositories().await;
+        let repositories = repositories.map_err(|error| status::of_state(what, &error))?;
+        let points = points.into_iter().map(|point| convert::point(point, &repositories)).collect();
+        Ok(Response::new(wire::ListPointsResponse { points }))
     }
 
     async fn get_point(&self, request: Request<wire::GetPointRequest>) -> Answer<wire::GetPointResponse> {
         let id = request.into_inner().id;
-        let point = restore::point(&self.policies, &id, &format!("showing restore point {id}")).await?;
-        let proof = self.sessions().state().latest_proof(&point.id).await;
-        let proof = proof.map_err(|error| status::of_state(&format!("showing restore point {id}"), &error))?;
-        let latest_proof = proof.map(convert::proof);
-        Ok(Response::new(wire::GetPointResponse { point: Some(wire::Point { latest_proof, ..convert::point(point) }) }))
+        let what = format!("showing restore point {id}");
+        let failed = |error| status::of_state(&what, &error);
+        let point = restore::point(&self.policies, &id, &what).await?;
+        let latest_proof = self.sessions().state().latest_proof(&point.id).await.map_err(failed)?.map(convert::proof);
+        let repositories = self.sessions().state().repositories().await.map_err(failed)?;
+        let point = wire::Point { latest_proof, ..convert::point(point, &repositories) };
+        Ok(Response::new(wire::GetPointResponse { point: Some(point) }))
+    }
+
+    async fn copy_point(&self, request: Request<wire::CopyPointRequest>) -> Answer<wire::CopyPointResponse> {
+        copy::start(&self.policies, request.into_inner()).await.map(Response::new)
     }
 
     async fn check_point(&self, request: Request<wire::CheckPointRequest>) -> Answer<wire::CheckPointResponse> {
@@ -239,6 +250,15 @@ impl ControlService for Control {
         let points = self.point_count(&repository.name).await?;
         let repository = Some(convert::repository(repository, points));
         Ok(Response::new(wire::CreateRepositoryResponse { repository, outcome: outcome.into() }))
+    }
+
+    type ImportRepositoryStream = import::Told;
+
+    async fn import_repository(
+        &self,
+        request: Request<wire::ImportRepositoryRequest>,
+    ) -> Answer<Self::ImportRepositoryStream> {
+        import::begin(self.sessions(), request.into_inner(), &self.stop).await.map(Response::new)
     }
 
     async fn list_repositories(

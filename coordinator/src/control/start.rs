@@ -91,7 +91,7 @@ pub(super) async fn restore(
     let session = sessions.state().session(&id).await.map_err(|error| status::of_state(&what, &error))?;
     let (databases, target_instance) = match &session.request {
         Request::DatabaseRestore(chosen) => shown(chosen),
-        Request::Backup(_) | Request::Verify(_) | Request::Maintenance(_) => Default::default(),
+        Request::Backup(_) | Request::Verify(_) | Request::Maintenance(_) | Request::Replicate(_) => Default::default(),
     };
     Ok(wire::RestoreDatabaseResponse { session_id, databases, target_instance, repeated_call })
 }

@@ -1,11 +1,14 @@
 //! The repositories as the coordinator works with them: it makes them, hands out the key of one domain, and reads and
 //! publishes points. Data passes through workers alone.
 
+mod import;
 mod keys;
+mod labels;
 mod naming;
+mod stored;
 mod vault;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use haulier_domain::failure::Failure;
@@ -15,9 +18,11 @@ use haulier_domain::secret::SecretBytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub use import::{Import, ImportEvent, Imported, Missed};
 pub(crate) use keys::described;
 pub use keys::{KeyChange, NewRepositoryKey, StoredKey};
-pub use naming::domain_of;
+pub use labels::PointLabels;
+pub use naming::{copy_id, domain_of};
 pub use vault::RepositoryVaults;
 
 use crate::state::{KeyKind, Repository};
@@ -60,7 +65,7 @@ pub struct Proposal {
     /// JSON of the root.
     pub root: Vec<u8>,
     /// What should be found in the repository if the coordinator's state is lost.
-    pub labels: BTreeMap<String, String>,
+    pub labels: PointLabels,
 }
 
 /// A point that lies in a repository and is in no catalogue.
@@ -81,11 +86,43 @@ pub struct PointFacts {
     pub consistent_at: Option<Timestamp>,
 }
 
+/// What lies where the points of a domain lie.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DomainPoints {
+    /// Ids of points.
+    pub points: Vec<PointId>,
+    /// Objects that are not named as points are.
+    pub strange: Vec<String>,
+}
+
+/// A published point, as its repository alone tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredPoint {
+    /// Its id.
+    pub id: PointId,
+    /// The session that made it.
+    pub session: SessionId,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Engine, as RDS names it.
+    pub engine: String,
+    /// Where it comes from.
+    pub labels: PointLabels,
+    /// What else its root says of it.
+    pub facts: PointFacts,
+    /// Restore tests that went well.
+    pub proofs: Vec<Proof>,
+    /// Why a proof that lies beside it could not be read.
+    pub unread: Vec<Failure>,
+}
+
 /// Access to repositories.
 #[async_trait]
 pub trait Vaults: Send + Sync + std::fmt::Debug {
     /// Makes the repository, or opens the one that is there under the same key.
     async fn create(&self, new: &NewRepository) -> Result<Had, Failure>;
+    /// Opens the repository that is there. Makes none.
+    async fn open(&self, new: &NewRepository) -> Result<RepositoryId, Failure>;
     /// The key of a domain, made where there is none.
     async fn domain_key(&self, repository: &Repository, domain: &DomainId) -> Result<SecretBytes, Failure>;
     /// Publishes the point that a worker has proposed, once everything its root names is found stored and listed.
@@ -114,4 +151,15 @@ pub trait Vaults: Send + Sync + std::fmt::Debug {
     async fn change_key(&self, repository: &Repository, change: KeyChange) -> Result<Vec<String>, Failure>;
     /// The root of a published point, as JSON.
     async fn root(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<Vec<u8>, Failure>;
+    /// Every domain that has objects in the repository.
+    async fn domains(&self, repository: &Repository) -> Result<Vec<DomainId>, Failure>;
+    /// What lies where a domain's points lie.
+    async fn points(&self, repository: &Repository, domain: &DomainId) -> Result<DomainPoints, Failure>;
+    /// Reads points and their proofs, as many as can be read: an answer for each, in their order.
+    async fn read(
+        &self,
+        repository: &Repository,
+        domain: &DomainId,
+        points: &[PointId],
+    ) -> Result<Vec<Result<StoredPoint, Failure>>, Failure>;
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::stream::{self, StreamExt as _};
+use haulier_cloud::keys::Keys;
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, PointId, RepositoryId};
@@ -15,10 +17,11 @@ use haulier_repository::{
     UnlockedRepository,
 };
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Had, KeyChange, NewRepository, PointFacts, Proposal, StoredKey, Stray, Vaults};
+use super::{
+    DomainPoints, Had, KeyChange, NewRepository, PointFacts, Proposal, StoredKey, StoredPoint, Stray, Vaults, stored,
+};
 use crate::accounts::CloudAccess;
 use crate::failures;
 use crate::state::{KeyKind, Repository};
@@ -99,6 +102,17 @@ impl Vaults for RepositoryVaults {
         Ok(Had { id, adopted })
     }
 
+    async fn open(&self, new: &NewRepository) -> Result<RepositoryId, Failure> {
+        let what = format!("opening the repository in bucket {}, prefix {:?}", new.bucket, new.prefix);
+        let opener = self.opener(&what, new.key_kind, &new.key_arn).await?;
+        let store = self.bucket(&what, &new.bucket, &new.region).await?;
+        lies_in(&what, new, store.region().await)?;
+        let opened = open(store, &new.prefix, opener).await.map_err(|error| failures::repository(&what, &error))?;
+        let id = opened.repository().id().clone();
+        self.unlocked.lock().await.insert(id.clone(), opened);
+        Ok(id)
+    }
+
     async fn domain_key(&self, repository: &Repository, domain: &DomainId) -> Result<SecretBytes, Failure> {
         let what = format!("opening domain {domain} of repository {}", repository.name);
         let unlocked = self.unlock(repository).await?;
@@ -114,10 +128,10 @@ impl Vaults for RepositoryVaults {
     ) -> Result<PointFacts, Failure> {
         let what = format!("publishing restore point {} in repository {}", proposal.point, repository.name);
         let mut root = proposed_root(&what, proposal)?;
-        root.labels.extend(proposal.labels.clone());
+        root.labels.extend(proposal.labels.to_labels());
         let opened = self.domain(repository, domain, &what).await?;
         let published = opened.publish_point(&root).await.map_err(|error| failures::repository(&what, &error))?;
-        Ok(facts(&published))
+        Ok(stored::facts(&published))
     }
 
     async fn strays(
@@ -168,6 +182,31 @@ impl Vaults for RepositoryVaults {
         let root = opened.read_point(point).await.map_err(|error| failures::repository(&what, &error))?;
         serde_json::to_vec(&root).map_err(|error| broken(&what, error.to_string()))
     }
+
+    async fn domains(&self, repository: &Repository) -> Result<Vec<DomainId>, Failure> {
+        let what = format!("listing the domains of repository {}", repository.name);
+        let unlocked = self.unlock(repository).await?;
+        unlocked.domain_names().await.map_err(|error| failures::repository(&what, &error))
+    }
+
+    async fn points(&self, repository: &Repository, domain: &DomainId) -> Result<DomainPoints, Failure> {
+        let what = format!("listing the restore points of domain {domain} in repository {}", repository.name);
+        let opened = self.domain(repository, domain, &what).await?;
+        let found = opened.find_points().await.map_err(|error| failures::repository(&what, &error))?;
+        Ok(DomainPoints { points: found.points.into_iter().map(|(id, _)| id).collect(), strange: found.strange })
+    }
+
+    async fn read(
+        &self,
+        repository: &Repository,
+        domain: &DomainId,
+        points: &[PointId],
+    ) -> Result<Vec<Result<StoredPoint, Failure>>, Failure> {
+        let what = format!("opening domain {domain} of repository {}", repository.name);
+        let opened = self.domain(repository, domain, &what).await?;
+        let read: Vec<_> = points.iter().map(|point| stored::read(&opened, &repository.name, point)).collect();
+        Ok(stream::iter(read).buffered(stored::AT_ONCE).collect().await)
+    }
 }
 
 /// Refuses a bucket that is not there, and one of another Region: what is sent to the wrong Region's endpoint fails, or
@@ -214,24 +253,6 @@ fn proposed_root(what: &str, proposal: &Proposal) -> Result<PointRoot, Failure> 
 
 fn broken(what: &str, cause: String) -> Failure {
     Failure::new("worker-broke-protocol", what, cause, "use a worker image of the coordinator's version").retryable()
-}
-
-fn facts(root: &PointRoot) -> PointFacts {
-    let summary = serde_json::to_value(root).ok().and_then(|root| root.get("summary").cloned()).unwrap_or(Value::Null);
-    let first = summary["databases"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find_map(|database| database["consistent-at"].as_str().and_then(|at| at.parse().ok()));
-    let totals = serde_json::to_value(root.totals).unwrap_or(Value::Null);
-    let summary = match summary {
-        Value::Object(mut fields) => {
-            fields.insert("totals".to_owned(), totals);
-            Value::Object(fields)
-        }
-        _ => Value::Object([("totals".to_owned(), totals)].into_iter().collect()),
-    };
-    PointFacts { summary, consistent_at: first }
 }
 
 async fn open(store: Arc<dyn ObjectStore>, prefix: &str, opener: Opener) -> Result<UnlockedRepository, Error> {

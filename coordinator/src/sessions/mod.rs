@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 pub use feed::{Feeds, Signal};
 pub use request::{
-    Account, BackupRequest, DatabaseSelection, InstanceRef, Login, MaintenanceRequest, OnClash, Place, Request,
-    RestoreRequest, VerifyRequest, WorkerConfiguration, WorkerNetwork,
+    Account, BackupRequest, DatabaseSelection, InstanceRef, Login, MaintenanceRequest, OnClash, Place,
+    ReplicateRequest, Request, RestoreRequest, VerifyRequest, WorkerConfiguration, WorkerNetwork,
 };
 
 use crate::ledger::Entry;
@@ -96,6 +96,19 @@ impl Sessions {
         idempotency_key: Option<String>,
     ) -> Result<SessionId> {
         self.start(SessionKind::Maintenance, Request::Maintenance(request), None, idempotency_key).await
+    }
+
+    /// Starts a copy of a point in another repository.
+    ///
+    /// # Errors
+    /// Where the session cannot be written down.
+    pub async fn start_replicate(
+        &self,
+        request: ReplicateRequest,
+        idempotency_key: Option<String>,
+    ) -> Result<SessionId> {
+        let copy = request.copy.clone();
+        self.start(SessionKind::Replicate, Request::Replicate(request), Some(copy), idempotency_key).await
     }
 
     /// Asks a session to stop, and returns it as it stands. It still tears down.

@@ -223,6 +223,24 @@ pub struct MaintenanceRequest {
     pub worker: WorkerConfiguration,
 }
 
+/// A copy of a point in another repository. Its worker runs in the network of an instance and touches no database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicateRequest {
+    /// Policy of the point, for the log.
+    pub policy: Option<String>,
+    /// The point.
+    pub point: PointId,
+    /// Repository it is copied to, by name.
+    pub repository: String,
+    /// What the copy is called.
+    pub copy: PointId,
+    /// Instance in whose network the worker runs: the point's own, where it still exists.
+    pub near: InstanceRef,
+    /// How the worker is made.
+    #[serde(default)]
+    pub worker: WorkerConfiguration,
+}
+
 /// Any of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -235,6 +253,8 @@ pub enum Request {
     Verify(VerifyRequest),
     /// A prune.
     Maintenance(MaintenanceRequest),
+    /// A copy.
+    Replicate(ReplicateRequest),
 }
 
 impl Request {
@@ -245,6 +265,7 @@ impl Request {
             Self::DatabaseRestore(request) => &request.target,
             Self::Verify(request) => &request.near,
             Self::Maintenance(request) => &request.near,
+            Self::Replicate(request) => &request.near,
         }
     }
 
@@ -253,7 +274,7 @@ impl Request {
         match self {
             Self::Backup(request) => Some(&request.instance),
             Self::DatabaseRestore(request) => Some(&request.target),
-            Self::Verify(_) | Self::Maintenance(_) => None,
+            Self::Verify(_) | Self::Maintenance(_) | Self::Replicate(_) => None,
         }
     }
 
@@ -275,6 +296,7 @@ impl Request {
             Self::DatabaseRestore(request) => request.policy.as_deref(),
             Self::Verify(request) => request.policy.as_deref(),
             Self::Maintenance(_) => None,
+            Self::Replicate(request) => request.policy.as_deref(),
         }
     }
 
@@ -282,7 +304,7 @@ impl Request {
     pub fn concurrency(&self) -> u32 {
         match self {
             Self::Backup(request) => request.concurrency,
-            Self::DatabaseRestore(_) | Self::Verify(_) | Self::Maintenance(_) => 0,
+            Self::DatabaseRestore(_) | Self::Verify(_) | Self::Maintenance(_) | Self::Replicate(_) => 0,
         }
     }
 
@@ -293,6 +315,7 @@ impl Request {
             Self::DatabaseRestore(request) => &request.worker,
             Self::Verify(request) => &request.worker,
             Self::Maintenance(request) => &request.worker,
+            Self::Replicate(request) => &request.worker,
         }
     }
 }

@@ -30,7 +30,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 pub use assignments::{DurableEvent, WorkerEvent};
 pub use events::LogLine;
 pub use idempotency::Claim;
-pub use points::{Point, PointFilter};
+pub use points::{CopyOf, Point, PointFilter};
 pub use policies::Policy;
 pub use repositories::{KeyKind, Repository};
 pub use sessions::{NewSession, Session, SessionFilter};

@@ -1,13 +1,24 @@
 //! The catalogue of restore points. What a point is lies in its repository; this is what operators search.
 
-use haulier_domain::id::{DomainId, PointId, SessionId};
+use haulier_domain::id::{DomainId, PointId, RepositoryId, SessionId};
+use haulier_domain::proof::Proof;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 
 use super::{Result, State, StateError, doing, from_json, parsed, parsed_time, stamp, to_json};
 use crate::sessions::Login;
+
+/// What a point is a copy of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyOf {
+    /// The point that was copied.
+    pub point: PointId,
+    /// The repository that it lay in.
+    pub repository: RepositoryId,
+}
 
 /// A published restore point.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,10 +41,12 @@ pub struct Point {
     pub resource: String,
     /// Engine and version: `postgres 15.18`.
     pub engine: String,
-    /// How its session logged in.
-    pub login: Login,
+    /// How its session logged in; absent where the point was found in a repository and does not say.
+    pub login: Option<Login>,
     /// DB snapshot of the same session; empty where none was taken.
     pub snapshot_id: String,
+    /// What it is a copy of.
+    pub copy_of: Option<CopyOf>,
     /// The summary from its root, as JSON.
     pub summary: Value,
     /// When its data was current.
@@ -59,27 +72,7 @@ impl State {
     /// Where the state cannot be written.
     pub async fn add_point(&self, point: &Point) -> Result<()> {
         let mut transaction = self.pool.begin().await.map_err(doing("adding a point"))?;
-        sqlx::query(
-            "INSERT INTO points (id, repository, domain, session, policy, account, region, resource, engine, login, snapshot_id, summary, consistent_at, published_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(point.id.as_str())
-        .bind(&point.repository)
-        .bind(point.domain.as_str())
-        .bind(point.session.as_str())
-        .bind(&point.policy)
-        .bind(&point.account)
-        .bind(&point.region)
-        .bind(&point.resource)
-        .bind(&point.engine)
-        .bind(to_json(&point.login, "points.login")?)
-        .bind(&point.snapshot_id)
-        .bind(to_json(&point.summary, "points.summary")?)
-        .bind(point.consistent_at.map(stamp))
-        .bind(stamp(point.published_at))
-        .execute(&mut *transaction)
-        .await
-        .map_err(doing("adding a point"))?;
+        insert(&mut transaction, point).await?;
         sqlx::query(
             "UPDATE ledger SET state = 'kept' WHERE session = ? AND kind = 'db-snapshot' AND name = ? AND state = 'created'",
         )
@@ -89,6 +82,23 @@ impl State {
         .await
         .map_err(doing("keeping a snapshot"))?;
         transaction.commit().await.map_err(doing("adding a point"))
+    }
+
+    /// Adds a point that was found in its repository, and what restore tests have shown of it, in one transaction. `false`
+    /// where the catalogue has it already: then nothing is changed.
+    ///
+    /// # Errors
+    /// Where the state cannot be written.
+    pub async fn add_found_point(&self, point: &Point, proofs: &[Proof]) -> Result<bool> {
+        let mut transaction = self.pool.begin().await.map_err(doing("adding a point"))?;
+        let added = insert(&mut transaction, point).await?;
+        if added {
+            for proof in proofs {
+                super::proofs::insert(&mut transaction, proof).await?;
+            }
+        }
+        transaction.commit().await.map_err(doing("adding a point"))?;
+        Ok(added)
     }
 
     /// One point.
@@ -125,6 +135,33 @@ impl State {
     }
 }
 
+/// Adds a row, and says whether there was none.
+async fn insert(connection: &mut SqliteConnection, point: &Point) -> Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO points (id, repository, domain, session, policy, account, region, resource, engine, login, snapshot_id, copy_of, summary, consistent_at, published_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(point.id.as_str())
+    .bind(&point.repository)
+    .bind(point.domain.as_str())
+    .bind(point.session.as_str())
+    .bind(&point.policy)
+    .bind(&point.account)
+    .bind(&point.region)
+    .bind(&point.resource)
+    .bind(&point.engine)
+    .bind(to_json(&point.login, "points.login")?)
+    .bind(&point.snapshot_id)
+    .bind(point.copy_of.as_ref().map(|copied| to_json(copied, "points.copy_of")).transpose()?)
+    .bind(to_json(&point.summary, "points.summary")?)
+    .bind(point.consistent_at.map(stamp))
+    .bind(stamp(point.published_at))
+    .execute(connection)
+    .await
+    .map_err(doing("adding a point"))?;
+    Ok(done.rows_affected() > 0)
+}
+
 fn point(row: &SqliteRow) -> Result<Point> {
     Ok(Point {
         id: parsed(row.get("id"), "points.id")?,
@@ -138,6 +175,7 @@ fn point(row: &SqliteRow) -> Result<Point> {
         engine: row.get("engine"),
         login: from_json(row.get("login"), "points.login")?,
         snapshot_id: row.get("snapshot_id"),
+        copy_of: row.get::<Option<&str>, _>("copy_of").map(|copied| from_json(copied, "points.copy_of")).transpose()?,
         summary: from_json(row.get("summary"), "points.summary")?,
         consistent_at: parsed_time(row.get("consistent_at"), "points.consistent_at")?,
         published_at: parsed(row.get("published_at"), "points.published_at")?,

@@ -2,7 +2,7 @@
 
 use haulier_domain::id::PointId;
 use haulier_domain::proof::Proof;
-use sqlx::Row as _;
+use sqlx::{Row as _, SqliteConnection};
 
 use super::{Result, State, doing, from_json, stamp, to_json};
 
@@ -12,18 +12,8 @@ impl State {
     /// # Errors
     /// Where there is no such point, or the state cannot be written.
     pub async fn add_proof(&self, proof: &Proof) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO proofs (point, session, verified_at, document) VALUES (?, ?, ?, ?)
-             ON CONFLICT (point, session) DO NOTHING",
-        )
-        .bind(proof.point.as_str())
-        .bind(proof.session.as_str())
-        .bind(stamp(proof.verified_at))
-        .bind(to_json(proof, "proofs.document")?)
-        .execute(&self.pool)
-        .await
-        .map_err(doing("adding a proof"))?;
-        Ok(())
+        let mut connection = self.pool.acquire().await.map_err(doing("adding a proof"))?;
+        insert(&mut connection, proof).await
     }
 
     /// The latest proof of a point.
@@ -36,4 +26,20 @@ impl State {
         let row = row.map_err(doing("reading a proof"))?;
         row.map(|row| from_json(row.get("document"), "proofs.document")).transpose()
     }
+}
+
+/// Adds a row where there is none.
+pub(super) async fn insert(connection: &mut SqliteConnection, proof: &Proof) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO proofs (point, session, verified_at, document) VALUES (?, ?, ?, ?)
+         ON CONFLICT (point, session) DO NOTHING",
+    )
+    .bind(proof.point.as_str())
+    .bind(proof.session.as_str())
+    .bind(stamp(proof.verified_at))
+    .bind(to_json(proof, "proofs.document")?)
+    .execute(connection)
+    .await
+    .map_err(doing("adding a proof"))?;
+    Ok(())
 }

@@ -127,17 +127,33 @@ impl State {
         Ok(())
     }
 
-    /// The domains of a repository that this installation has written to.
+    /// The domains of a repository that this installation has written to, or has found there.
     ///
     /// # Errors
     /// Where the state cannot be read.
     pub async fn domains(&self, repository: &str) -> Result<Vec<DomainId>> {
-        let rows = sqlx::query("SELECT DISTINCT domain FROM domains WHERE repository = ? ORDER BY domain")
+        let sql = "SELECT domain FROM domains WHERE repository = ?1
+                   UNION SELECT domain FROM found_domains WHERE repository = ?1 ORDER BY domain";
+        let rows = sqlx::query(sql)
             .bind(repository)
             .fetch_all(&self.pool)
             .await
             .map_err(doing("listing the domains of a repository"))?;
         rows.iter().map(|row| parsed(row.get("domain"), "domains.domain")).collect()
+    }
+
+    /// Writes down a domain of which it is not known whose it is. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// Where the state cannot be written.
+    pub async fn add_domain(&self, repository: &str, domain: &DomainId) -> Result<()> {
+        sqlx::query("INSERT INTO found_domains (repository, domain) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(repository)
+            .bind(domain.as_str())
+            .execute(&self.pool)
+            .await
+            .map_err(doing("writing a domain"))?;
+        Ok(())
     }
 
     /// The domain of a DB instance in a repository; `fresh` becomes it where there is none yet.

@@ -3,11 +3,12 @@
 
 use haulier_cloud::identity::AssumeRole;
 use haulier_domain::failure::Failure;
-use haulier_domain::id::WorkerId;
+use haulier_domain::id::{DomainId, WorkerId};
+use haulier_domain::secret::SecretBytes;
 use haulier_proto::worker::v1 as wire;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Grant;
+use super::{DomainGrant, Grant};
 use crate::failures;
 use crate::services::Services;
 use crate::state::StateError;
@@ -32,21 +33,34 @@ pub async fn mint(services: &Services, grant: &Grant, worker: &WorkerId) -> Resu
     };
     let assumed = async { services.cloud.identity(&grant.account).await?.assume(&request).await };
     let session = assumed.await.map_err(|error| failures::cloud(&what, &error))?;
-    let repository = match services.state.repository(&grant.repository).await {
-        Ok(repository) => repository,
-        Err(error @ StateError::Missing { .. }) => {
-            return Err(Failure::new("repository-missing", what, error.to_string(), "create the repository"));
-        }
-        Err(error) => return Err(failures::state(&what, &error)),
+    let key = domain_key(services, &grant.repository, &grant.domain, &what).await?;
+    let target = match &grant.target {
+        Some(DomainGrant { repository, domain }) => Some(domain_key(services, repository, domain, &what).await?),
+        None => None,
     };
-    let key = services.vaults.domain_key(&repository, &grant.domain).await?;
     Ok(wire::Credentials {
         access_key_id: session.access_key_id,
         secret_access_key: session.secret_access_key.expose().to_owned(),
         session_token: session.session_token.expose().to_owned(),
         expires_at: Some(haulier_proto::to_timestamp(session.expires_at)),
         domain_key: key.expose().to_vec(),
+        target_domain_key: target.map(|key| key.expose().to_vec()).unwrap_or_default(),
     })
+}
+
+async fn domain_key(
+    services: &Services,
+    repository: &str,
+    domain: &DomainId,
+    what: &str,
+) -> Result<SecretBytes, Failure> {
+    match services.state.repository(repository).await {
+        Ok(repository) => services.vaults.domain_key(&repository, domain).await,
+        Err(error @ StateError::Missing { .. }) => {
+            Err(Failure::new("repository-missing", what, error.to_string(), "create the repository"))
+        }
+        Err(error) => Err(failures::state(what, &error)),
+    }
 }
 
 /// When to replace credentials that end at this time: well before, but not at once where they are short-lived.

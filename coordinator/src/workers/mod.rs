@@ -45,6 +45,18 @@ pub struct Grant {
     pub repository: String,
     /// Domain whose key it gets.
     pub domain: DomainId,
+    /// Domain that it copies to, whose key it gets too.
+    #[serde(default)]
+    pub target: Option<DomainGrant>,
+}
+
+/// A domain of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainGrant {
+    /// Repository by name.
+    pub repository: String,
+    /// The domain.
+    pub domain: DomainId,
 }
 
 /// The worker of a session's epoch: one each, so that a repeated launch is a launch of the same.

@@ -19,7 +19,7 @@ use sqlx::SqlitePool;
 use tracing::Instrument as _;
 
 use super::flow::{Flow, Interrupted};
-use super::{VERSION, backup, database_restore, maintenance, salvage, verify};
+use super::{VERSION, backup, database_restore, maintenance, replicate, salvage, verify};
 use crate::services::Services;
 use crate::state::sqlite_pool;
 
@@ -27,6 +27,15 @@ use crate::state::sqlite_pool;
 const EXECUTOR: &str = "coordinator";
 /// Starts after which the engine would give a workflow up. A coordinator may well be restarted often during a long one.
 const MAX_RECOVERIES: i32 = 10_000;
+
+/// The kinds of sessions, a workflow each.
+const KINDS: [SessionKind; 5] = [
+    SessionKind::Backup,
+    SessionKind::DatabaseRestore,
+    SessionKind::Verify,
+    SessionKind::Maintenance,
+    SessionKind::Replicate,
+];
 
 /// How long checkpoints of workflows that have ended are kept, for whoever looks into one.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -87,7 +96,7 @@ impl Engine {
             .map_err(|error| EngineError::Open(error.into()))?;
         let mut builder = DurableEngine::builder(Arc::new(SqliteProvider::from_pool(pool.clone())));
         builder.app_version(VERSION).executor_id(EXECUTOR).max_recovery_attempts(MAX_RECOVERIES);
-        for kind in [SessionKind::Backup, SessionKind::DatabaseRestore, SessionKind::Verify, SessionKind::Maintenance] {
+        for kind in KINDS {
             let services = services.clone();
             builder.register(kind.as_str(), move |context: DurableContext, session: SessionId| {
                 let services = services.clone();
@@ -207,6 +216,7 @@ async fn carry_out(context: DurableContext, services: Arc<Services>, session: Se
             SessionKind::DatabaseRestore => database_restore::run(&flow).await,
             SessionKind::Verify => verify::run(&flow).await,
             SessionKind::Maintenance => maintenance::run(&flow).await,
+            SessionKind::Replicate => replicate::run(&flow).await,
         }
     };
     if let Err(Interrupted(cause)) = carried.await {

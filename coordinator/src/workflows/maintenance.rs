@@ -55,6 +55,8 @@ async fn works_in(work: &Work, session: &Session, repository: &str) -> Attempt<b
         Request::Maintenance(_) => return Ok(false),
         Request::DatabaseRestore(request) => &request.point,
         Request::Verify(request) => &request.point,
+        Request::Replicate(request) if request.repository == repository => return Ok(true),
+        Request::Replicate(request) => &request.point,
     };
     match work.services.state.point(point).await {
         Ok(point) => Ok(point.repository == repository),

@@ -12,6 +12,7 @@ mod flow;
 mod left_behind;
 mod maintenance;
 pub mod observer;
+mod replicate;
 pub(crate) mod salvage;
 mod steps;
 mod trouble;

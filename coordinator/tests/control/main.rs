@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod copies;
+mod import;
 mod keys;
 mod operators;
 mod points;

@@ -42,7 +42,7 @@ pub(crate) const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1";
 #[derive(Debug, Default)]
 pub(crate) struct World {
     places: Mutex<BTreeMap<(String, String), MemoryCloud>>,
-    bucket: Arc<MemoryObjectStore>,
+    pub(crate) bucket: Arc<MemoryObjectStore>,
     keys: Arc<MemoryKeys>,
     secrets: Arc<MemorySecrets>,
 }
@@ -144,10 +144,15 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts a coordinator whose own account holds these instances.
     pub(crate) async fn start(instances: &[&str]) -> Self {
-        // Every scene of a process sets it; the first one wins.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let world = Arc::new(World::default());
         world.add(OWN, REGION, instances);
+        Self::start_in(world).await
+    }
+
+    /// Starts a coordinator without a past in a world that has one.
+    pub(crate) async fn start_in(world: Arc<World>) -> Self {
+        // Every scene of a process sets it; the first one wins.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
         let settings = settings(directory.path());
         let coordinator = Coordinator::start(settings, world.clone(), Parts::default()).await.unwrap();

@@ -9,6 +9,7 @@ mod crashes;
 mod faults;
 mod maintenance;
 mod reaper;
+mod replicate;
 mod restores;
 mod start;
 mod support;

@@ -66,6 +66,8 @@ words! {
         Verify => "verify",
         /// Deletes what no restore point of a repository domain needs.
         Maintenance => "maintenance",
+        /// Copies a restore point into another repository.
+        Replicate => "replicate",
     }
 }
 
@@ -96,7 +98,7 @@ impl SessionKind {
     pub fn tidying(self) -> Duration {
         match self {
             Self::DatabaseRestore => Duration::from_secs(120),
-            Self::Backup | Self::Verify | Self::Maintenance => Duration::ZERO,
+            Self::Backup | Self::Verify | Self::Maintenance | Self::Replicate => Duration::ZERO,
         }
     }
 }

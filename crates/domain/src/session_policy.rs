@@ -24,8 +24,19 @@ pub struct Scope {
     pub writes: bool,
     /// Whether it keeps the domain tidy: it deletes, and creates nothing that a restore point names directly.
     pub maintains: bool,
+    /// The domain of another repository that it copies to: there it reads and stores data, as a backup does.
+    pub copies_to: Option<DomainAccess>,
     /// The database, where the session has one.
     pub database: Option<DatabaseAccess>,
+}
+
+/// A domain of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainAccess {
+    /// Bucket of the repository.
+    pub bucket: String,
+    /// Prefix of the domain within the bucket, no leading and no trailing slash.
+    pub domain_prefix: String,
 }
 
 /// How the session logs in to the database.
@@ -65,25 +76,20 @@ pub struct TooLong {
 /// Where it would be longer than AWS takes.
 pub fn document(scope: &Scope) -> Result<String, TooLong> {
     let Scope { partition, bucket, domain_prefix, .. } = scope;
-    let bucket_arn = format!("arn:{partition}:s3:::{bucket}");
-    let domain_prefix = literal(domain_prefix);
-    let domain = format!("{bucket_arn}/{domain_prefix}");
-    let mut statements = vec![
-        allow("s3:GetObject", &[format!("{domain}/*")], None),
-        allow(
-            "s3:ListBucket",
-            std::slice::from_ref(&bucket_arn),
-            Some(&condition("StringLike", "s3:prefix", &format!("{domain_prefix}/*"))),
-        ),
-    ];
-    let places = |names: &[&str]| names.iter().map(|name| format!("{domain}/{name}/*")).collect::<Vec<_>>();
+    let domain = Domain::new(partition, bucket, domain_prefix);
+    let mut statements = domain.reading();
     let new_only = condition("Null", "s3:if-none-match", "false");
     if scope.writes {
-        statements.push(allow("s3:PutObject", &places(&["packs", "index", "lists"]), Some(&new_only)));
+        statements.push(allow("s3:PutObject", &domain.places(&DATA), Some(&new_only)));
     }
     if scope.maintains {
-        statements.push(allow("s3:PutObject", &places(&["packs", "index", "prune"]), Some(&new_only)));
-        statements.push(allow("s3:DeleteObject", &places(&["packs", "index", "lists", "prune"]), None));
+        statements.push(allow("s3:PutObject", &domain.places(&["packs", "index", "prune"]), Some(&new_only)));
+        statements.push(allow("s3:DeleteObject", &domain.places(&["packs", "index", "lists", "prune"]), None));
+    }
+    if let Some(DomainAccess { bucket, domain_prefix }) = &scope.copies_to {
+        let target = Domain::new(partition, bucket, domain_prefix);
+        statements.extend(target.reading());
+        statements.push(allow("s3:PutObject", &target.places(&DATA), Some(&new_only)));
     }
     match &scope.database {
         Some(DatabaseAccess::Secret { arn, region }) => {
@@ -101,6 +107,33 @@ pub fn document(scope: &Scope) -> Result<String, TooLong> {
     let document = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
     let length = document.chars().count();
     if length > MAX_LENGTH { Err(TooLong { length }) } else { Ok(document) }
+}
+
+/// Where whoever stores data may create objects: never a point.
+const DATA: [&str; 3] = ["packs", "index", "lists"];
+
+/// A domain in IAM's words.
+struct Domain {
+    bucket_arn: String,
+    prefix: String,
+}
+
+impl Domain {
+    fn new(partition: &str, bucket: &str, domain_prefix: &str) -> Self {
+        Self { bucket_arn: format!("arn:{partition}:s3:::{bucket}"), prefix: literal(domain_prefix) }
+    }
+
+    fn places(&self, names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| format!("{}/{}/{name}/*", self.bucket_arn, self.prefix)).collect()
+    }
+
+    fn reading(&self) -> Vec<String> {
+        let within = condition("StringLike", "s3:prefix", &format!("{}/*", self.prefix));
+        vec![
+            allow("s3:GetObject", &[format!("{}/{}/*", self.bucket_arn, self.prefix)], None),
+            allow("s3:ListBucket", std::slice::from_ref(&self.bucket_arn), Some(&within)),
+        ]
+    }
 }
 
 /// The text with IAM's wildcards and variables taken by the letter: a prefix or a user name may contain them.
@@ -164,6 +197,7 @@ mod tests {
             domain_prefix: "prod/domains/dom-1".into(),
             writes,
             maintains: false,
+            copies_to: None,
             database: Some(DatabaseAccess::Secret {
                 arn: "arn:aws:secretsmanager:eu-central-1:111122223333:secret:orders-AbCdEf".into(),
                 region: "eu-central-1".into(),
@@ -206,6 +240,37 @@ mod tests {
         assert_eq!(actions(&scope), ["s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"]);
         let long = Scope { domain_prefix: "x".repeat(150), ..scope };
         assert!(document(&long).is_ok());
+    }
+
+    #[test]
+    fn a_copy_reads_its_source_and_stores_in_its_target_alone() {
+        let target = DomainAccess { bucket: "vault".into(), domain_prefix: "far/domains/dom-1".into() };
+        let scope = Scope { copies_to: Some(target), database: None, ..scope(false) };
+        let of = |action: &str| -> Vec<Value> {
+            let all = statements(&scope).into_iter().filter(|statement| statement["Action"] == action);
+            all.map(|statement| statement["Resource"].clone()).collect()
+        };
+        let places = ["packs", "index", "lists"].map(|place| format!("arn:aws:s3:::vault/far/domains/dom-1/{place}/*"));
+        assert_eq!(of("s3:PutObject"), [serde_json::json!(places)]);
+        assert_eq!(
+            of("s3:GetObject"),
+            [
+                serde_json::json!(["arn:aws:s3:::backups/prod/domains/dom-1/*"]),
+                serde_json::json!(["arn:aws:s3:::vault/far/domains/dom-1/*"])
+            ]
+        );
+        // Each bucket is listed below its own prefix.
+        let listings: Vec<_> = statements(&scope).into_iter().filter(|one| one["Action"] == "s3:ListBucket").collect();
+        for (listing, bucket, prefix) in
+            [(&listings[0], "backups", "prod/domains/dom-1/*"), (&listings[1], "vault", "far/domains/dom-1/*")]
+        {
+            assert_eq!(listing["Resource"], serde_json::json!([format!("arn:aws:s3:::{bucket}")]));
+            assert_eq!(listing["Condition"]["StringLike"]["s3:prefix"], prefix);
+        }
+        assert!(!actions(&scope).iter().any(|action| action.contains("Delete")));
+        let prefix = "x".repeat(120);
+        let long = DomainAccess { bucket: "b".repeat(63), domain_prefix: prefix.clone() };
+        assert!(document(&Scope { domain_prefix: prefix, copies_to: Some(long), ..scope }).is_ok());
     }
 
     #[test]

@@ -11,22 +11,35 @@ use futures::TryStreamExt;
 use haulier_domain::id::PointId;
 use serde_json::Value;
 
+use crate::base::BasePoint;
 use crate::catalogue::Catalogue;
 use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::point::PointRoot;
 use crate::stream::StreamRoot;
-use crate::writer::Writer;
+use crate::writer::{WriteStats, Writer};
 
 /// The largest manifest that is read into memory.
 const LARGEST_MANIFEST: u64 = 256 << 20;
+
+/// A step of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyProgress<'s> {
+    /// The stream that is copied.
+    pub stream: &'s str,
+    /// Bytes of it that were copied since the last step.
+    pub bytes: u64,
+    /// What the copy has stored so far.
+    pub stored: WriteStats,
+}
 
 impl Domain {
     /// Stores everything a point of this domain needs in `target`, and gives the root that describes it there: the same
     /// point with other streams. Whoever may publish there publishes it. Repeating it stores nothing twice.
     ///
     /// A manifest names streams by their roots; wherever it holds the root of a stream of the point, it is given the new
-    /// one. `progress` is told the bytes that were copied.
+    /// one. `base` is a point of `target` that the copy is expected to resemble, so that what is new there is stored as
+    /// deltas.
     ///
     /// # Errors
     /// Those of reading here and writing there; [`Error::Invalid`] where the manifest is no JSON document.
@@ -34,10 +47,11 @@ impl Domain {
         &self,
         id: &PointId,
         target: &Self,
-        progress: impl Fn(u64) + Send + Sync,
+        base: Option<BasePoint>,
+        progress: impl Fn(CopyProgress<'_>) + Send + Sync,
     ) -> Result<PointRoot> {
         let root = self.read_point(id).await?;
-        let writer = target.writer().await?;
+        let writer = target.writer_on(base).await?;
         let mut copied: HashMap<String, StreamRoot> = HashMap::new();
         let mut catalogue = Catalogue::new(self, &root.catalogue);
         while let Some(stream) = catalogue.next().await? {
@@ -67,14 +81,14 @@ async fn copy(
     source: &Domain,
     stream: &StreamRoot,
     writer: &Writer,
-    progress: &(impl Fn(u64) + Send + Sync),
+    progress: &(impl Fn(CopyProgress<'_>) + Send + Sync),
 ) -> Result<StreamRoot> {
     let mut out = writer.stream_cut(&stream.name, stream.kind, stream.chunking)?;
     let mut parts = std::pin::pin!(source.read(stream));
     while let Some(part) = parts.try_next().await? {
         let length = part.len() as u64;
         out.write(part).await?;
-        progress(length);
+        progress(CopyProgress { stream: &stream.name, bytes: length, stored: writer.stats() });
     }
     out.finish().await
 }

@@ -41,6 +41,7 @@ mod writer;
 
 pub use self::base::BasePoint;
 pub use self::chunker::{Algorithm, Chunking};
+pub use self::copy::CopyProgress;
 pub use self::crypto::DomainKey;
 pub use self::domain::{Domain, DomainConfig};
 pub use self::error::{Error, ObjectKind, Result};
@@ -48,7 +49,7 @@ pub use self::ids::{ChunkId, IndexId, ListId, PackId};
 pub use self::keys::manage::{KeyInfo, KeyInfoKind};
 pub use self::keys::{KeyWrapper, KmsKey, NewKey, PassphraseCost, Unlock};
 pub use self::layout::{DomainLayout, Layout};
-pub use self::point::PointRoot;
+pub use self::point::{FoundPoints, PointRoot};
 pub use self::repository::{FORMAT_VERSION, Format, Repository, UnlockedRepository};
 pub use self::stream::{ChunkRef, StreamContent, StreamKind, StreamRoot};
 pub use self::writer::{StreamWriter, WriteStats, WriteSummary, Writer};

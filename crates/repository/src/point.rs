@@ -99,24 +99,42 @@ impl PointRoot {
     }
 }
 
+/// What lies where a domain's points lie.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FoundPoints {
+    /// Points by id, with the time they were stored.
+    pub points: Vec<(PointId, jiff::Timestamp)>,
+    /// Keys of objects that are not named as points are.
+    pub strange: Vec<String>,
+}
+
 impl Domain {
     /// The ids of all published points with the time they were stored, in order of their ids.
     ///
     /// # Errors
     /// [`Error::Damaged`] for an object that is not named as a point is; whatever the listing gives.
     pub async fn list_points(&self) -> Result<Vec<(PointId, jiff::Timestamp)>> {
+        let FoundPoints { points, strange } = self.find_points().await?;
+        match strange.first() {
+            Some(object) => Err(Error::damaged(ObjectKind::Point, object, "it has a strange name")),
+            None => Ok(points),
+        }
+    }
+
+    /// As [`Domain::list_points`], but what is not named as a point is told apart and keeps nothing back.
+    ///
+    /// # Errors
+    /// Whatever the listing gives.
+    pub async fn find_points(&self) -> Result<FoundPoints> {
         let prefix = self.core.layout.points();
-        let objects = self.core.store.list_all(&prefix).await?;
-        objects
-            .into_iter()
-            .map(|object| {
-                let name = object.key.strip_prefix(&prefix).unwrap_or_default();
-                let id = name
-                    .parse()
-                    .map_err(|_| Error::damaged(ObjectKind::Point, &object.key, "it has a strange name"))?;
-                Ok((id, object.modified))
-            })
-            .collect()
+        let mut found = FoundPoints::default();
+        for object in self.core.store.list_all(&prefix).await? {
+            match object.key.strip_prefix(&prefix).unwrap_or_default().parse() {
+                Ok(id) => found.points.push((id, object.modified)),
+                Err(_) => found.strange.push(object.key),
+            }
+        }
+        Ok(found)
     }
 
     /// A published point.

@@ -200,8 +200,11 @@ impl UnlockedRepository {
         Ok(domains)
     }
 
-    /// The folders under `domains/` that are named as a domain is.
-    pub(crate) async fn domain_names(&self) -> Result<Vec<DomainId>> {
+    /// The folders under `domains/` that are named as a domain is, whether or not its key is there.
+    ///
+    /// # Errors
+    /// Those of listing.
+    pub async fn domain_names(&self) -> Result<Vec<DomainId>> {
         let prefix = self.repository.layout.domains();
         let mut domains = Vec::new();
         let mut after: Option<String> = None;

@@ -45,7 +45,7 @@ async fn a_point_is_copied_to_another_repository_under_other_keys() {
     let (source, target) = (from.domain().await, to.domain().await);
     let (id, _) = source.list_points().await.unwrap().remove(0);
     let told = Mutex::new(0);
-    let root = source.copy_point(&id, &target, |bytes| *told.lock().unwrap() += bytes).await.unwrap();
+    let root = source.copy_point(&id, &target, None, |step| *told.lock().unwrap() += step.bytes).await.unwrap();
     assert_eq!(*told.lock().unwrap(), contents.iter().map(|content| content.len() as u64).sum::<u64>());
     target.publish_point(&root).await.unwrap();
 
@@ -84,7 +84,7 @@ async fn a_point_is_copied_to_another_repository_under_other_keys() {
 
     // Once more stores next to nothing.
     let before = to.bucket.size();
-    let again = source.copy_point(&id, &to.domain().await, |_| {}).await.unwrap();
+    let again = source.copy_point(&id, &to.domain().await, None, |_| {}).await.unwrap();
     assert_eq!(again.manifest, copied.manifest);
     assert!(to.bucket.size() - before < 20_000, "{} {before}", to.bucket.size());
 }
@@ -96,7 +96,41 @@ async fn a_point_that_is_damaged_is_not_copied() {
     for key in from.bucket.keys("/packs/") {
         from.bucket.flip(&key, 5_000);
     }
-    let error = from.domain().await.copy_point(&id, &to.domain().await, |_| {}).await.unwrap_err();
+    let error = from.domain().await.copy_point(&id, &to.domain().await, None, |_| {}).await.unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
     assert!(to.bucket.keys("/points/").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_next_point_stores_what_has_changed() {
+    let (from, to) = (Fixture::new().await, Fixture::new().await);
+    let source = from.domain().await;
+    let day_one = rows(3_000_000, 1);
+    // Every hundredth line has changed: hardly a chunk is the same.
+    let mut day_two = day_one.clone();
+    let mut line = 0;
+    for byte in &mut day_two {
+        line += usize::from(*byte == b'\n');
+        if line % 100 == 50 && byte.is_ascii_digit() {
+            *byte = b'7';
+        }
+    }
+    for (name, content) in [("a", &day_one), ("b", &day_two)] {
+        let writer = source.writer().await.unwrap();
+        let stream = write(&writer, "rows", StreamKind::TableRows, content).await.unwrap();
+        let manifest = serde_json::to_vec(&serde_json::json!({ "stream": stream })).unwrap();
+        let manifest = write(&writer, "manifest", StreamKind::Document, &manifest).await.unwrap();
+        source.publish_point(&point(name, manifest, writer.finish().await.unwrap())).await.unwrap();
+    }
+    let [first, second] = ["pnt-a", "pnt-b"].map(|id| id.parse().unwrap());
+    let target = to.domain().await;
+    let copied = source.copy_point(&first, &target, None, |_| {}).await.unwrap();
+    target.publish_point(&copied).await.unwrap();
+    let base = target.base_point(&first).await.unwrap();
+    let next = source.copy_point(&second, &target, Some(base), |_| {}).await.unwrap();
+    let (whole, changed) = (copied.totals.bytes_stored, next.totals.bytes_stored);
+    assert!(changed * 5 < whole, "{changed} after {whole}");
+    target.publish_point(&next).await.unwrap();
+    let report = to.domain().await.check(CheckScope::Domain, CheckDepth::Full, |_| {}).await.unwrap();
+    assert!(report.is_clean(), "{:#?}", report.findings);
 }

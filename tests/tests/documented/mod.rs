@@ -1,4 +1,6 @@
-//! The policies of docs/permissions.md, word for word.
+//! What the documents say, word for word.
+
+#![allow(dead_code, reason = "each test uses its part")]
 
 use anyhow::{Context, Result, ensure};
 use e2e::bin;
@@ -21,4 +23,17 @@ pub(crate) fn documented(stage: &Stage, name: &str) -> Result<String> {
         policy = policy.replace(example, real);
     }
     Ok(policy)
+}
+
+/// The commands of a document's blocks of shell, in their order, a list of words each; lines that end in a backslash go on.
+pub(crate) fn commands(document: &str) -> Result<Vec<Vec<String>>> {
+    let document = std::fs::read_to_string(bin::source().join(document))?;
+    let mut commands = Vec::new();
+    for block in document.split("```sh\n").skip(1) {
+        let block = block.split("```").next().context("an end of the block")?.replace("\\\n", " ");
+        let lines = block.lines().map(str::trim).filter(|line| !line.is_empty());
+        commands.extend(lines.map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()));
+    }
+    ensure!(!commands.is_empty(), "the document has no commands");
+    Ok(commands)
 }

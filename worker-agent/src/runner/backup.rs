@@ -72,7 +72,7 @@ impl Bench<'_> {
 }
 
 /// The streams of an earlier point. Without them the backup is larger, so whatever keeps them away is no failure.
-async fn base_point(domain: &Domain, id: Option<&PointId>, desk: &Desk) -> Option<BasePoint> {
+pub(super) async fn base_point(domain: &Domain, id: Option<&PointId>, desk: &Desk) -> Option<BasePoint> {
     let id = id?;
     match domain.base_point(id).await {
         Ok(base) => {

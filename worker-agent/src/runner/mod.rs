@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod copy;
 mod failures;
 mod login;
 mod ports;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::SessionId;
+use haulier_domain::secret::SecretBytes;
 use haulier_domain::session::SessionKind;
 use haulier_proto::worker::v1 as wire;
 use haulier_repository::{Domain, DomainConfig, DomainKey};
@@ -63,6 +65,7 @@ impl Runner for Movers {
                 Work::Check(check) => bench.check(*check).await,
                 Work::Verify(verify) => bench.verify(*verify).await,
                 Work::Prune(prune) => bench.prune(*prune).await,
+                Work::Copy(copy) => bench.copy(*copy).await,
             }
         };
         tokio::select! {
@@ -88,7 +91,7 @@ impl Runner for Movers {
 
 /// How long a scratch server may take to go: the machine goes with it, so nothing outlives a hurry.
 const ENDING: Duration = Duration::from_secs(5);
-/// A backup, a check and a prune leave nothing anywhere that somebody would have to remove.
+/// A backup, a copy, a check and a prune leave nothing anywhere that somebody would have to remove.
 const LETTING_GO: Duration = Duration::from_millis(1_200);
 
 fn tidying(assignment: &wire::Assignment) -> Duration {
@@ -110,8 +113,13 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// Opens the repository domain at this place with the session's key and credentials.
     async fn domain(&self, place: &Place, level: Option<i32>) -> Result<Domain, Failure> {
+        self.domain_under(&self.task.domain_key, place, level).await
+    }
+
+    /// The same with another key.
+    async fn domain_under(&self, key: &SecretBytes, place: &Place, level: Option<i32>) -> Result<Domain, Failure> {
         let store = self.ports.object_store(&self.task.credentials, &place.bucket, &place.region).await;
-        let key = DomainKey::from_bytes(self.task.domain_key.clone())
+        let key = DomainKey::from_bytes(key.clone())
             .map_err(|error| failures::repository("opening the repository domain", &error))?;
         let mut config = DomainConfig::new(&self.settings.cache_dir);
         config.level = level.unwrap_or(config.level);

@@ -16,6 +16,7 @@ use haulier_domain::point::PointSummary;
 use haulier_domain::postgres::clash::working_name;
 use haulier_domain::secret::{SecretBytes, SecretString};
 use haulier_proto::worker::v1 as wire;
+use haulier_repository::check::{CheckDepth, CheckScope};
 use haulier_repository::{Domain, DomainConfig, NewKey, PassphraseCost, PointRoot, Repository};
 use tokio_util::sync::CancellationToken;
 
@@ -126,6 +127,7 @@ impl Bench {
             cancel: CancellationToken::new(),
             credentials: SharedCredentials::default(),
             domain_key: SecretBytes::new(key.expose()),
+            target_domain_key: None,
             redactor,
         };
         let movers = Movers::new(settings, doubles.clone());
@@ -152,6 +154,18 @@ impl Bench {
         };
         let assignment = wire::Assignment { work: Some(wire::assignment::Work::BackupPostgres(backup)) };
         self.movers.run(assignment, self.task.clone()).await
+    }
+
+    async fn copy(&self, target: &wire::DomainLocation, key: Option<SecretBytes>) -> Result<Report, Stopped> {
+        let copy = wire::CopyPoint {
+            point_id: "pnt-1".into(),
+            domain: Some(self.place.clone()),
+            target: Some(target.clone()),
+            copy_id: "pnt-copy".into(),
+            base_point_id: String::new(),
+        };
+        let assignment = wire::Assignment { work: Some(wire::assignment::Work::CopyPoint(copy)) };
+        self.movers.run(assignment, Task { target_domain_key: key, ..self.task.clone() }).await
     }
 
     fn key_of(&self, kind: &str) -> String {
@@ -365,4 +379,43 @@ async fn a_restore_that_is_broken_off_names_what_it_may_have_left() {
     let started = tokio::time::Instant::now();
     assert_eq!(bench.movers.run(restore(Vec::new()), bench.task.clone()).await, Err(Stopped::Cancelled));
     assert!(started.elapsed() < std::time::Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_copy_is_proposed_as_a_point_of_the_other_repository() {
+    let bench = Bench::new().await;
+    let cost = PassphraseCost { memory_kib: 8, iterations: 1, lanes: 1 };
+    let key = NewKey::Passphrase(SecretString::new("another passphrase of the test"), cost);
+    let now = jiff::Timestamp::now();
+    let other = Repository::create(bench.doubles.store.clone(), "far", &key, now).await.unwrap();
+    let domain_id: DomainId = "dom-2".parse().unwrap();
+    let key = other.domain_key(&domain_id, true).await.unwrap();
+    let target = wire::DomainLocation {
+        prefix: "far".into(),
+        repository_id: other.repository().id().to_string(),
+        domain_id: domain_id.to_string(),
+        ..bench.place.clone()
+    };
+    let keyless = failure(bench.copy(&target, None).await);
+    assert_eq!(keyless.code, "assignment-invalid", "{keyless}");
+    let report = bench.copy(&target, Some(SecretBytes::new(key.expose()))).await.unwrap();
+    let root: PointRoot = serde_json::from_slice(&report.proposal.unwrap()).unwrap();
+    assert_eq!(
+        (root.point.as_str(), &root.session, root.epoch),
+        ("pnt-copy", &bench.task.session_id, bench.task.epoch)
+    );
+    assert_eq!(root.created, bench.root.created);
+    assert!(root.totals.bytes_stored > ROWS as u64 / 2, "{:?}", root.totals);
+    let (_, shown) = bench.task.desk.progress_since(0).unwrap();
+    assert_eq!(shown.bytes_read, ROWS as u64, "{shown:?}");
+    let config = DomainConfig::new(bench._cache.path());
+    let domain = other.domain(&domain_id, config).await.unwrap();
+    domain.publish_point(&root).await.unwrap();
+
+    let full = CheckDepth::Full;
+    let found = domain.check(CheckScope::Domain, full, |_| {}).await.unwrap();
+    assert!(found.is_clean(), "{:?}", found.findings);
+    // With the key of the other domain nothing is written there.
+    let foreign = bench.copy(&target, Some(bench.task.domain_key.clone())).await;
+    assert!(foreign.is_err(), "{foreign:?}");
 }

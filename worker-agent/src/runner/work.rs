@@ -19,6 +19,7 @@ pub(super) enum Work {
     Check(Box<Check>),
     Verify(Box<Verify>),
     Prune(Box<Prune>),
+    Copy(Box<Copy>),
 }
 
 /// Dump databases into the repository.
@@ -74,6 +75,18 @@ pub(super) struct Prune {
     pub(super) dry_run: bool,
 }
 
+/// Copy a point into a domain of another repository.
+#[derive(Debug)]
+pub(super) struct Copy {
+    pub(super) point: PointId,
+    pub(super) source: Place,
+    pub(super) target: Place,
+    /// What the copy is called.
+    pub(super) copy: PointId,
+    /// A point of the target that the copy is likely to resemble.
+    pub(super) base: Option<PointId>,
+}
+
 /// Where a repository domain is.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -119,6 +132,7 @@ impl TryFrom<wire::Assignment> for Work {
             assignment::Work::CheckPoint(check) => Self::Check(Box::new(check.try_into()?)),
             assignment::Work::PruneDomain(prune) => Self::Prune(Box::new(prune.try_into()?)),
             assignment::Work::VerifyRestore(verify) => Self::Verify(Box::new(verify.try_into()?)),
+            assignment::Work::CopyPoint(copy) => Self::Copy(Box::new(copy.try_into()?)),
         })
     }
 }
@@ -160,12 +174,28 @@ impl TryFrom<wire::BackupPostgres> for Backup {
             split_table_bytes: message.split_table_bytes,
             parallel_streams: message.parallel_streams as usize,
             level: (message.compression_level > 0).then_some(message.compression_level),
-            base: match message.base_point_id.as_str() {
-                "" => None,
-                id => Some(parsed(id, NAME, "base_point_id")?),
-            },
+            base: base_point(&message.base_point_id, NAME)?,
         })
     }
+}
+
+impl TryFrom<wire::CopyPoint> for Copy {
+    type Error = InvalidMessage;
+
+    fn try_from(message: wire::CopyPoint) -> Result<Self, InvalidMessage> {
+        const NAME: &str = "CopyPoint";
+        Ok(Self {
+            point: parsed(&message.point_id, NAME, "point_id")?,
+            source: required(message.domain, NAME, "domain")?.try_into()?,
+            target: required(message.target, NAME, "target")?.try_into()?,
+            copy: parsed(&message.copy_id, NAME, "copy_id")?,
+            base: base_point(&message.base_point_id, NAME)?,
+        })
+    }
+}
+
+fn base_point(id: &str, message: &'static str) -> Result<Option<PointId>, InvalidMessage> {
+    if id.is_empty() { Ok(None) } else { parsed(id, message, "base_point_id").map(Some) }
 }
 
 impl TryFrom<wire::RestorePostgres> for Restore {

@@ -221,6 +221,7 @@ pub fn credentials() -> wire::Credentials {
         session_token: "planted-session-token".into(),
         expires_at: Some(haulier_proto::to_timestamp(jiff::Timestamp::MAX)),
         domain_key: vec![7; 32],
+        target_domain_key: Vec::new(),
     }
 }
 

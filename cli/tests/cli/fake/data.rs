@@ -2,6 +2,7 @@
 
 use haulier_proto::common::v1 as common;
 use haulier_proto::control::v1 as control;
+use haulier_proto::control::v1::import_repository_response::Event as Imported;
 use prost_types::Timestamp;
 
 fn at(seconds: i64) -> Option<Timestamp> {
@@ -46,6 +47,45 @@ pub(super) fn session(id: &str, state: control::SessionState) -> control::Sessio
 const PRUNED: &str = r#"{"dry_run":false,"points":2,"figures":{"stored":{"objects":9,"bytes":4194304},"live_bytes":3145728,
 "freed_now":{"objects":3,"bytes":1048576},"freed_later":{"objects":0,"bytes":0},"marked":{"objects":0,"bytes":0},
 "repacked":{"objects":0,"bytes":0},"repacked_bytes":0,"rescued":{"objects":0,"bytes":0},"next_due":"2026-11-27T14:00:00Z"}}"#;
+
+/// An import; of a repository `damaged` one that cannot read everything, of `cut` one that ends early.
+pub(super) fn import(name: &str) -> Vec<Result<Imported, tonic::Status>> {
+    let progress = |points_done| {
+        let domain_id = "dom-1".to_owned();
+        Ok(Imported::Progress(control::ImportProgress { domain_id, domain: 1, domains: 1, points_done, points: 3 }))
+    };
+    let missed = control::ImportMissed {
+        domain_id: "dom-1".to_owned(),
+        object: "pnt-2".to_owned(),
+        failure: Some(common::Failure {
+            code: "repository-damaged".to_owned(),
+            what: "reading restore point pnt-2".to_owned(),
+            cause: "it is cut off".to_owned(),
+            remedy: "restore from another".to_owned(),
+            retryable: false,
+        }),
+    };
+    let damaged = u64::from(name == "damaged");
+    let result = control::ImportResult {
+        repository: Some(repository()),
+        domains: 1,
+        points_added: 2 - damaged,
+        points_known: 1,
+        points_in_work: 0,
+        proofs: 1,
+        missed: damaged,
+    };
+    let mut events = vec![progress(0)];
+    if damaged > 0 {
+        events.push(Ok(Imported::Missed(missed)));
+    }
+    events.push(progress(3));
+    events.push(match name {
+        "cut" => Err(tonic::Status::unavailable("the coordinator is shutting down")),
+        _ => Ok(Imported::Result(result)),
+    });
+    events
+}
 
 pub(super) fn keys() -> Vec<control::RepositoryKey> {
     let key = |id: &str, kind: &str, detail: &str, in_use| control::RepositoryKey {
@@ -132,7 +172,18 @@ pub(super) fn point() -> control::Point {
         snapshot_id: String::new(),
         remarks: vec!["databases are not consistent with each other".to_owned()],
         latest_proof: Some(proof()),
+        copy_of: None,
     }
+}
+
+/// A copy of it, whose repository this installation knows, or not.
+pub(super) fn copy(repository: &str) -> control::Point {
+    let copy_of = control::CopyOf {
+        point_id: "pnt-1".to_owned(),
+        repository_id: "rep-1".to_owned(),
+        repository: repository.to_owned(),
+    };
+    control::Point { id: "pnt-copy".to_owned(), repository: "vault".to_owned(), copy_of: Some(copy_of), ..point() }
 }
 
 fn proof() -> control::Proof {

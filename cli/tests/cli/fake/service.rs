@@ -204,8 +204,14 @@ impl ControlService for Fake {
     }
 
     async fn get_point(&self, request: Request<control::GetPointRequest>) -> Answer<control::GetPointResponse> {
-        known(&self.note(request).id, "point")?;
-        Ok(Response::new(control::GetPointResponse { point: Some(data::point()) }))
+        let id = self.note(request).id;
+        known(&id, "point")?;
+        let point = match id.as_str() {
+            "pnt-copy" => data::copy("main"),
+            "pnt-copy-from-afar" => data::copy(""),
+            _ => data::point(),
+        };
+        Ok(Response::new(control::GetPointResponse { point: Some(point) }))
     }
 
     async fn check_point(&self, request: Request<control::CheckPointRequest>) -> Answer<control::CheckPointResponse> {
@@ -223,6 +229,17 @@ impl ControlService for Fake {
         known(&request.id, "point")?;
         let repeated_call = repeated(&request.idempotency_key)?;
         Ok(Response::new(control::VerifyPointResponse { session_id: "ses-ok".to_owned(), repeated_call }))
+    }
+
+    async fn copy_point(&self, request: Request<control::CopyPointRequest>) -> Answer<control::CopyPointResponse> {
+        let request = self.note(request);
+        known(&request.id, "point")?;
+        known(&request.repository, "repository")?;
+        let repeated_call = repeated(&request.idempotency_key)?;
+        let already_copied = request.id == "pnt-copied";
+        let session_id = if already_copied { String::new() } else { "ses-ok".to_owned() };
+        let copy_id = "pnt-copy".to_owned();
+        Ok(Response::new(control::CopyPointResponse { session_id, copy_id, already_copied, repeated_call }))
     }
 
     async fn restore_database(
@@ -272,6 +289,21 @@ impl ControlService for Fake {
         };
         let repository = Some(data::repository());
         Ok(Response::new(control::CreateRepositoryResponse { repository, outcome: outcome.into() }))
+    }
+
+    type ImportRepositoryStream = Pin<Box<dyn Stream<Item = Result<control::ImportRepositoryResponse, Status>> + Send>>;
+
+    async fn import_repository(
+        &self,
+        request: Request<control::ImportRepositoryRequest>,
+    ) -> Answer<Self::ImportRepositoryStream> {
+        let name = self.note(request).repository.unwrap_or_default().name;
+        known(&name, "repository")?;
+        let events = data::import(&name).into_iter().map(|event| {
+            let event = event?;
+            Ok(control::ImportRepositoryResponse { event: Some(event) })
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(events))))
     }
 
     async fn list_repositories(

@@ -2,7 +2,7 @@
 
 use haulier_domain::failure::Failure;
 use haulier_domain::policy::{DEFAULT_LARGE_TABLE_BYTES, DEFAULT_SPLIT_TABLE_BYTES};
-use haulier_domain::session_policy::{DatabaseAccess, Scope, document};
+use haulier_domain::session_policy::{DatabaseAccess, DomainAccess, Scope, document};
 use haulier_proto::to_timestamp;
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::assignment::Work as WireWork;
@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use super::preflight::Source;
 use super::publish::DomainPlace;
 use crate::sessions::{
-    BackupRequest, DatabaseSelection, Login, MaintenanceRequest, OnClash, RestoreRequest, VerifyRequest,
+    BackupRequest, DatabaseSelection, Login, MaintenanceRequest, OnClash, ReplicateRequest, RestoreRequest,
+    VerifyRequest,
 };
-use crate::workers::Grant;
+use crate::workers::{DomainGrant, Grant};
 use crate::workflows::flow::Work;
 
 /// One worker's work.
@@ -100,6 +101,27 @@ pub(in crate::workflows) fn verify(
     job(work, assigned, domain, None, false)
 }
 
+/// Copy a point into a domain of another repository.
+pub(in crate::workflows) fn copy(
+    work: &Work,
+    request: &ReplicateRequest,
+    source: &DomainPlace,
+    target: &DomainPlace,
+) -> Result<Job, Failure> {
+    let assigned = WireWork::CopyPoint(wire::CopyPoint {
+        point_id: request.point.to_string(),
+        domain: Some(source.to_wire()),
+        target: Some(target.to_wire()),
+        copy_id: request.copy.to_string(),
+        base_point_id: target.base_point.as_ref().map(ToString::to_string).unwrap_or_default(),
+    });
+    let copies_to = DomainAccess { bucket: target.bucket.clone(), domain_prefix: prefix_of(target) };
+    let scope = Scope { copies_to: Some(copies_to), ..scope(work, source, None, false) };
+    let mut job = job_in(work, assigned, source, &scope)?;
+    job.grant.target = Some(DomainGrant { repository: target.repository.clone(), domain: target.domain.clone() });
+    Ok(job)
+}
+
 /// Delete what no point of the domain needs.
 pub(in crate::workflows) fn prune(
     work: &Work,
@@ -133,11 +155,16 @@ fn scope(work: &Work, domain: &DomainPlace, database: Option<(&Source, &Login)>,
     Scope {
         partition: work.services.settings.partition.clone(),
         bucket: domain.bucket.clone(),
-        domain_prefix: Layout::new(&domain.prefix).domain(&domain.domain).root().trim_matches('/').to_owned(),
+        domain_prefix: prefix_of(domain),
         writes,
         maintains: false,
+        copies_to: None,
         database: database.and_then(|(source, login)| access(work, source, login)),
     }
+}
+
+fn prefix_of(domain: &DomainPlace) -> String {
+    Layout::new(&domain.prefix).domain(&domain.domain).root().trim_matches('/').to_owned()
 }
 
 fn job_in(work: &Work, assigned: WireWork, domain: &DomainPlace, scope: &Scope) -> Result<Job, Failure> {
@@ -151,6 +178,7 @@ fn job_in(work: &Work, assigned: WireWork, domain: &DomainPlace, scope: &Scope) 
         policy,
         repository: domain.repository.clone(),
         domain: domain.domain.clone(),
+        target: None,
     };
     Ok(Job { assignment: wire::Assignment { work: Some(assigned) }, grant, needs_database: false })
 }

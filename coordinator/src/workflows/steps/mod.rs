@@ -1,6 +1,7 @@
 //! The steps that flows are made of. Each finds what an earlier run of it did, and comes to the same result.
 
 pub(super) mod assignment;
+pub(super) mod copy;
 pub(super) mod end;
 pub(super) mod network;
 pub(super) mod preflight;

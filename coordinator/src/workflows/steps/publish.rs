@@ -1,7 +1,5 @@
 //! Restore points: where their data lies, how they are read, and how one is published.
 
-use std::collections::BTreeMap;
-
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch, PointId, RepositoryId};
 use haulier_domain::session::{Severity, Stop};
@@ -12,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::preflight::Source;
 use super::snapshot;
-use crate::repositories::{Proposal, domain_of};
+use crate::repositories::{PointLabels, Proposal, domain_of};
 use crate::sessions::BackupRequest;
 use crate::state::{Point, PointFilter, Repository, StateError};
 use crate::workers::EVENT_POINT_PROPOSED;
@@ -40,7 +38,7 @@ pub(in crate::workflows) struct DomainPlace {
 }
 
 impl DomainPlace {
-    fn new(repository: Repository, domain: DomainId) -> Self {
+    pub(super) fn new(repository: Repository, domain: DomainId) -> Self {
         Self {
             repository: repository.name,
             repository_id: repository.id,
@@ -73,15 +71,28 @@ pub(in crate::workflows) async fn open_domain(work: &Work, repository: &str, sou
     })?;
     let domain = work.services.state.domain(&repository.name, &source.resource_id, &fresh).await?;
     work.services.vaults.domain_key(&repository, &domain).await.map_err(of_vault)?;
-    let base_point = last_point(work, &repository.name, source, &domain).await?;
+    let base_point = nearest_point(work, &repository.name, &source.id, &domain, Timestamp::now()).await?;
     Ok(DomainPlace { base_point, ..DomainPlace::new(repository, domain) })
 }
 
-/// The newest published point of the instance in this domain.
-async fn last_point(work: &Work, repository: &str, source: &Source, domain: &DomainId) -> Attempt<Option<PointId>> {
-    let filter = PointFilter { resource: Some(source.id.clone()), repository: Some(repository.to_owned()) };
-    let points = work.services.state.points(&filter).await?;
-    Ok(points.into_iter().find(|point| point.domain == *domain).map(|point| point.id))
+/// The published point of the instance in this domain whose data was current closest to a moment: what is stored of that
+/// moment resembles it most.
+pub(super) async fn nearest_point(
+    work: &Work,
+    repository: &str,
+    resource: &str,
+    domain: &DomainId,
+    at: Timestamp,
+) -> Attempt<Option<PointId>> {
+    let filter = PointFilter { resource: Some(resource.to_owned()), repository: Some(repository.to_owned()) };
+    let mut points = work.services.state.points(&filter).await?;
+    points.retain(|point| point.domain == *domain);
+    Ok(nearest(&points, at).map(|point| point.id.clone()))
+}
+
+/// Of points that are equally near, the first.
+fn nearest(points: &[Point], at: Timestamp) -> Option<&Point> {
+    points.iter().min_by_key(|point| point.consistent_at.unwrap_or(point.published_at).duration_since(at).abs())
 }
 
 /// The domain that a published point lies in.
@@ -116,26 +127,18 @@ pub(in crate::workflows) async fn point(
     epoch: Epoch,
 ) -> Attempt<()> {
     let state = &work.services.state;
-    let what = "publishing the restore point";
-    if state.session(work.id()).await?.epoch != epoch {
-        let cause = format!("epoch {epoch} of the session is over");
-        return Err(Failure::new("worker-fenced", what, cause, "run the session again").retryable().into());
-    }
-    let (Some(point), Some(event)) =
-        (work.session.point.clone(), state.last_event(work.id(), epoch, EVENT_POINT_PROPOSED).await?)
-    else {
-        return Err(broken(what, "the worker finished without proposing a restore point"));
+    let root = proposed(work, epoch).await?;
+    let Some(point) = work.session.point.clone() else {
+        return Err(broken(PUBLISHING, "the session was to make no restore point"));
     };
-    let proposed =
-        PointProposed::decode(event.body.as_slice()).map_err(|_| broken(what, "the proposal is malformed"))?;
     let repository = find_repository(work, &place.repository).await?;
     let snapshot_id = if request.snapshot { snapshot::name(work) } else { String::new() };
     let proposal = Proposal {
         point: point.clone(),
         session: work.id().clone(),
         epoch,
-        root: proposed.root,
-        labels: labels(work, source, &snapshot_id),
+        root,
+        labels: labels(work, request, source, &snapshot_id),
     };
     if !state.begin_publication(work.id()).await? {
         return Err(Trouble::Stop(Stop::Cancelled));
@@ -152,8 +155,9 @@ pub(in crate::workflows) async fn point(
             region: work.place().region.clone(),
             resource: source.id.clone(),
             engine: format!("{} {}", source.engine, source.engine_version),
-            login: request.login.clone(),
+            login: Some(request.login.clone()),
             snapshot_id,
+            copy_of: None,
             summary: facts.summary,
             consistent_at: facts.consistent_at,
             published_at: Timestamp::now(),
@@ -163,20 +167,35 @@ pub(in crate::workflows) async fn point(
     Ok(())
 }
 
+const PUBLISHING: &str = "publishing the restore point";
+
+/// The root that the worker of this epoch has proposed, JSON.
+pub(super) async fn proposed(work: &Work, epoch: Epoch) -> Attempt<Vec<u8>> {
+    let state = &work.services.state;
+    if state.session(work.id()).await?.epoch != epoch {
+        let cause = format!("epoch {epoch} of the session is over");
+        return Err(Failure::new("worker-fenced", PUBLISHING, cause, "run the session again").retryable().into());
+    }
+    let Some(event) = state.last_event(work.id(), epoch, EVENT_POINT_PROPOSED).await? else {
+        return Err(broken(PUBLISHING, "the worker finished without proposing a restore point"));
+    };
+    let proposed = PointProposed::decode(event.body.as_slice());
+    Ok(proposed.map_err(|_| broken(PUBLISHING, "the proposal is malformed"))?.root)
+}
+
 /// What should be found in the repository if the coordinator's state is lost.
-fn labels(work: &Work, source: &Source, snapshot_id: &str) -> BTreeMap<String, String> {
-    let place = work.place();
-    [
-        ("account", place.account.id.as_str()),
-        ("region", place.region.as_str()),
-        ("instance", source.id.as_str()),
-        ("policy", work.session.policy.as_str()),
-        ("snapshot", snapshot_id),
-    ]
-    .into_iter()
-    .filter(|(_, value)| !value.is_empty())
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .collect()
+fn labels(work: &Work, request: &BackupRequest, source: &Source, snapshot_id: &str) -> PointLabels {
+    PointLabels {
+        account: work.place().account.id.clone(),
+        region: work.place().region.clone(),
+        instance: source.id.clone(),
+        resource_id: source.resource_id.clone(),
+        engine_version: source.engine_version.clone(),
+        login: Some(request.login.clone()),
+        policy: work.session.policy.clone(),
+        snapshot_id: snapshot_id.to_owned(),
+        copy_of: None,
+    }
 }
 
 pub(super) async fn find_repository(work: &Work, name: &str) -> Attempt<Repository> {
@@ -194,4 +213,45 @@ pub(super) async fn find_repository(work: &Work, name: &str) -> Attempt<Reposito
 
 pub(super) fn broken(what: &str, cause: &str) -> Trouble {
     Failure::new("worker-broke-protocol", what, cause, "use a worker image of the coordinator's version").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(id: &str, consistent_at: Option<&str>, published_at: &str) -> Point {
+        Point {
+            id: id.parse().unwrap(),
+            repository: "main".into(),
+            domain: "dom-1".parse().unwrap(),
+            session: "ses-1".parse().unwrap(),
+            policy: String::new(),
+            account: String::new(),
+            region: String::new(),
+            resource: "orders".into(),
+            engine: "postgres".into(),
+            login: None,
+            snapshot_id: String::new(),
+            copy_of: None,
+            summary: serde_json::Value::Null,
+            consistent_at: consistent_at.map(|at| at.parse().unwrap()),
+            published_at: published_at.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_nearest_point_is_that_of_the_closest_moment_and_not_of_the_latest_publication() {
+        let points = [
+            // A copy of an old point, published last.
+            point("pnt-copy", Some("2026-11-01T10:00:00Z"), "2026-11-26T10:00:00Z"),
+            point("pnt-new", Some("2026-11-20T10:00:00Z"), "2026-11-20T10:05:00Z"),
+            point("pnt-without", None, "2026-11-10T10:00:00Z"),
+        ];
+        let at = |moment: &str| nearest(&points, moment.parse().unwrap()).map(|point| point.id.to_string());
+        assert_eq!(at("2026-11-27T10:00:00Z").as_deref(), Some("pnt-new"));
+        assert_eq!(at("2026-11-02T10:00:00Z").as_deref(), Some("pnt-copy"));
+        assert_eq!(at("2026-10-01T10:00:00Z").as_deref(), Some("pnt-copy"));
+        assert_eq!(at("2026-11-11T10:00:00Z").as_deref(), Some("pnt-without"));
+        assert_eq!(nearest(&[], "2026-11-27T10:00:00Z".parse().unwrap()), None);
+    }
 }

@@ -73,6 +73,7 @@ pub(crate) struct Log {
     pub(crate) backups: Mutex<Vec<wire::BackupPostgres>>,
     pub(crate) prunes: Mutex<Vec<wire::PruneDomain>>,
     pub(crate) restores: Mutex<Vec<wire::RestorePostgres>>,
+    pub(crate) copies: Mutex<Vec<wire::CopyPoint>>,
     pub(crate) attachments: AtomicU32,
     pub(crate) secrets: Mutex<Vec<String>>,
 }
@@ -104,6 +105,7 @@ struct Worker {
     key: KeyPair,
     assignment: Option<wire::Assignment>,
     domain_key: Vec<u8>,
+    target_domain_key: Vec<u8>,
     events: Vec<wire::Event>,
     acknowledged: u64,
     cancelled: bool,
@@ -134,6 +136,7 @@ impl Fleet {
                             key: KeyPair::generate().unwrap(),
                             assignment: None,
                             domain_key: Vec::new(),
+                            target_domain_key: Vec::new(),
                             events: Vec::new(),
                             acknowledged: 0,
                             cancelled: false,
@@ -227,6 +230,7 @@ impl Worker {
                     let mut secrets = self.log.secrets.lock().unwrap();
                     secrets.extend([credentials.secret_access_key, credentials.session_token]);
                     self.domain_key = credentials.domain_key;
+                    self.target_domain_key = credentials.target_domain_key;
                 }
                 Some(Down::Assignment(assignment)) => {
                     self.log.assignments.fetch_add(1, Ordering::SeqCst);
@@ -304,6 +308,12 @@ impl Worker {
                 let proof = wire::Done { report: self.proof(&verify), ..proven() };
                 vec![log, finished(2, wire::finished::Result::Done(proof))]
             }
+            (_, Some(wire::assignment::Work::CopyPoint(copy))) => {
+                let root = self.copy(&copy).await;
+                self.log.copies.lock().unwrap().push(copy);
+                let proposed = wire::event::Event::PointProposed(wire::PointProposed { root });
+                vec![log, wire::Event { sequence: 2, event: Some(proposed) }, finished(3, done)]
+            }
             (_, Some(wire::assignment::Work::PruneDomain(prune))) => {
                 let report = self.prune(&prune).await;
                 self.log.prunes.lock().unwrap().push(prune);
@@ -333,7 +343,7 @@ impl Worker {
     /// Prunes the domain as it was told to. Gives the report.
     async fn prune(&self, prune: &wire::PruneDomain) -> Vec<u8> {
         let cache = tempfile::tempdir().unwrap();
-        let domain = self.domain(prune.domain.as_ref().unwrap(), cache.path());
+        let domain = self.domain(&self.domain_key, prune.domain.as_ref().unwrap(), cache.path());
         let options = PruneOptions {
             now: Timestamp::now(),
             grace: SignedDuration::from_secs(prune.grace_seconds as i64),
@@ -343,8 +353,24 @@ impl Worker {
         serde_json::to_vec(&domain.prune(&options, |_, _, _| {}).await.unwrap()).unwrap()
     }
 
-    fn domain(&self, location: &wire::DomainLocation, cache: &Path) -> Domain {
-        let key = DomainKey::from_bytes(SecretBytes::new(self.domain_key.clone())).unwrap();
+    /// Copies a point with the keys it was given, as a worker does.
+    async fn copy(&self, copy: &wire::CopyPoint) -> Vec<u8> {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let source = self.domain(&self.domain_key, copy.domain.as_ref().unwrap(), here.path());
+        let target = self.domain(&self.target_domain_key, copy.target.as_ref().unwrap(), there.path());
+        let copied = source.copy_point(&copy.point_id.parse().unwrap(), &target, None, |_| {}).await.unwrap();
+        let root = PointRoot {
+            point: copy.copy_id.parse().unwrap(),
+            session: self.user_data.session_id.parse().unwrap(),
+            epoch: Epoch(self.user_data.epoch),
+            labels: BTreeMap::new(),
+            ..copied
+        };
+        serde_json::to_vec(&root).unwrap()
+    }
+
+    fn domain(&self, key: &[u8], location: &wire::DomainLocation, cache: &Path) -> Domain {
+        let key = DomainKey::from_bytes(SecretBytes::new(key.to_vec())).unwrap();
         let (repository, domain) = (location.repository_id.parse().unwrap(), location.domain_id.parse().unwrap());
         let bucket = self.access.bucket.clone();
         Domain::open(bucket, &location.prefix, repository, domain, &key, DomainConfig::new(cache)).unwrap()
@@ -353,7 +379,7 @@ impl Worker {
     /// Writes a point's data into the repository with the key it was given, as a worker does.
     async fn dump(&self, backup: &wire::BackupPostgres) -> Vec<u8> {
         let cache = tempfile::tempdir().unwrap();
-        let domain = self.domain(backup.domain.as_ref().unwrap(), cache.path());
+        let domain = self.domain(&self.domain_key, backup.domain.as_ref().unwrap(), cache.path());
         let writer = domain.writer().await.unwrap();
         let mut stream = writer.stream("manifest", StreamKind::Document).unwrap();
         stream.write(Bytes::from_static(b"{\"databases\":[]}")).await.unwrap();

@@ -260,6 +260,7 @@ pub(super) fn credentials(name: &str) -> wire::Credentials {
         session_token: format!("token-of-{name}"),
         expires_at: Some(to_timestamp(jiff::Timestamp::MAX)),
         domain_key: vec![7; 32],
+        target_domain_key: Vec::new(),
     }
 }
 

@@ -32,7 +32,7 @@ impl<'a> OfflineCommand<'a> {
             }
             PointCommand::Show { place, id } => Some(Self::Show { place: place.place()?, id }),
             PointCommand::Export(arguments) => Some(Self::Export(arguments)),
-            PointCommand::Verify { .. } => None,
+            PointCommand::Verify { .. } | PointCommand::Copy { .. } => None,
         }
     }
 }

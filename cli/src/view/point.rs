@@ -112,7 +112,9 @@ impl PointView {
     /// A point as its own root describes it. It lies in this repository.
     pub(crate) fn of_root(root: PointRoot, repository: &str) -> Self {
         let label = |name: &str| root.labels.get(name).cloned().unwrap_or_default();
+        let copied = filled(label("copy-of")).zip(filled(label("copy-of-repository")));
         Self {
+            copy_of: copied.map(|(point_id, repository_id)| CopyOfView { point_id, repository_id, repository: None }),
             repository: repository.to_owned(),
             resource: label("instance"),
             account: label("account"),

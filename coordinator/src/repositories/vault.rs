@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
-use haulier_cloud::keys::Keys;
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, PointId, RepositoryId};

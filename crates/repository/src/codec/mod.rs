@@ -3,8 +3,14 @@
 
 use std::cell::RefCell;
 
-use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::{CCtx, CParameter, DCtx, ResetDirective, get_error_name};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, ResetDirective, Strategy, compress_bound, get_error_name};
+
+mod delta;
+mod difference;
+mod entropy;
+mod frame;
+
+pub(crate) use self::delta::{DeltaDecoder, DeltaEncoder};
 
 use crate::error::{Error, Result};
 
@@ -28,114 +34,135 @@ impl Codec {
 }
 
 thread_local! {
-    static COMPRESSOR: RefCell<Option<(i32, Compressor<'static>)>> = const { RefCell::new(None) };
-    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    static ENCODER: RefCell<Option<Encoder>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-fn failed(error: std::io::Error) -> Error {
-    Error::TaskStopped(format!("zstd: {error}"))
+fn failed(what: &str) -> Error {
+    Error::TaskStopped(format!("zstd: {what}"))
 }
 
 fn refused(code: usize) -> Error {
-    Error::TaskStopped(format!("zstd: {}", get_error_name(code)))
+    failed(get_error_name(code))
 }
 
-/// Appends the encoded chunk to `out`: compressed if that is shorter, else as it is.
-pub(crate) fn encode(level: i32, plain: &[u8], out: &mut Vec<u8>) -> Result<Codec> {
-    let start = out.len();
-    let length = COMPRESSOR.with_borrow_mut(|slot| {
-        let fits = slot.as_ref().is_some_and(|(made, _)| *made == level);
-        if !fits {
-            *slot = Some((level, Compressor::new(level).map_err(failed)?));
-        }
-        let Some((_, compressor)) = slot else { return Err(Error::TaskStopped("no zstd context".to_owned())) };
-        out.resize(start + zstd::zstd_safe::compress_bound(plain.len()), 0);
-        compressor.compress_to_buffer(plain, &mut out[start..]).map_err(failed)
-    })?;
-    if length < plain.len() {
-        out.truncate(start + length);
-        Ok(Codec::Zstd)
-    } else {
-        out.truncate(start);
-        out.extend_from_slice(plain);
-        Ok(Codec::Raw)
-    }
+/// What is known of a chunk's content, for the search to suit it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Lines of text, mostly.
+    Rows,
+    /// Pages of database files, or anything else.
+    Other,
 }
 
-/// Decodes a chunk into `plain`, which has the chunk's length. `false`: it is not an encoding of that many bytes.
-pub(crate) fn decode(codec: Codec, encoded: &[u8], plain: &mut [u8]) -> bool {
-    match codec {
-        Codec::Raw if encoded.len() == plain.len() => {
-            plain.copy_from_slice(encoded);
-            true
-        }
-        Codec::Raw => false,
-        Codec::Zstd => DECOMPRESSOR.with_borrow_mut(|slot| {
-            if slot.is_none() {
-                *slot = Decompressor::new().ok();
-            }
-            let expected = plain.len();
-            slot.as_mut()
-                .is_some_and(|context| context.decompress_to_buffer(encoded, plain).is_ok_and(|got| got == expected))
-        }),
-    }
-}
+/// The level at which rows are searched in ways of our own.
+const USUAL_LEVEL: i32 = 3;
+/// For rows: one table, larger than zstd's own at its level 1, and no matches below six bytes. That comes within a hundredth
+/// of what zstd stores at level 3, for three quarters of its time (`docs/adr/0002-repository-chunks.md`).
+const QUICK: [CParameter; 3] =
+    [CParameter::Strategy(Strategy::ZSTD_fast), CParameter::HashLog(16), CParameter::MinMatch(6)];
+/// For rows that have been found to shrink to less than a sixteenth: with a second table, for long matches. On those it
+/// costs next to nothing.
+const DENSE: [CParameter; 4] = [
+    CParameter::Strategy(Strategy::ZSTD_dfast),
+    CParameter::HashLog(17),
+    CParameter::ChainLog(16),
+    CParameter::MinMatch(7),
+];
 
-/// Deltas are made at this zstd level, unless a lower one is configured: higher ones took up to half as much time again and
-/// did not make them smaller (`docs/adr/0006-similarity-deltas.md`).
-const DELTA_LEVEL: i32 = 1;
-
-/// Compresses chunks against others, for one batch: the context borrows the bases it was given.
-pub(crate) struct DeltaEncoder<'a> {
+/// The contexts for whole chunks at one level.
+struct Encoder {
     level: i32,
-    context: Option<CCtx<'a>>,
+    usual: CCtx<'static>,
+    /// For rows at the usual level, and for those of them that are dense; made when first needed.
+    quick: Option<CCtx<'static>>,
+    dense: Option<CCtx<'static>>,
 }
 
-impl<'a> DeltaEncoder<'a> {
-    /// An encoder where the configured zstd level is `level`.
-    pub(crate) fn new(level: i32) -> Self {
-        Self { level: level.min(DELTA_LEVEL), context: None }
+impl Encoder {
+    fn new(level: i32) -> Result<Self> {
+        Ok(Self { level, usual: context(level, &[])?, quick: None, dense: None })
     }
 
-    /// Appends the chunk as one frame against `base`. The window reaches back over both, and so do the tables: zstd's own
-    /// choice for the level loses sight of a base of a megabyte.
-    pub(crate) fn encode(&mut self, base: &'a [u8], plain: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let start = out.len();
-        let window = (base.len() + plain.len()).next_power_of_two().trailing_zeros().clamp(10, 27);
-        let tables = base.len().next_power_of_two().trailing_zeros().clamp(15, 20);
-        let context = match &mut self.context {
-            Some(context) => context,
-            none => {
-                let made = CCtx::try_create().ok_or_else(|| Error::TaskStopped("no zstd context".to_owned()))?;
-                let context = none.insert(made);
-                context.set_parameter(CParameter::CompressionLevel(self.level)).map_err(refused)?;
-                context
-            }
-        };
-        context.reset(ResetDirective::SessionOnly).map_err(refused)?;
-        for parameter in [CParameter::WindowLog(window), CParameter::HashLog(tables), CParameter::ChainLog(tables)] {
-            context.set_parameter(parameter).map_err(refused)?;
+    /// Compresses a chunk in the place of what `out` holds.
+    fn encode(&mut self, content: Content, plain: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
+        out.reserve(compress_bound(plain.len()));
+        if self.level != USUAL_LEVEL || content != Content::Rows {
+            return self.usual.compress2(out, plain).map(|_| ()).map_err(refused);
         }
-        context.ref_prefix(base).map_err(refused)?;
-        out.resize(start + zstd::zstd_safe::compress_bound(plain.len()), 0);
-        let length = context.compress2(&mut out[start..], plain).map_err(refused)?;
-        out.truncate(start + length);
+        let length = made(&mut self.quick, &QUICK)?.compress2(out, plain).map_err(refused)?;
+        if length < plain.len() / 16 {
+            made(&mut self.dense, &DENSE)?.compress2(out, plain).map_err(refused)?;
+        }
         Ok(())
     }
 }
 
-/// Decodes a delta into `plain`, which has the chunk's length. `false`: it is not a delta on that base, of that length.
-pub(crate) fn decode_delta(base: &[u8], encoded: &[u8], plain: &mut [u8]) -> bool {
-    let Some(mut context) = DCtx::try_create() else { return false };
-    let expected = plain.len();
-    context.ref_prefix(base).is_ok() && context.decompress(plain, encoded).is_ok_and(|got| got == expected)
+fn made<'a>(slot: &'a mut Option<CCtx<'static>>, parameters: &[CParameter]) -> Result<&'a mut CCtx<'static>> {
+    match slot {
+        Some(context) => Ok(context),
+        none => Ok(none.insert(context(1, parameters)?)),
+    }
+}
+
+fn context(level: i32, parameters: &[CParameter]) -> Result<CCtx<'static>> {
+    let mut context = CCtx::try_create().ok_or_else(|| failed("there is no memory for a context"))?;
+    context.set_parameter(CParameter::CompressionLevel(level)).map_err(refused)?;
+    for parameter in parameters {
+        context.set_parameter(*parameter).map_err(refused)?;
+    }
+    Ok(context)
+}
+
+/// Appends the encoded chunk to `out`: compressed if that is shorter, else as it is.
+pub(crate) fn encode(level: i32, content: Content, plain: &[u8], out: &mut Vec<u8>) -> Result<Codec> {
+    ENCODER.with_borrow_mut(|slot| {
+        let encoder = match slot {
+            Some(encoder) if encoder.level == level => encoder,
+            _ => slot.insert(Encoder::new(level)?),
+        };
+        SCRATCH.with_borrow_mut(|scratch| {
+            encoder.encode(content, plain, scratch)?;
+            let shorter = scratch.len() < plain.len();
+            out.extend_from_slice(if shorter { scratch } else { plain });
+            Ok(if shorter { Codec::Zstd } else { Codec::Raw })
+        })
+    })
+}
+
+/// How long a sample of rows is once it is compressed.
+pub(crate) fn shrunk(sample: &[u8]) -> Result<usize> {
+    let mut out = Vec::new();
+    encode(USUAL_LEVEL, Content::Rows, sample, &mut out).map(|_| out.len())
+}
+
+/// Appends a chunk of that length to `out`. `false`: it is not an encoding of that many bytes; what `out` has gained is to
+/// be cut off.
+#[must_use]
+pub(crate) fn decode(codec: Codec, encoded: &[u8], length: usize, out: &mut Vec<u8>) -> bool {
+    match codec {
+        Codec::Raw => {
+            out.extend_from_slice(encoded);
+            encoded.len() == length
+        }
+        Codec::Zstd => DECOMPRESSOR.with_borrow_mut(|slot| {
+            if slot.is_none() {
+                *slot = DCtx::try_create();
+            }
+            slot.as_mut().is_some_and(|context| {
+                context.reset(ResetDirective::SessionOnly).is_ok() && delta::append(context, encoded, length, out)
+            })
+        }),
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn noise(length: usize) -> Vec<u8> {
+    pub(crate) fn noise(length: usize) -> Vec<u8> {
         let mut noise = vec![0; length];
         blake3::Hasher::new().finalize_xof().fill(&mut noise);
         noise
@@ -143,49 +170,21 @@ mod tests {
 
     #[test]
     fn what_shrinks_is_compressed_and_the_rest_is_kept() {
-        for (plain, codec) in [(vec![b'a'; 5_000], Codec::Zstd), (noise(5_000), Codec::Raw), (vec![1], Codec::Raw)] {
+        let cases = [(vec![b'a'; 5_000], Codec::Zstd), (noise(5_000), Codec::Raw), (vec![1], Codec::Raw)];
+        let ways = [(3, Content::Rows), (3, Content::Other), (1, Content::Rows), (-1, Content::Other)];
+        for ((level, content), (plain, codec)) in ways.into_iter().flat_map(|way| cases.clone().map(|case| (way, case)))
+        {
             let mut out = b"before".to_vec();
-            assert_eq!(encode(3, &plain, &mut out).unwrap(), codec);
+            assert_eq!(encode(level, content, &plain, &mut out).unwrap(), codec);
             assert!(out.len() <= 6 + plain.len());
-            let mut back = vec![0; plain.len()];
-            assert!(decode(codec, &out[6..], &mut back));
-            assert_eq!(back, plain);
-            assert!(!decode(codec, &out[6..], &mut vec![0; plain.len() + 1]));
-            assert!(!decode(codec, &out[6..out.len() - 1], &mut back));
-        }
-    }
-
-    /// Noise has no match but the one in the base: a table or window that is too small shows at once.
-    #[test]
-    fn a_delta_reaches_back_over_a_base_of_any_size_at_every_level() {
-        for level in [-7, 1, 19] {
-            for length in [5, 1_000, 60_000, 1 << 20] {
-                let base = noise(length);
-                let mut plain = base.clone();
-                plain.splice(length / 2..length / 2, *b"inserted");
-                let mut out = b"before".to_vec();
-                let mut encoder = DeltaEncoder::new(level);
-                encoder.encode(&base, &plain, &mut out).unwrap();
-                let delta = out.split_off(6);
-                assert!(delta.len() < 200 + length / 50, "level {level}, {length}: {}", delta.len());
-                let mut back = vec![0; plain.len()];
-                assert!(decode_delta(&base, &delta, &mut back));
-                assert!(back == plain);
-                assert!(!decode_delta(&base, &delta, &mut vec![0; plain.len() - 1]));
-                assert!(!decode_delta(&noise(10)[..5], &delta, &mut back) || back != plain || length < 10);
-            }
-        }
-    }
-
-    #[test]
-    fn one_encoder_serves_bases_of_all_sizes_in_turn() {
-        let bases = [noise(300_000), noise(5_000), vec![], noise(90_000)];
-        let mut encoder = DeltaEncoder::new(3);
-        for base in bases.iter().chain(&bases) {
-            let mut delta = Vec::new();
-            encoder.encode(base, &bases[0], &mut delta).unwrap();
-            let mut back = vec![0; bases[0].len()];
-            assert!(decode_delta(base, &delta, &mut back) && back == bases[0]);
+            let decoded = |encoded: &[u8], length| {
+                let mut back = b"before".to_vec();
+                decode(codec, encoded, length, &mut back).then(|| back.split_off(6))
+            };
+            assert_eq!(decoded(&out[6..], plain.len()), Some(plain.clone()));
+            assert_eq!(decoded(&out[6..], plain.len() + 1), None);
+            assert_eq!(decoded(&out[6..], plain.len() - 1), None);
+            assert_eq!(decoded(&out[6..out.len() - 1], plain.len()), None);
         }
     }
 }

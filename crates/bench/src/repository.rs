@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use bytes::BytesMut;
 use clap::{Args, ValueEnum};
 use futures::TryStreamExt as _;
 use haulier_cloud::object_store::ObjectStore;
@@ -38,9 +37,9 @@ pub(crate) struct Store {
     /// What the stream carries.
     #[arg(long, value_enum, default_value_t = Kind::Rows)]
     kind: Kind,
-    /// zstd level.
-    #[arg(long, default_value_t = 3)]
-    level: i32,
+    /// zstd level; the repository's own default without it.
+    #[arg(long)]
+    level: Option<i32>,
     /// Name of the point that this one is likely to resemble.
     #[arg(long)]
     base: Option<String>,
@@ -138,21 +137,20 @@ pub(crate) fn root(name: &str, manifest: StreamRoot, written: WriteSummary) -> R
 async fn write_input(writer: &Writer, kind: Kind) -> Result<StreamRoot> {
     let mut stream = writer.stream("data", kind.into())?;
     let mut input = std::io::stdin().lock();
-    let mut buffer = BytesMut::new();
+    let mut buffer = vec![0; BLOCK];
     loop {
-        buffer.resize(BLOCK, 0);
         let length = input.read(&mut buffer).context("reading standard input")?;
         if length == 0 {
             return stream.finish().await.context("finishing the stream");
         }
-        stream.write(buffer.split_to(length).freeze()).await?;
+        stream.write_slice(&buffer[..length]).await?;
     }
 }
 
 /// Reads a point's stream back.
 pub(crate) fn read(read: &Read) -> Result<()> {
     runtime()?.block_on(async {
-        let domain = domain(&read.folder, 3).await?;
+        let domain = domain(&read.folder, None).await?;
         let root = domain.read_point(&point_id(&read.name)?).await?;
         let stream = described(&domain, &root).await?;
         let mut out = std::io::stdout().lock();
@@ -164,8 +162,9 @@ pub(crate) fn read(read: &Read) -> Result<()> {
     })
 }
 
-async fn domain(folder: &Path, level: i32) -> Result<Domain> {
-    let config = DomainConfig { level, ..DomainConfig::new(std::env::temp_dir()) };
+async fn domain(folder: &Path, level: Option<i32>) -> Result<Domain> {
+    let mut config = DomainConfig::new(std::env::temp_dir());
+    config.level = level.unwrap_or(config.level);
     open(store_in(folder), config).await
 }
 

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use fastcdc::v2020::{Normalization, cut_gear, get_gear_with_seed, select_masks};
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::error::{Error, Result};
 use crate::stream::StreamKind;
 
@@ -48,9 +49,16 @@ impl Chunking {
     pub fn of(kind: StreamKind) -> Self {
         match kind {
             StreamKind::TableRows => Self::around(256 * KIB),
+            StreamKind::Pages => Self::around(128 * KIB),
             StreamKind::Archive => Self::around(64 * KIB),
-            StreamKind::Pages | StreamKind::Document => Self::around(16 * KIB),
+            StreamKind::Document => Self::around(16 * KIB),
         }
+    }
+
+    /// The way for rows that shrink to next to nothing: what each chunk costs by itself would be more than its content. They are
+    /// so alike that boundaries are rare, and one at the longest length would hang on all that was before.
+    fn of_dense_rows() -> Self {
+        Self { max: 4096 * KIB, ..Self::around(512 * KIB) }
     }
 
     fn level(&self) -> Result<Normalization> {
@@ -69,9 +77,18 @@ impl Chunking {
     }
 }
 
+/// Where rows are tried for how much they shrink: behind the statements that a dump begins with.
+const SAMPLE: std::ops::Range<usize> = 1 << 20..(1 << 20) + (128 << 10);
+/// How much must be there for that look.
+const ENOUGH: usize = SAMPLE.end;
+/// Rows that shrink to less than this part of them are dense.
+const DENSE: usize = 24;
+
 /// Cuts one stream.
 pub(crate) struct Chunker {
     chunking: Chunking,
+    /// How rows are cut hangs on how they shrink, which nobody has looked at yet.
+    undecided: bool,
     masks: (u64, u64),
     gear: Box<[u64]>,
     gear_shifted: Box<[u64]>,
@@ -82,11 +99,35 @@ impl Chunker {
     pub(crate) fn new(chunking: Chunking, seed: u64) -> Result<Self> {
         let masks = select_masks(chunking.avg as usize, chunking.level()?);
         let (gear, gear_shifted) = get_gear_with_seed(seed);
-        Ok(Self { chunking, masks, gear: gear.into(), gear_shifted: gear_shifted.into(), window: BytesMut::new() })
+        let window = BytesMut::new();
+        Ok(Self { chunking, undecided: false, masks, gear: gear.into(), gear_shifted: gear_shifted.into(), window })
+    }
+
+    /// Cuts as suits the kind of stream, and for rows its content too.
+    pub(crate) fn fitting(kind: StreamKind, seed: u64) -> Result<Self> {
+        let chunker = Self::new(Chunking::of(kind), seed)?;
+        Ok(Self { undecided: kind == StreamKind::TableRows, ..chunker })
+    }
+
+    /// How it cuts.
+    pub(crate) fn chunking(&self) -> Chunking {
+        self.chunking
+    }
+
+    /// Looks at the window for how the stream is to be cut.
+    fn decide(&mut self) -> Result<()> {
+        self.undecided = false;
+        if let Some(sample) = self.window.get(SAMPLE)
+            && codec::shrunk(sample)? < sample.len() / DENSE
+        {
+            self.chunking = Chunking::of_dense_rows();
+            self.masks = select_masks(self.chunking.avg as usize, self.chunking.level()?);
+        }
+        Ok(())
     }
 
     /// Takes the next bytes of the stream and hands out every chunk that is certain by now.
-    pub(crate) fn push(&mut self, mut bytes: &[u8], chunks: &mut Vec<Bytes>) {
+    pub(crate) fn push(&mut self, mut bytes: &[u8], chunks: &mut Vec<Bytes>) -> Result<()> {
         while !bytes.is_empty() {
             if self.window.capacity() == self.window.len() {
                 self.window.reserve(WINDOW + self.chunking.max as usize);
@@ -95,10 +136,17 @@ impl Chunker {
             let (now, later) = bytes.split_at(room);
             self.window.extend_from_slice(now);
             bytes = later;
+            if self.undecided {
+                if self.window.len() < ENOUGH {
+                    continue;
+                }
+                self.decide()?;
+            }
             while self.window.len() >= self.chunking.max as usize {
                 chunks.push(self.cut());
             }
         }
+        Ok(())
     }
 
     /// The rest, at the end of the stream.
@@ -142,7 +190,7 @@ mod tests {
         let mut chunker = Chunker::new(chunking, 7).unwrap();
         let mut chunks = Vec::new();
         for part in data.chunks(piece) {
-            chunker.push(part, &mut chunks);
+            chunker.push(part, &mut chunks).unwrap();
         }
         chunker.finish(&mut chunks);
         chunks
@@ -173,6 +221,22 @@ mod tests {
         let after = cut_in_pieces(&changed, 8_192, chunking);
         let new = after.iter().filter(|chunk| !before.contains(*chunk)).count();
         assert!(new <= 4, "{new} of {} chunks are new", after.len());
+    }
+
+    #[test]
+    fn rows_that_shrink_to_nothing_are_cut_into_larger_chunks_however_they_arrive() {
+        let dense: Vec<u8> = (0..60_000).flat_map(|row| format!("{row}\t1\t0\t{:84}\n", "").into_bytes()).collect();
+        for (data, dense) in [(dense, true), (noise(6_000_000, 3), false)] {
+            for piece in [10_007, data.len()] {
+                let mut chunker = Chunker::fitting(StreamKind::TableRows, 7).unwrap();
+                let mut chunks = Vec::new();
+                data.chunks(piece).for_each(|part| chunker.push(part, &mut chunks).unwrap());
+                chunker.finish(&mut chunks);
+                let usual = Chunking::of(StreamKind::TableRows);
+                assert_eq!(chunker.chunking(), if dense { Chunking::of_dense_rows() } else { usual });
+                assert_eq!(chunks, cut_in_pieces(&data, data.len(), chunker.chunking()));
+            }
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct DomainConfig {
     pub cache_dir: PathBuf,
     /// Threads for hashing, compression and sealing.
     pub threads: usize,
-    /// zstd level.
+    /// zstd level. At 3 rows of tables are searched faster, see `docs/adr/0002-repository-chunks.md`.
     pub level: i32,
     /// Memory to be divided among packs, filter and index, in bytes; see `docs/repository-format.md` for what streams
     /// take besides.
@@ -42,7 +42,7 @@ pub struct DomainConfig {
 }
 
 impl DomainConfig {
-    /// The defaults: every core, zstd level 3, 192 MiB.
+    /// The defaults: every core, level 3, 192 MiB.
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self { cache_dir: cache_dir.into(), threads, level: 3, memory: memory::DEFAULT, base_deadline: BASE_DEADLINE }

@@ -11,6 +11,7 @@ use futures::stream::{self, Stream, TryStreamExt};
 use tokio::sync::SemaphorePermit;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::codec::DeltaDecoder;
 use crate::crypto::domain_keys::DomainKeys;
 use crate::domain::{Core, Domain};
 use crate::error::{Error, ObjectKind, Result};
@@ -214,10 +215,11 @@ async fn fetch(core: Arc<Core>, group: Group) -> Result<Bytes> {
     let open = move || {
         let opener = PackOpener::new(Arc::clone(&keys), group.pack.salt, object)?;
         let mut plain = Vec::with_capacity(group.plain as usize);
+        let mut decoder = DeltaDecoder::default();
         for (record, base) in group.records.iter().zip(&bases) {
             let start = (u64::from(record.offset) - group.range.start) as usize;
             let sealed = &sealed[start..start + record.stored as usize];
-            open_on(&opener, &keys, record, base.as_deref(), sealed, &mut plain)?;
+            open_on(&opener, &keys, record, base.as_deref().map(|base| (&mut decoder, base)), sealed, &mut plain)?;
         }
         Ok(Bytes::from(plain).slice(group.wanted.start as usize..group.wanted.end as usize))
     };
@@ -234,20 +236,19 @@ async fn bases_at_work<'a>(core: &'a Core, group: &Group) -> Result<SemaphorePer
 
 /// Opens a chunk on its base, if it has one. Bases are not verified before: where the chunk comes out wrong, this tells
 /// whose fault it is.
-pub(crate) fn open_on(
+pub(crate) fn open_on<'b>(
     opener: &PackOpener,
     keys: &DomainKeys,
     record: &ChunkRecord,
-    base: Option<&Base>,
+    base: Option<(&mut DeltaDecoder<'b>, &'b Base)>,
     sealed: &[u8],
     plain: &mut Vec<u8>,
 ) -> Result<()> {
-    let opened = opener.chunk(record, base.map(|base| &*base.plain), sealed, plain);
-    match (opened, base) {
-        (Err(_), Some(base)) if keys.chunk_id(&base.plain) != base.id => {
-            let cause = Arc::new(base.damaged());
-            Err(Error::BaseUnreadable { chunk: record.id, base: base.id, cause })
-        }
-        (opened, _) => opened,
+    let Some((decoder, base)) = base else { return opener.chunk(record, None, sealed, plain) };
+    let opened = opener.chunk(record, Some((decoder, &base.plain[..])), sealed, plain);
+    if opened.is_err() && keys.chunk_id(&base.plain) != base.id {
+        let cause = Arc::new(base.damaged());
+        return Err(Error::BaseUnreadable { chunk: record.id, base: base.id, cause });
     }
+    opened
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use haulier_repository::check::{CheckDepth, CheckScope};
 use haulier_repository::{
-    BasePoint, Chunking, Domain, DomainConfig, Error, PointRoot, StreamKind, StreamRoot, WriteSummary,
+    BasePoint, Chunking, Domain, DomainConfig, Error, PointRoot, StreamKind, StreamRoot, WriteSummary, Writer,
 };
 use proptest::prelude::*;
 
@@ -25,9 +25,18 @@ async fn backup(domain: &Domain, name: &str, data: &[u8], base: Option<BasePoint
     (root, stream)
 }
 
+/// Writes rows in chunks of 256 KiB, so that few megabytes are many chunks.
+async fn write_rows(writer: &Writer, data: &[u8]) -> haulier_repository::Result<StreamRoot> {
+    let mut stream = writer.stream_cut("data", StreamKind::TableRows, Chunking::around(256 << 10))?;
+    for part in data.chunks(100_000) {
+        stream.write_slice(part).await?;
+    }
+    stream.finish().await
+}
+
 async fn store(domain: &Domain, data: &[u8], base: Option<BasePoint>) -> (WriteSummary, StreamRoot, StreamRoot) {
     let writer = domain.writer_on(base).await.unwrap();
-    let stream = write(&writer, "data", StreamKind::TableRows, data).await.unwrap();
+    let stream = write_rows(&writer, data).await.unwrap();
     let manifest = write(&writer, "manifest", StreamKind::Document, b"{}").await.unwrap();
     (writer.finish().await.unwrap(), stream, manifest)
 }
@@ -88,6 +97,23 @@ async fn a_second_day_costs_what_changed_and_every_day_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_cut_as_its_predecessor_was() {
+    let fixture = Fixture::new().await;
+    let domain = fixture.domain().await;
+    let data = rows(2_000_000, 21);
+    let (first, stream) = backup(&domain, "first", &data, None).await;
+    assert_ne!(stream.chunking, Chunking::of(StreamKind::TableRows));
+    for on in [None, base(&domain, &first).await] {
+        let followed = on.is_some();
+        let writer = domain.writer_on(on).await.unwrap();
+        let again = write(&writer, "data", StreamKind::TableRows, &data).await.unwrap();
+        let totals = writer.finish().await.unwrap().totals;
+        assert_eq!(again.chunking == stream.chunking, followed);
+        assert_eq!(totals.bytes_new < 100_000, followed, "{totals:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn old_bases_are_renewed_before_deltas_cost_more_than_they_save() {
     let fixture = Fixture::new().await;
     let mut data = rows(3_000_000, 2);
@@ -139,7 +165,7 @@ async fn appended_data_costs_no_more_than_plain_deduplication() {
         let on = if with_base { base(&domain, &first).await } else { None };
         let before = fixture.bucket.gets.load(Ordering::SeqCst);
         let writer = domain.writer_on(on).await.unwrap();
-        let stream = write(&writer, "data", StreamKind::TableRows, &longer).await.unwrap();
+        let stream = write_rows(&writer, &longer).await.unwrap();
         let stats = writer.stats();
         stored.push(stats.bytes_new);
         let gets = fixture.bucket.gets.load(Ordering::SeqCst) - before;
@@ -170,7 +196,7 @@ async fn a_base_that_is_lost_or_damaged_is_done_without_and_counted() {
             }
         }
         let changed = edited(&data, 10, 9_000);
-        let stream = write(&writer, "data", StreamKind::TableRows, &changed).await.unwrap();
+        let stream = write_rows(&writer, &changed).await.unwrap();
         let stats = writer.finish().await.unwrap().totals;
         assert!(stats.bases_unusable > 0 && stats.chunks_delta == 0, "{damage}: {stats:?}");
         assert!(read(&fixture.domain().await, &stream).await.unwrap() == changed, "{damage}");
@@ -193,7 +219,7 @@ async fn slow_bases_hold_up_a_backup_for_a_moment_only() {
     fixture.bucket.hang("/packs/");
     let changed = edited(&data, 12, 9_000);
     let storing = async {
-        let stream = write(&writer, "data", StreamKind::TableRows, &changed).await.unwrap();
+        let stream = write_rows(&writer, &changed).await.unwrap();
         (writer.finish().await.unwrap(), stream)
     };
     let (summary, stream) = tokio::time::timeout(Duration::from_secs(60), storing).await.unwrap();
@@ -304,7 +330,7 @@ async fn a_writer_that_dies_leaves_nothing_that_the_next_one_trips_over() {
         *fixture.bucket.refuse.lock().unwrap() = Some(part.to_owned());
         let domain = fixture.domain().await;
         let writer = domain.writer_on(base(&domain, &first).await).await.unwrap();
-        let written = write(&writer, "data", StreamKind::TableRows, &changed).await;
+        let written = write_rows(&writer, &changed).await;
         // Short lists have no page: then nothing fails.
         let failed = written.is_err() || writer.finish().await.is_err();
         assert!(failed || part == "/lists/", "{part}");

@@ -116,7 +116,18 @@ async fn generate_deltas(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deltas_as_first_written_are_read() {
-    let folder = folder("format-1-deltas");
+    read_deltas("format-1-deltas").await;
+}
+
+/// The same data, when chunks that are their base with little changed came to be written as copies of it, and sketches to
+/// look at the beginning of a chunk only.
+#[tokio::test(flavor = "multi_thread")]
+async fn deltas_as_they_became_copies_are_read() {
+    read_deltas("format-1-copies").await;
+}
+
+async fn read_deltas(name: &str) {
+    let folder = folder(name);
     if std::env::var_os("HAULIER_WRITE_FIXTURES").is_some() && !folder.exists() {
         generate_deltas(&folder).await;
     }

@@ -1,5 +1,5 @@
 //! Measures what the repository makes of streams like those of database backups: bytes and processor time of the first
-//! day and the second, per way of cutting and level. `docs/adr/0005-similarity-deltas.md` has the results.
+//! day and the second, per way of cutting and level. `docs/adr/0006-similarity-deltas.md` has the results.
 //!
 //! ```text
 //! cargo run --release -p haulier-repository --example measure -- [--size MB] [--days N] [--level N] [--average KIB] [--case NAME]

@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::Checked;
 use super::points::PackSet;
 use super::report::{CheckDepth, Reporter};
+use crate::codec::DeltaDecoder;
 use crate::crypto::domain_keys::DomainKeys;
 use crate::crypto::random;
 use crate::crypto::seal::{HEADER_LENGTH, SealedKind, read_header};
@@ -237,8 +238,11 @@ fn open_all(
             Some((base, Err(cause))) => Err(Error::BaseUnreadable { chunk: record.id, base, cause }),
             None => Ok(None),
         };
-        let chunk = base
-            .and_then(|base| open_on(opener, keys, record, base.as_deref(), opener.slice(body, record)?, &mut plain));
+        let chunk = base.and_then(|base| {
+            let mut decoder = DeltaDecoder::default();
+            let base = base.as_deref().map(|base| (&mut decoder, base));
+            open_on(opener, keys, record, base, opener.slice(body, record)?, &mut plain)
+        });
         // A base that cannot be read is no damage of this pack.
         let elsewhere = matches!(chunk, Err(Error::BaseUnreadable { .. }));
         let opened = reporter.take(chunk, "every stream with this chunk is damaged there")?;

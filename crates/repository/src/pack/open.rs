@@ -1,17 +1,25 @@
 //! Reading packs: one chunk out of a range of bytes, or the table at the end.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::builder::{TRAILER_LENGTH, TRAILER_MARK};
 use super::record::{BadRecord, ChunkKind, ChunkRecord, FIXED_LENGTH};
-use crate::codec::{decode, decode_delta};
+use crate::codec::{DeltaDecoder, decode};
 use crate::crypto::TAG_LENGTH;
 use crate::crypto::domain_keys::DomainKeys;
 use crate::crypto::seal::{HEADER_LENGTH, SALT_LENGTH, SealedKind, Sealer};
 use crate::error::{Error, ObjectKind, Result};
 use crate::wire::Cursor;
+
+thread_local! {
+    static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The content of a chunk's base, and what decodes the chunk on it.
+pub(crate) type OnBase<'d, 'b> = (&'d mut DeltaDecoder<'b>, &'b [u8]);
 
 /// Opens parts of one pack.
 pub(crate) struct PackOpener {
@@ -34,7 +42,7 @@ impl PackOpener {
     pub(crate) fn chunk(
         &self,
         record: &ChunkRecord,
-        base: Option<&[u8]>,
+        base: Option<OnBase<'_, '_>>,
         sealed: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<()> {
@@ -51,18 +59,19 @@ impl PackOpener {
     pub(crate) fn unverified(
         &self,
         record: &ChunkRecord,
-        base: Option<&[u8]>,
+        base: Option<OnBase<'_, '_>>,
         sealed: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        let encoded = self.encoded(record, sealed)?;
-        let start = out.len();
-        out.resize(start + record.plain as usize, 0);
-        let decoded = match (record.kind, base) {
-            (ChunkKind::Whole, _) => decode(record.codec, &encoded, &mut out[start..]),
-            (ChunkKind::Delta, Some(base)) => decode_delta(base, &encoded, &mut out[start..]),
-            (ChunkKind::Delta, None) => false,
-        };
+        let (start, length) = (out.len(), record.plain as usize);
+        let decoded = ENCODED.with_borrow_mut(|buffer| {
+            let encoded = self.open(record, sealed, buffer)?;
+            Ok::<_, Error>(match (record.kind, base) {
+                (ChunkKind::Whole, _) => decode(record.codec, encoded, length, out),
+                (ChunkKind::Delta, Some((decoder, base))) => decoder.decode(base, encoded, length, out),
+                (ChunkKind::Delta, None) => false,
+            })
+        })?;
         if decoded {
             return Ok(());
         }
@@ -72,8 +81,19 @@ impl PackOpener {
 
     /// Opens the seal of a chunk, and no more: what was sealed with the domain's key is what a writer put there.
     pub(crate) fn encoded(&self, record: &ChunkRecord, sealed: &[u8]) -> Result<Vec<u8>> {
-        let mut encoded = vec![0; sealed.len().saturating_sub(TAG_LENGTH)];
-        if self.sealer.open(sealed, u64::from(record.position), "", &mut encoded) {
+        let mut encoded = Vec::new();
+        self.open(record, sealed, &mut encoded)?;
+        Ok(encoded)
+    }
+
+    /// The same into a buffer that may be longer, and is used again.
+    fn open<'a>(&self, record: &ChunkRecord, sealed: &[u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+        let length = sealed.len().saturating_sub(TAG_LENGTH);
+        if buffer.len() < length {
+            buffer.resize(length, 0);
+        }
+        let encoded = &mut buffer[..length];
+        if self.sealer.open(sealed, u64::from(record.position), "", encoded) {
             Ok(encoded)
         } else {
             Err(self.damaged(format!("the seal of chunk {} at {} is broken", record.id, record.offset)))

@@ -1,8 +1,8 @@
 //! Sketches: a few numbers that similar chunks have in common. Advisory: nothing that is stored depends on how a sketch
 //! was made, only whether a later writer finds a good base.
 //!
-//! Scheme 1 is written down in `docs/repository-format.md`. A rolling hash over 32 bytes picks one position in 128 by
-//! content; each of twelve features is the greatest value that its own permutation gives to the hashes picked; three
+//! Scheme 2 is written down in `docs/repository-format.md`. Within the first 32 KiB a rolling hash over 32 bytes picks one
+//! position in 128 by content; each of twelve features is the greatest value that its own permutation gives to the hashes picked; three
 //! features make one of the four numbers that are kept. Where a share s of two chunks' stretches is common, a feature agrees
 //! with probability s and a number with s³: at 95 % the sketches miss each other once in 2,500 times.
 
@@ -13,9 +13,15 @@ pub(crate) const NUMBERS: usize = 4;
 const FEATURES: usize = 3 * NUMBERS;
 /// Bytes that each number takes in a row.
 const WIDTH: usize = 6;
-const SCHEME: u8 = 1;
-/// A position is picked where these bits of the hash are zero.
-const PICK: u32 = 0xFE00_0000;
+const SCHEME: u8 = 2;
+/// Bytes of a chunk that are looked at: similar chunks begin alike, since boundaries follow content.
+const LOOKED_AT: usize = 32 << 10;
+/// A position is picked where the hash is lower: its seven highest bits are zero.
+const PICKED: u32 = 1 << 25;
+/// Bytes that the hash knows of.
+const REACH: usize = 32;
+/// A chunk is gone over in so many stretches at once: one hash alone would wait for itself.
+const STRETCHES: usize = 4;
 /// What is shorter has too few picks for a sketch to mean anything.
 pub(crate) const SHORTEST: usize = 4 << 10;
 
@@ -38,6 +44,28 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     }
 });
 
+fn roll(gear: &[u32; 256], hash: u32, byte: u8) -> u32 {
+    (hash << 1).wrapping_add(gear[usize::from(byte)])
+}
+
+/// What the picked positions have come to.
+struct Picks<'a> {
+    permutations: &'a [(u64, u64); FEATURES],
+    features: [u64; FEATURES],
+    count: u32,
+}
+
+impl Picks<'_> {
+    fn look_at(&mut self, hash: u32) {
+        if hash < PICKED {
+            self.count += 1;
+            for (feature, (factor, offset)) in self.features.iter_mut().zip(self.permutations) {
+                *feature = (*feature).max(u64::from(hash).wrapping_mul(*factor).wrapping_add(*offset));
+            }
+        }
+    }
+}
+
 /// A chunk's sketch: numbers of 48 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sketch(pub(crate) [u64; NUMBERS]);
@@ -48,21 +76,32 @@ impl Sketch {
         if plain.len() < SHORTEST {
             return None;
         }
-        let tables = &*TABLES;
-        let mut features = [0_u64; FEATURES];
-        let mut picked = 0_u32;
-        let mut hash = 0_u32;
-        for byte in plain {
-            hash = (hash << 1).wrapping_add(tables.gear[usize::from(*byte)]);
-            if hash & PICK == 0 {
-                picked += 1;
-                for (feature, (factor, offset)) in features.iter_mut().zip(&tables.permutations) {
-                    *feature = (*feature).max(u64::from(hash).wrapping_mul(*factor).wrapping_add(*offset));
-                }
+        let plain = &plain[..plain.len().min(LOOKED_AT)];
+        let Tables { gear, permutations } = &*TABLES;
+        let mut picks = Picks { permutations, features: [0; FEATURES], count: 0 };
+        let stretch = plain.len() / STRETCHES;
+        let (stretches, rest) = plain.split_at(stretch * STRETCHES);
+        let mut hashes: [u32; STRETCHES] = std::array::from_fn(|at| match at {
+            0 => 0,
+            at => stretches[at * stretch - REACH..at * stretch].iter().fold(0, |hash, byte| roll(gear, hash, *byte)),
+        });
+        let [first, second, third, fourth] = std::array::from_fn(|at| &stretches[at * stretch..(at + 1) * stretch]);
+        for (((first, second), third), fourth) in first.iter().zip(second).zip(third).zip(fourth) {
+            for (hash, byte) in hashes.iter_mut().zip([first, second, third, fourth]) {
+                *hash = roll(gear, *hash, *byte);
+            }
+            if hashes.iter().any(|hash| *hash < PICKED) {
+                hashes.iter().for_each(|hash| picks.look_at(*hash));
             }
         }
+        let mut hash = hashes[STRETCHES - 1];
+        for byte in rest {
+            hash = roll(gear, hash, *byte);
+            picks.look_at(hash);
+        }
+        let Picks { features, count, .. } = picks;
         // One or two picks are what long runs of one byte give: similar to everything.
-        (picked > 3).then(|| Self(std::array::from_fn(|at| mix(&features[at * 3..at * 3 + 3]))))
+        (count > 3).then(|| Self(std::array::from_fn(|at| mix(&features[at * 3..at * 3 + 3]))))
     }
 
     /// As it stands in a row.
@@ -135,7 +174,7 @@ mod tests {
         assert_eq!(Sketch::from_bytes(&bytes), Some(sketch));
         assert_eq!(Sketch::from_bytes(&bytes[..24]), None);
         assert_eq!(Sketch::from_bytes(&[]), None);
-        assert_eq!(Sketch::from_bytes(&[2; 25]), None);
+        assert_eq!(Sketch::from_bytes(&[1; 25]), None);
     }
 
     #[test]
@@ -146,8 +185,8 @@ mod tests {
 
     /// Sketches of different versions must find each other: the scheme is fixed.
     #[test]
-    fn scheme_1_is_what_it_was() {
+    fn scheme_2_is_what_it_was() {
         let sketch = Sketch::of(&noise(50_000, 7)).unwrap();
-        assert_eq!(hex::encode(sketch.to_bytes()), "01155a12da71b60af2528e57d9d76b8ec3d9284c0e6d8a4e79");
+        assert_eq!(hex::encode(sketch.to_bytes()), "02155a12da71b60af2528e57d983b4f0d5f2bc133ae360970e");
     }
 }

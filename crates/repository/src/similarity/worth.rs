@@ -1,4 +1,4 @@
-//! When a delta is kept: pure arithmetic, chosen by measurement (`docs/adr/0005-similarity-deltas.md`).
+//! When a delta is kept: pure arithmetic, chosen by measurement (`docs/adr/0006-similarity-deltas.md`).
 
 /// What a delta costs besides its bytes, in bytes: the base's id in the pack's table and in the index.
 const OVERHEAD: u64 = 64;

@@ -2,13 +2,14 @@
 //! look them up; where new ones have candidates for bases, wait for those; encode; and once more for those whose place
 //! was a bad guess and whose sketch found something.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use super::shared::{Encoded, Shared};
-use crate::codec::{self, Codec, DeltaEncoder};
+use crate::codec::{self, Codec, Content, DeltaEncoder};
 use crate::error::{Error, Result};
 use crate::fetch::Found;
 use crate::ids::ChunkId;
@@ -122,6 +123,11 @@ impl New {
     }
 }
 
+thread_local! {
+    /// What the last batch was encoded into: a new one would come from the kernel page by page.
+    static ENCODED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Encoding of a batch's new chunks.
 struct Encoding<'a> {
     shared: &'a Shared,
@@ -133,7 +139,7 @@ struct Encoding<'a> {
 
 impl<'a> Encoding<'a> {
     fn new(shared: &'a Shared, kind: StreamKind, pieces: &'a [Piece]) -> Self {
-        Self { shared, kind, pieces, encoded: Vec::new(), done: Vec::new() }
+        Self { shared, kind, pieces, encoded: ENCODED.take(), done: Vec::new() }
     }
 
     /// Encodes the chunks against their bases, as far as they have any, and seals them. Gives those that another base
@@ -195,6 +201,8 @@ impl<'a> Encoding<'a> {
         if !self.done.is_empty() {
             self.shared.pack(self.done, &self.encoded)?;
         }
+        self.encoded.clear();
+        ENCODED.set(self.encoded);
         Ok(again)
     }
 
@@ -230,7 +238,8 @@ impl<'a> Encoding<'a> {
             chunk.sketch = Sketch::of(plain);
         }
         let start = self.encoded.len();
-        let codec = codec::encode(self.shared.core.level, plain, &mut self.encoded)?;
+        let content = if self.kind == StreamKind::Pages { Content::Other } else { Content::Rows };
+        let codec = codec::encode(self.shared.core.level, content, plain, &mut self.encoded)?;
         let sketch = chunk.sketch.map(Sketch::to_bytes);
         self.take(chunk.id, ChunkKind::Whole, codec, plain.len(), (None, sketch), start);
         Ok(())

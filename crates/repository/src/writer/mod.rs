@@ -71,12 +71,12 @@ impl Writer {
         Ok(Self { stop: StopOnDrop(Arc::clone(&shared)), shared, catalogue: Arc::new(Mutex::new(catalogue)), uploader })
     }
 
-    /// Begins a stream, cut in the way its kind suggests.
+    /// Begins a stream, cut in the way its predecessor was, or else as its kind and content suggest.
     ///
     /// # Errors
     /// [`Error::WriterFailed`] where the writer has failed already.
     pub fn stream(&self, name: &str, kind: StreamKind) -> Result<StreamWriter> {
-        self.stream_cut(name, kind, Chunking::of(kind))
+        self.begin(name, kind, None)
     }
 
     /// Begins a stream that is cut in a way of the caller's choice.
@@ -84,8 +84,12 @@ impl Writer {
     /// # Errors
     /// [`Error::Invalid`] where that way makes no sense, [`Error::WriterFailed`] where the writer has failed already.
     pub fn stream_cut(&self, name: &str, kind: StreamKind, chunking: Chunking) -> Result<StreamWriter> {
+        self.begin(name, kind, Some(chunking))
+    }
+
+    fn begin(&self, name: &str, kind: StreamKind, chunking: Option<Chunking>) -> Result<StreamWriter> {
         self.shared.check()?;
-        StreamWriter::new(Arc::clone(&self.shared), name, kind, Some(chunking), Some(Arc::clone(&self.catalogue)))
+        StreamWriter::new(Arc::clone(&self.shared), name, kind, chunking, Some(Arc::clone(&self.catalogue)))
     }
 
     /// What has been read and stored so far. Cheap: a few atomic loads.

@@ -25,7 +25,6 @@ pub struct StreamWriter {
     shared: Arc<Shared>,
     name: String,
     kind: StreamKind,
-    chunking: Chunking,
     chunker: Chunker,
     /// The stream of the base point that this one follows.
     following: Option<Following>,
@@ -49,19 +48,23 @@ impl StreamWriter {
         chunking: Option<Chunking>,
         catalogue: Option<Arc<Mutex<StreamWriter>>>,
     ) -> Result<Self> {
-        let chunking = chunking.unwrap_or_else(|| Chunking::of(kind));
         let followed = shared.similarity.stream(name).filter(|root| root.kind == kind && kind != StreamKind::Document);
+        let seed = shared.core.keys.boundaries();
+        // As its predecessor was, so that boundaries come again.
+        let chunker = match chunking.or(followed.map(|root| root.chunking)) {
+            Some(chunking) => Chunker::new(chunking, seed)?,
+            None => Chunker::fitting(kind, seed)?,
+        };
         let following = followed.and_then(Following::new);
         if following.is_some() {
             shared.similarity.follows(true);
         }
         Ok(Self {
             following,
-            chunker: Chunker::new(chunking, shared.core.keys.boundaries())?,
+            chunker,
             shared,
             name: name.to_owned(),
             kind,
-            chunking,
             batch: Vec::new(),
             batch_bytes: 0,
             jobs: FuturesOrdered::new(),
@@ -89,10 +92,18 @@ impl StreamWriter {
     /// # Errors
     /// [`Error::WriterFailed`] where this or another stream of the writer failed, [`Error::Invalid`] on a torn stream.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.write_slice(&bytes).await
+    }
+
+    /// The same for bytes that somebody else owns: they are copied anyway.
+    ///
+    /// # Errors
+    /// As for [`StreamWriter::write`].
+    pub async fn write_slice(&mut self, bytes: &[u8]) -> Result<()> {
         self.begin()?;
         let mut cut = Vec::new();
         for slice in bytes.chunks(SLICE) {
-            self.chunker.push(slice, &mut cut);
+            self.shared.watch(self.chunker.push(slice, &mut cut))?;
             self.bytes += slice.len() as u64;
             if self.catalogue.is_some() {
                 self.shared.stats.bytes_read.fetch_add(slice.len() as u64, Ordering::Relaxed);
@@ -192,7 +203,7 @@ impl StreamWriter {
         let root = StreamRoot {
             name: std::mem::take(&mut self.name),
             kind: self.kind,
-            chunking: self.chunking,
+            chunking: self.chunker.chunking(),
             bytes: self.bytes,
             chunks: self.chunks,
             content: self.shared.watch(content)?,

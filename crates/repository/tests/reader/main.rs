@@ -56,14 +56,16 @@ fn the_frozen_fixtures_are_restored() {
     let found = "dom-fixture\t1 packs\t1 index objects\t1 list pages\t1 points\t0 proofs\t0 prune records";
     assert_eq!(plain.lines("check"), [found]);
 
-    let deltas = Files::at(frozen::folder("format-1-deltas").join("repository"));
-    let listed: Vec<String> = deltas.lines("points");
-    assert!(listed[0].starts_with("dom-fixture\tpnt-first\t2026-11-20T12:00:00Z\tpostgres\t2\t"), "{listed:?}");
-    for (name, content) in ["pnt-first", "pnt-second"].into_iter().zip(frozen::days()) {
-        assert_restored(&deltas.restore(name), &[("rows", &content)]);
+    for fixture in ["format-1-deltas", "format-1-copies"] {
+        let deltas = Files::at(frozen::folder(fixture).join("repository"));
+        let listed: Vec<String> = deltas.lines("points");
+        assert!(listed[0].starts_with("dom-fixture\tpnt-first\t2026-11-20T12:00:00Z\tpostgres\t2\t"), "{listed:?}");
+        for (name, content) in ["pnt-first", "pnt-second"].into_iter().zip(frozen::days()) {
+            assert_restored(&deltas.restore(name), &[("rows", &content)]);
+        }
+        let found = "dom-fixture\t2 packs\t2 index objects\t0 list pages\t2 points\t0 proofs\t0 prune records";
+        assert_eq!(deltas.lines("check"), [found]);
     }
-    let found = "dom-fixture\t2 packs\t2 index objects\t0 list pages\t2 points\t0 proofs\t0 prune records";
-    assert_eq!(deltas.lines("check"), [found]);
 }
 
 /// Every few kilobytes a few bytes that are not those of the day before.

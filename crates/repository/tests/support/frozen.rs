@@ -21,7 +21,7 @@ pub(crate) fn streams() -> Vec<(&'static str, StreamKind, Chunking, Vec<u8>)> {
     ]
 }
 
-/// `format-1-deltas`: the rows of a first day, and those of a second one that is stored as deltas on it.
+/// `format-1-deltas` and `format-1-copies`: the rows of a first day, and those of a second one that is stored as deltas on it.
 pub(crate) fn days() -> [Vec<u8>; 2] {
     let first = rows(150_000, 4);
     let mut second = first.clone();

@@ -69,7 +69,7 @@ fn a_copy_in_another_repository_outlives_its_source() -> Result<()> {
     ensure!(own.code == 4 && own.stderr.contains("copy-to-its-own-repository"), "{}", own.stderr);
 
     // The next point is copied as what has changed.
-    shop.execute("CREATE TABLE since AS SELECT n, md5(n::text) FROM generate_series(1, 1000) AS n")?;
+    shop.execute("CREATE TABLE since AS SELECT n, md5(n::text) FROM generate_series(1, 50) AS n")?;
     let second = stage.back_up()?;
     let newer = copy(&stage, &second)?;
     let stored = |point: &str| -> Result<u64> { shown(&stage, point)?["bytes_stored"].as_u64().context("no figure") };
@@ -84,7 +84,7 @@ fn a_copy_in_another_repository_outlives_its_source() -> Result<()> {
     };
     let ours = backups.keys("rds/domains/")?;
     let theirs = names(&vault.keys("far/domains/")?);
-    ensure!(theirs.len() > 3 && !names(&ours).iter().any(|name| theirs.contains(name)), "{theirs:#?}");
+    ensure!(!theirs.is_empty() && !names(&ours).iter().any(|name| theirs.contains(name)), "{theirs:#?}");
     for key in backups.keys("")? {
         backups.delete(&key)?;
     }

@@ -55,7 +55,7 @@ fn a_coordinator_that_lost_everything_goes_on_from_the_repository_alone() -> Res
     let shop = stage.source.sibling("shop");
     dataset::fill(&shop, 100)?;
     let first = stage.back_up()?;
-    shop.execute("CREATE TABLE since AS SELECT n, md5(n::text) FROM generate_series(1, 1000) AS n")?;
+    shop.execute("CREATE TABLE since AS SELECT n, md5(n::text) FROM generate_series(1, 50) AS n")?;
     let second = stage.back_up()?;
     let known = points(&stage)?;
     let repositories = stage.haulier().json(&["repository", "list"])?;

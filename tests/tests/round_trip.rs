@@ -106,6 +106,11 @@ fn is_that_part(source: &Database, copy: &Database, names: &[&str]) -> Result<()
     // Of the database itself, a part brings nothing; of its schemas, those that are needed.
     for picture in [&mut whole, &mut part] {
         picture.retain(|aspect, _| !aspect.starts_with("database"));
+        // What pg_dump takes for granted it says before the first table, wherever that is.
+        for content in picture.values_mut() {
+            let said = ["SET default_tablespace = '';\n", "SET default_table_access_method = heap;\n"];
+            *content = said.iter().fold(std::mem::take(content), |content, line| content.replace(line, ""));
+        }
     }
     whole.retain(|aspect, _| is_named(aspect) || part.contains_key(aspect));
     let differences = oracle::differences(&whole, &part);

@@ -4,6 +4,8 @@
 //! it, `workflows.db`: SQLite has one writer a file, and what is here must be readable, and enough to clean up by, even
 //! where a workflow's checkpoints cannot be replayed any more.
 //!
+//! Each file in `migrations/` has a number of its own. Gaps between them mean nothing.
+//!
 //! No secret is ever written here.
 
 mod assignments;

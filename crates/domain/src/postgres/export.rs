@@ -171,7 +171,7 @@ mod tests {
             (|database, _| database.archive_contents[0].content = content("3\n"), "\"small\": its rows are not those"),
             (|database, _| database.archive_contents[0].name = "lost".into(), "\"lost\": the archive lacks its rows"),
             (|_, contents| contents.large_objects.bytes = 4, "large objects: 1 with 4 bytes"),
-            (|database, _| database.tables = vec![table(&["1\n"])], "\"té\": its rows in the archive"),
+            (|database, _| database.tables = vec![table(&["3\n"])], "\"té\": its rows in the archive"),
         ];
         for (change, words) in cases {
             let (mut database, mut contents) = both();

@@ -101,14 +101,21 @@ async fn a_stream_is_cut_as_its_predecessor_was() {
     let fixture = Fixture::new().await;
     let domain = fixture.domain().await;
     let data = rows(2_000_000, 21);
-    let (first, stream) = backup(&domain, "first", &data, None).await;
-    assert_ne!(stream.chunking, Chunking::of(StreamKind::TableRows));
+    let unusual = Chunking::around(32 << 10);
+    assert_ne!(unusual, Chunking::of(StreamKind::TableRows));
+    let writer = domain.writer().await.unwrap();
+    let mut stream = writer.stream_cut("data", StreamKind::TableRows, unusual).unwrap();
+    stream.write_slice(&data).await.unwrap();
+    stream.finish().await.unwrap();
+    let manifest = write(&writer, "manifest", StreamKind::Document, b"{}").await.unwrap();
+    let first = point("first", manifest, writer.finish().await.unwrap());
+    domain.publish_point(&first).await.unwrap();
     for on in [None, base(&domain, &first).await] {
         let followed = on.is_some();
         let writer = domain.writer_on(on).await.unwrap();
         let again = write(&writer, "data", StreamKind::TableRows, &data).await.unwrap();
         let totals = writer.finish().await.unwrap().totals;
-        assert_eq!(again.chunking == stream.chunking, followed);
+        assert_eq!(again.chunking == unusual, followed);
         assert_eq!(totals.bytes_new < 100_000, followed, "{totals:?}");
     }
 }

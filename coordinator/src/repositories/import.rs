@@ -173,6 +173,10 @@ impl<'s> Import<'s> {
         };
         for (id, read) in unknown.iter().zip(read) {
             match read {
+                Ok(stored) if self.is_left_over(&stored).await? => {
+                    let failure = self.left_over(&stored);
+                    self.miss(domain, id.to_string(), failure).await?;
+                }
                 Ok(stored) => self.add(domain, stored).await?,
                 Err(failure) => self.miss(domain, id.to_string(), failure).await?,
             }
@@ -199,6 +203,24 @@ impl<'s> Import<'s> {
             self.imported.known += 1;
         }
         Ok(())
+    }
+
+    /// Whether a session of this installation has created it and ended without having published it.
+    async fn is_left_over(&self, stored: &StoredPoint) -> Result<bool, Failure> {
+        match self.services.state.session(&stored.session).await {
+            Ok(session) => Ok(session.point.as_ref() == Some(&stored.id) && matches!(session.outcome, Some(Err(_)))),
+            Err(StateError::Missing { .. }) => Ok(false),
+            Err(error) => Err(self.unwritten(&error)),
+        }
+    }
+
+    fn left_over(&self, stored: &StoredPoint) -> Failure {
+        Failure::new(
+            "point-unpublished",
+            format!("importing restore point {} of repository {}", stored.id, self.repository.name),
+            format!("session {} has created it, and ended without having published it", stored.session),
+            "prune the repository: what is not whole of such points is removed",
+        )
     }
 
     /// The points that sessions which have not ended may be publishing.

@@ -278,13 +278,14 @@ impl Request {
         }
     }
 
-    /// What no other session may hold meanwhile: the instance it touches, or the domain it deletes from. A prune that deletes
-    /// nothing waits for none.
+    /// What no other session may hold meanwhile: the instance it touches, the domain it deletes from, or the copy it makes. A
+    /// prune that deletes nothing waits for none.
     pub fn lock_key(&self) -> Option<String> {
         match self {
             Self::Maintenance(request) if !request.dry_run => {
                 Some(format!("domain {}/{}", request.repository, request.domain))
             }
+            Self::Replicate(request) => Some(format!("copy {}", request.copy)),
             other => other.touches().map(InstanceRef::lock_key),
         }
     }

@@ -244,13 +244,29 @@ async fn a_point_that_a_session_is_publishing_is_left_to_it() {
     publish(&scene, "dom-1", "pnt-2", labels("shop")).await;
     let point: PointId = "pnt-1".parse().unwrap();
     let state = scene.sessions().state();
-    let id = state.create_session(&backup_of(&point)).await.unwrap();
+    let id = state.create_session(&backup_of(&point, "ses-live")).await.unwrap();
     assert_eq!(import(&scene, by_name()).await.counts(), (1, 0, 1, 0, 0));
     assert!(state.point(&point).await.is_err());
     // A session that has ended publishes nothing any more.
     state.begin_teardown(&id, &Err(Stop::Cancelled)).await.unwrap();
     state.end_session(&id).await.unwrap();
     assert_eq!(import(&scene, by_name()).await.counts(), (1, 1, 0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_that_its_session_left_unpublished_is_named_and_not_taken_for_one() {
+    let scene = Scene::with_repository(&["shop"]).await;
+    publish(&scene, "dom-1", "pnt-1", labels("shop")).await;
+    let point: PointId = "pnt-1".parse().unwrap();
+    let state = scene.sessions().state();
+    // The session that the point's root names.
+    let id = state.create_session(&backup_of(&point, "ses-1")).await.unwrap();
+    state.begin_teardown(&id, &Err(Stop::Cancelled)).await.unwrap();
+    state.end_session(&id).await.unwrap();
+    let told = import(&scene, by_name()).await;
+    assert_eq!(told.counts(), (0, 0, 0, 0, 1));
+    assert_eq!((told.missed[0].1.as_str(), told.missed[0].2.code.as_str()), ("pnt-1", "point-unpublished"));
+    assert!(state.point(&point).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -278,7 +294,7 @@ fn request(repository: wire::CreateRepositoryRequest) -> wire::ImportRepositoryR
     wire::ImportRepositoryRequest { repository: Some(repository) }
 }
 
-fn backup_of(point: &PointId) -> NewSession {
+fn backup_of(point: &PointId, session: &str) -> NewSession {
     let account = Account { id: OWN.to_owned(), role_arn: None, external_id: None };
     let place = Place { account, region: REGION.to_owned() };
     let request = BackupRequest {
@@ -296,7 +312,7 @@ fn backup_of(point: &PointId) -> NewSession {
         split_table_bytes: 0,
     };
     NewSession {
-        id: "ses-live".parse().unwrap(),
+        id: session.parse().unwrap(),
         kind: SessionKind::Backup,
         request: Request::Backup(request),
         workflow_version: "0".to_owned(),

@@ -2,7 +2,7 @@
 
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{Epoch, RepositoryId};
-use haulier_domain::session::Severity;
+use haulier_domain::session::{Severity, Stop};
 use haulier_repository::PointRoot;
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::repositories::{PointLabels, Proposal};
 use crate::sessions::ReplicateRequest;
 use crate::state::{CopyOf, Point};
 use crate::workflows::flow::Work;
-use crate::workflows::trouble::{Attempt, of_vault};
+use crate::workflows::trouble::{Attempt, Trouble, of_vault};
 
 /// The domain that the copy goes to, with a key: that of the same name in the other repository, so that the copies of a
 /// domain share what they have in common, and backups of its instance to that repository with them.
@@ -69,6 +69,9 @@ pub(in crate::workflows) async fn publish(
         root: publish::proposed(work, epoch).await?,
         labels: labels.clone(),
     };
+    if !state.begin_publication(work.id()).await? {
+        return Err(Trouble::Stop(Stop::Cancelled));
+    }
     let facts = match vaults.publish(&repository, &target.domain, &proposal).await {
         // Somebody else has made the same copy meanwhile.
         Err(failure) if failure.code == "point-taken" && find(work, request, target).await? => return Ok(()),

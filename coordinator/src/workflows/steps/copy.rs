@@ -68,6 +68,7 @@ pub(in crate::workflows) async fn publish(
         epoch,
         root: publish::proposed(work, epoch).await?,
         labels: labels.clone(),
+        since: work.session.created_at,
     };
     let facts = match vaults.publish(&repository, &target.domain, &proposal).await {
         // Somebody else has made the same copy meanwhile.
@@ -84,6 +85,7 @@ pub(in crate::workflows) async fn publish(
         summary: facts.summary,
         consistent_at: facts.consistent_at,
         published_at: Timestamp::now(),
+        locked_until: facts.locked_until,
         ..original
     };
     state.add_point(&copy).await?;

@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "haulier.worker.v1.Credentials",
             "haulier.worker.v1.EnrolRequest",
             "haulier.control.v1.AddRepositoryKeyRequest",
+            "haulier.control.v1.RotateRepositoryKeyRequest",
         ])
         .compile_fds(descriptors)?;
     Ok(())

@@ -259,6 +259,17 @@ pub(crate) enum RepositoryCommand {
         #[command(flatten)]
         start: Start,
     },
+    /// Bring back what somebody has hidden under delete markers in an immutable repository
+    Undelete {
+        /// Name of the repository
+        name: String,
+        /// Index objects and removed keys, too, which Haulier hides itself
+        #[arg(long)]
+        all: bool,
+        /// Change nothing; tell what is hidden
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -285,6 +296,21 @@ pub(crate) struct RepositoryArguments {
     /// Secrets Manager secret with the passphrase that wraps the master key; either this or --kms-key-arn
     #[arg(long, value_name = "ARN")]
     pub(crate) passphrase_secret_arn: Option<String>,
+    /// Keep S3 from deleting what restore points need; cannot be changed later. The bucket must have Object Lock
+    #[arg(long, value_enum, value_name = "MODE", requires = "retention_days")]
+    pub(crate) object_lock: Option<ObjectLock>,
+    /// For so many days from the beginning of each backup
+    #[arg(long, value_name = "N", requires = "object_lock", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) retention_days: Option<u32>,
+}
+
+/// How strictly Object Lock holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ObjectLock {
+    /// Whoever may bypass governance can delete all the same
+    Governance,
+    /// Nobody can, the account's owner neither
+    Compliance,
 }
 
 /// Where the repository lies; all of it may be left out for one that the coordinator has already.

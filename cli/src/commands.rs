@@ -52,6 +52,9 @@ pub(crate) async fn run(arguments: Arguments, io: &mut Io) -> Result<Exit, CliEr
         Command::Repository(RepositoryCommand::Import(arguments)) => import::run(context, arguments).await,
         Command::Repository(RepositoryCommand::List) => repository::list(context).await,
         Command::Repository(RepositoryCommand::Key(command)) => key::run(context, command).await,
+        Command::Repository(RepositoryCommand::Undelete { name, all, dry_run }) => {
+            repository::undelete(context, name, all, dry_run).await
+        }
         Command::Repository(RepositoryCommand::Prune { name, dry_run, start }) => {
             repository::prune(context, name, dry_run, start).await
         }

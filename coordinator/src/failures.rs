@@ -102,6 +102,27 @@ pub fn repository(what: &str, error: &haulier_repository::Error) -> Failure {
             "nothing was published; run the backup again, and find out who removes objects from the bucket",
         )
         .retryable(),
+        Error::Hidden { .. } => Failure::new(
+            "repository-hidden",
+            what,
+            cause,
+            "somebody has deleted what the repository keeps locked: find out who, and remove the delete markers as docs/cli.md says",
+        ),
+        Error::Locked { .. } => {
+            Failure::new("object-locked", what, cause, "wait until then: nobody can remove it before")
+        }
+        Error::NoObjectLock => Failure::new(
+            "bucket-without-object-lock",
+            what,
+            cause,
+            "make the bucket with Object Lock, or switch on its versioning and then Object Lock, without a default retention; or leave out --object-lock",
+        ),
+        Error::NotLocked { .. } => Failure::new(
+            "point-not-locked",
+            what,
+            cause,
+            "use a worker image of the coordinator's version: this one does not lock what it stores",
+        ),
         Error::NoRepository { .. } => {
             Failure::new("repository-missing", what, cause, "check bucket and prefix, or create the repository")
         }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use haulier_domain::failure::Failure;
+use haulier_domain::immutability::{Immutability, MOST_DAYS, RetentionMode};
 
 use crate::common::v1 as common;
 
@@ -73,6 +74,41 @@ impl From<common::Failure> for Failure {
     }
 }
 
+impl From<RetentionMode> for common::RetentionMode {
+    fn from(mode: RetentionMode) -> Self {
+        match mode {
+            RetentionMode::Governance => Self::Governance,
+            RetentionMode::Compliance => Self::Compliance,
+        }
+    }
+}
+
+impl From<Immutability> for common::Immutability {
+    fn from(Immutability { mode, days }: Immutability) -> Self {
+        Self { mode: common::RetentionMode::from(mode).into(), days }
+    }
+}
+
+impl TryFrom<common::Immutability> for Immutability {
+    type Error = InvalidMessage;
+
+    /// A mode that is not known is none that could be left aside.
+    fn try_from(message: common::Immutability) -> Result<Self, InvalidMessage> {
+        let invalid = |field, problem: String| InvalidMessage { message: "Immutability", field, problem };
+        let mode = match common::RetentionMode::try_from(message.mode) {
+            Ok(common::RetentionMode::Governance) => RetentionMode::Governance,
+            Ok(common::RetentionMode::Compliance) => RetentionMode::Compliance,
+            Ok(common::RetentionMode::Unspecified) | Err(_) => {
+                return Err(invalid("mode", "is neither governance nor compliance".to_owned()));
+            }
+        };
+        if !(1..=MOST_DAYS).contains(&message.days) {
+            return Err(invalid("days", format!("is not within 1 and {MOST_DAYS}")));
+        }
+        Ok(Self { mode, days: message.days })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +119,15 @@ mod tests {
         assert_eq!(parsed::<SessionId>("ses-1", "Hello", "session_id").unwrap().as_str(), "ses-1");
         let error = parsed::<SessionId>("wrk-1", "Hello", "session_id").unwrap_err();
         assert_eq!((error.message, error.field), ("Hello", "session_id"));
+    }
+
+    #[test]
+    fn an_immutability_that_makes_no_sense_is_named() {
+        let good = Immutability { mode: RetentionMode::Compliance, days: 30 };
+        assert_eq!(Immutability::try_from(common::Immutability::from(good)), Ok(good));
+        for (mode, days, field) in [(0, 30, "mode"), (9, 30, "mode"), (1, 0, "days"), (2, MOST_DAYS + 1, "days")] {
+            assert_eq!(Immutability::try_from(common::Immutability { mode, days }).unwrap_err().field, field);
+        }
     }
 
     #[test]

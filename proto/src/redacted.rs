@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::control::v1::AddRepositoryKeyRequest;
+use crate::control::v1::{AddRepositoryKeyRequest, RotateRepositoryKeyRequest};
 use crate::worker::v1::{Credentials, EnrolRequest};
 
 impl fmt::Debug for Credentials {
@@ -27,6 +27,12 @@ impl fmt::Debug for AddRepositoryKeyRequest {
     }
 }
 
+impl fmt::Debug for RotateRepositoryKeyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotateRepositoryKeyRequest").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +47,7 @@ mod tests {
         let key = Some(crate::control::v1::add_repository_key_request::Key::Passphrase("hunter2".into()));
         let add = AddRepositoryKeyRequest { name: "main".into(), key };
         assert!(!format!("{add:?}").contains("hunter2"));
+        let rotate = RotateRepositoryKeyRequest { open_with_passphrase: "hunter2".into(), ..Default::default() };
+        assert!(!format!("{rotate:?}").contains("hunter2"));
     }
 }

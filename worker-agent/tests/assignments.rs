@@ -91,6 +91,7 @@ impl Store {
             prefix: String::new(),
             repository_id: domain.repository().to_string(),
             domain_id: id.to_string(),
+            immutability: None,
         };
         Self { cloud, domain, key, place, folder }
     }

@@ -33,6 +33,10 @@ pub(crate) enum KeyCommand {
         /// Secrets Manager secret with the passphrase that wraps the master key from now on
         #[arg(long, value_name = "ARN")]
         passphrase_secret_arn: Option<String>,
+        /// File whose first line is a passphrase that opens the repository, where what the coordinator opens it with is
+        /// lost; - reads stdin
+        #[arg(long, value_name = "FILE")]
+        open_with_passphrase_file: Option<PathBuf>,
     },
 }
 

@@ -107,6 +107,7 @@ fn request(arguments: ImportArguments) -> control::ImportRepositoryRequest {
         region: arguments.region.unwrap_or_default(),
         prefix: arguments.prefix.unwrap_or_default(),
         key,
+        immutability: None,
     });
     control::ImportRepositoryRequest { repository }
 }

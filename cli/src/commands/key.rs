@@ -1,10 +1,12 @@
 //! `repository key`.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use haulier_proto::control::v1 as control;
 use haulier_proto::control::v1::add_repository_key_request::Key as Added;
 use haulier_proto::control::v1::rotate_repository_key_request::Key as Rotated;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Context;
@@ -12,12 +14,13 @@ use crate::args::key::{AddArguments, AddedKey, KeyCommand};
 use crate::exit::{CliError, Exit};
 use crate::output::{self, Format};
 use crate::passphrase;
-use crate::view::KeyView;
+use crate::view::{KeyView, time};
 
 #[derive(Serialize)]
 struct Changed {
     id: String,
     removed: Vec<String>,
+    locked_until: Option<Timestamp>,
 }
 
 pub(super) async fn run(context: Context<'_>, command: KeyCommand) -> Result<Exit, CliError> {
@@ -25,9 +28,9 @@ pub(super) async fn run(context: Context<'_>, command: KeyCommand) -> Result<Exi
         KeyCommand::List { name } => list(context, name).await,
         KeyCommand::Add(arguments) => add(context, arguments).await,
         KeyCommand::Remove { name, id, yes } => remove(context, name, id, yes).await,
-        KeyCommand::Rotate { name, kms_key_arn, passphrase_secret_arn } => {
+        KeyCommand::Rotate { name, kms_key_arn, passphrase_secret_arn, open_with_passphrase_file } => {
             let key = kms_key_arn.map(Rotated::KmsKeyArn).or(passphrase_secret_arn.map(Rotated::PassphraseSecretArn));
-            rotate(context, name, key).await
+            rotate(context, name, key, open_with_passphrase_file).await
         }
     }
 }
@@ -52,7 +55,7 @@ async fn add(mut context: Context<'_>, arguments: AddArguments) -> Result<Exit, 
     };
     let answer = context.client.add_repository_key(control::AddRepositoryKeyRequest { name, key }).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
-    tell(&mut context, Changed { id: answer.id, removed: Vec::new() })
+    tell(&mut context, Changed { id: answer.id, removed: Vec::new(), locked_until: None })
 }
 
 async fn remove(mut context: Context<'_>, name: String, id: String, yes: bool) -> Result<Exit, CliError> {
@@ -68,19 +71,46 @@ async fn remove(mut context: Context<'_>, name: String, id: String, yes: bool) -
     }
     let request = control::RemoveRepositoryKeyRequest { name, id: id.clone() };
     let answer = context.client.remove_repository_key(request).await;
-    answer.map_err(|status| CliError::from_status(&doing, &status))?;
+    let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
+    let locked_until = time(answer.locked_until.as_ref());
+    remark(&mut context, locked_until)?;
     match context.format {
-        Format::Json => output::json(&mut context.io.out, &Changed { id: String::new(), removed: vec![id] })?,
+        Format::Json => {
+            output::json(&mut context.io.out, &Changed { id: String::new(), removed: vec![id], locked_until })?;
+        }
         Format::Table => writeln!(context.io.out, "key {} removed", output::printable(&id))?,
     }
     Ok(Exit::Success)
 }
 
-async fn rotate(mut context: Context<'_>, name: String, key: Option<Rotated>) -> Result<Exit, CliError> {
+async fn rotate(
+    mut context: Context<'_>,
+    name: String,
+    key: Option<Rotated>,
+    open_with: Option<PathBuf>,
+) -> Result<Exit, CliError> {
     let doing = format!("replacing the key of repository {name}");
-    let answer = context.client.rotate_repository_key(control::RotateRepositoryKeyRequest { name, key }).await;
+    let open_with = open_with.map(|file| passphrase::read(&file, &doing)).transpose()?;
+    let open_with_passphrase = open_with.map(|passphrase| passphrase.expose().to_owned()).unwrap_or_default();
+    let request = control::RotateRepositoryKeyRequest { name, key, open_with_passphrase };
+    let answer = context.client.rotate_repository_key(request).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
-    tell(&mut context, Changed { id: answer.id, removed: answer.removed })
+    let locked_until = time(answer.locked_until.as_ref());
+    remark(&mut context, locked_until)?;
+    tell(&mut context, Changed { id: answer.id, removed: answer.removed, locked_until })
+}
+
+/// What an operator has to know of a key that an immutable repository does not let go.
+fn remark(context: &mut Context<'_>, locked_until: Option<Timestamp>) -> Result<(), CliError> {
+    if let Some(until) = locked_until {
+        writeln!(
+            context.io.err,
+            "the repository is immutable: the removed key is out of sight, and its bytes stay locked until {}; whoever has \
+             what it is opened with, and may read former versions of the bucket's objects, can open the repository with it",
+            output::moment(Some(until))
+        )?;
+    }
+    Ok(())
 }
 
 fn tell(context: &mut Context<'_>, changed: Changed) -> Result<Exit, CliError> {

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use haulier_proto::common::v1 as common;
+use haulier_proto::common::v1::RetentionMode;
 use haulier_proto::control::v1 as control;
 use haulier_proto::control::v1::RepositoryOutcome;
 use haulier_proto::control::v1::create_repository_request::Key;
@@ -9,10 +11,10 @@ use serde::Serialize;
 
 use super::Context;
 use super::several::{self, Several};
-use crate::args::{RepositoryArguments, Start};
+use crate::args::{ObjectLock, RepositoryArguments, Start};
 use crate::exit::{CliError, Exit};
 use crate::output::{self, Format};
-use crate::view::RepositoryView;
+use crate::view::{HiddenView, RepositoryView};
 
 #[derive(Serialize)]
 struct Created<'v> {
@@ -31,6 +33,13 @@ pub(super) async fn create(mut context: Context<'_>, arguments: RepositoryArgume
         region: arguments.region,
         prefix: arguments.prefix,
         key,
+        immutability: arguments.object_lock.zip(arguments.retention_days).map(|(lock, days)| {
+            let mode = match lock {
+                ObjectLock::Governance => RetentionMode::Governance,
+                ObjectLock::Compliance => RetentionMode::Compliance,
+            };
+            common::Immutability { mode: mode.into(), days }
+        }),
     };
     let answer = context.client.create_repository(request).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
@@ -87,4 +96,23 @@ pub(super) async fn prune(
         "see what was skipped and why; a repository that was never written to has nothing to prune",
     );
     several::started(&mut context, Several::new(session_ids, skipped, repeated_call), start.wait, nothing).await
+}
+
+pub(super) async fn undelete(
+    mut context: Context<'_>,
+    name: String,
+    all: bool,
+    dry_run: bool,
+) -> Result<Exit, CliError> {
+    let doing = format!("bringing back what is hidden in repository {name}");
+    let answer = context.client.undelete_repository(control::UndeleteRepositoryRequest { name, all, dry_run }).await;
+    let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();
+    let views: Vec<HiddenView> = answer.objects.into_iter().map(HiddenView::from).collect();
+    match (views.len(), dry_run) {
+        (0, _) => writeln!(context.io.err, "nothing is hidden")?,
+        (count, true) => writeln!(context.io.err, "{count} objects are hidden")?,
+        (count, false) => writeln!(context.io.err, "{count} objects were hidden, and are in sight again")?,
+    }
+    output::list(&mut context.io.out, context.format, &views)?;
+    Ok(Exit::Success)
 }

@@ -20,6 +20,11 @@ pub(crate) fn of_repository(what: &str, error: &Error) -> CliError {
         Error::Missing { .. } | Error::Damaged { .. } | Error::ChunkMissing { .. } => {
             (Exit::Failure, "repository-damaged", "take another restore point of the same instance")
         }
+        Error::Hidden { .. } => (
+            Exit::Failure,
+            "repository-hidden",
+            "somebody has deleted what the repository keeps locked: remove the delete markers, as docs/cli.md says",
+        ),
         Error::Unsupported { .. } => (Exit::Failure, "repository-too-new", "use a later version of Haulier"),
         Error::Store { source, .. } | Error::Wrapping { source, .. } if source.kind == ErrorKind::Denied => (
             Exit::Failure,

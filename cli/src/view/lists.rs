@@ -1,11 +1,11 @@
 //! What is only ever listed: repositories, resources, workers, the ledger.
 
-use haulier_proto::control::v1::{LedgerEntry, Repository, Resource, Worker};
+use haulier_proto::control::v1::{HiddenObject, LedgerEntry, Repository, Resource, Worker};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{filled, time};
-use crate::output::{Row, moment};
+use super::{filled, retention_mode, time};
+use crate::output::{Row, bytes, moment};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct RepositoryView {
@@ -17,6 +17,20 @@ pub(crate) struct RepositoryView {
     pub(crate) key_arn: String,
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) points: u64,
+    pub(crate) object_lock: Option<LockView>,
+}
+
+/// Immutability of a repository.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct LockView {
+    pub(crate) mode: &'static str,
+    pub(crate) retention_days: u32,
+}
+
+impl LockView {
+    fn text(lock: Option<&Self>) -> String {
+        lock.map(|lock| format!("{}, {} days", lock.mode, lock.retention_days)).unwrap_or_default()
+    }
 }
 
 impl From<Repository> for RepositoryView {
@@ -30,6 +44,9 @@ impl From<Repository> for RepositoryView {
             prefix: repository.prefix,
             key_arn: repository.key_arn,
             points: repository.points,
+            object_lock: repository
+                .immutability
+                .and_then(|terms| Some(LockView { mode: retention_mode(terms.mode())?, retention_days: terms.days })),
         }
     }
 }
@@ -47,13 +64,14 @@ impl RepositoryView {
             ("location", format!("s3://{}", self.location())),
             ("region", self.region.clone()),
             ("key", self.key_arn.clone()),
+            ("lock", LockView::text(self.object_lock.as_ref())),
             ("created", moment(self.created_at)),
         ]
     }
 }
 
 impl Row for RepositoryView {
-    const HEAD: &'static [&'static str] = &["NAME", "LOCATION", "REGION", ">POINTS", "CREATED"];
+    const HEAD: &'static [&'static str] = &["NAME", "LOCATION", "REGION", ">POINTS", "OBJECT LOCK", "CREATED"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -61,8 +79,31 @@ impl Row for RepositoryView {
             format!("s3://{}", self.location()),
             self.region.clone(),
             self.points.to_string(),
+            LockView::text(self.object_lock.as_ref()),
             moment(self.created_at),
         ]
+    }
+}
+
+/// An object under a delete marker.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct HiddenView {
+    pub(crate) key: String,
+    pub(crate) size: u64,
+    pub(crate) hidden_since: Option<Timestamp>,
+}
+
+impl From<HiddenObject> for HiddenView {
+    fn from(HiddenObject { key, size, hidden_since }: HiddenObject) -> Self {
+        Self { key, size, hidden_since: time(hidden_since.as_ref()) }
+    }
+}
+
+impl Row for HiddenView {
+    const HEAD: &'static [&'static str] = &["KEY", ">SIZE", "HIDDEN SINCE"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.key.clone(), bytes(self.size), moment(self.hidden_since)]
     }
 }
 

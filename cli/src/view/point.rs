@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::proof::ProofView;
-use super::{filled, time};
+use super::{filled, retention_mode, time};
 use crate::output::{Row, bytes, moment};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,6 +28,8 @@ pub(crate) struct PointView {
     pub(crate) bytes_stored: u64,
     pub(crate) snapshot_id: Option<String>,
     pub(crate) remarks: Vec<String>,
+    pub(crate) locked_until: Option<Timestamp>,
+    pub(crate) lock_mode: Option<&'static str>,
     pub(crate) latest_proof: Option<ProofView>,
     pub(crate) copy_of: Option<CopyOfView>,
 }
@@ -66,6 +68,8 @@ impl From<Point> for PointView {
         Self {
             consistent_at: time(point.consistent_at.as_ref()),
             published_at: time(point.published_at.as_ref()),
+            locked_until: time(point.locked_until.as_ref()),
+            lock_mode: retention_mode(point.retention_mode()),
             id: point.id,
             repository: point.repository,
             resource: point.resource,
@@ -131,6 +135,8 @@ impl PointView {
             bytes_new: root.totals.bytes_new,
             bytes_stored: root.totals.bytes_stored,
             remarks: root.summary.remarks,
+            locked_until: root.locked_until,
+            lock_mode: None,
             latest_proof: None,
         }
     }
@@ -156,6 +162,10 @@ impl PointView {
         ];
         if let Some(copied) = &self.copy_of {
             fields.push(("copy of", copied.origin()));
+        }
+        if let Some(until) = self.locked_until {
+            let mode = self.lock_mode.map_or_else(String::new, |mode| format!(" ({mode})"));
+            fields.push(("locked until", format!("{}{mode}", moment(Some(until)))));
         }
         if let Some(proof) = &self.latest_proof {
             fields.extend(proof.record());

@@ -25,6 +25,9 @@ pub(super) fn figures(report: &Value) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    if let Some(until) = figures["locked_until"].as_str() {
+        lines.push(("locked", format!("{} of that, until {until} at the latest", amount(&figures["locked"]))));
+    }
     if let Some(due) = figures["next_due"].as_str() {
         lines.push(("next due", due.to_owned()));
     }

@@ -32,8 +32,8 @@ fn lists_are_tables_for_people() {
     );
     assert_eq!(
         table(&["repository", "list"]),
-        "NAME  LOCATION              REGION        POINTS  CREATED\n\
-         main  s3://backups/haulier  eu-central-1       2  2026-11-20 14:00:00Z\n"
+        "NAME  LOCATION              REGION        POINTS  OBJECT LOCK          CREATED\n\
+         main  s3://backups/haulier  eu-central-1       2  governance, 30 days  2026-11-20 14:00:00Z\n"
     );
     assert_eq!(
         table(&["resource", "list"]),
@@ -247,7 +247,25 @@ fn keys_are_listed_added_removed_and_replaced() {
     assert!(!coordinator.asked().contains("RemoveRepositoryKeyRequest"));
     assert_eq!(coordinator.run(&["repository", "key", "remove", "main", "2c3d", "--yes"]).out, "key 2c3d removed\n");
     let rotated = coordinator.run(&["repository", "key", "rotate", "main", "-o", "json"]).json();
-    assert_eq!(rotated, serde_json::json!({"id": "new", "removed": ["old"]}));
+    assert_eq!(rotated, serde_json::json!({"id": "new", "removed": ["old"], "locked_until": null}));
+    let opened = coordinator.run(&["repository", "key", "rotate", "main", "--open-with-passphrase-file", &file]);
+    assert!(opened.code == 0 && !coordinator.asked().contains("correct horse"), "{}", coordinator.asked());
+    // In an immutable repository it is said that the former one is there for a while.
+    let rotated = coordinator.run(&["repository", "key", "rotate", "locked"]);
+    assert!(rotated.err.contains("stay locked until 2026-11-20 14:00:00Z"), "{}", rotated.err);
+}
+
+#[test]
+fn what_is_hidden_is_told_and_brought_back() {
+    let coordinator = Coordinator::start();
+    let told = coordinator.run(&["repository", "undelete", "main", "--dry-run"]);
+    assert_eq!((told.code, told.err.as_str()), (0, "1 objects are hidden\n"));
+    assert_eq!(told.out, "KEY          SIZE  HIDDEN SINCE\nrds/format  200 B  2026-11-20 14:00:00Z\n");
+    assert!(coordinator.asked().contains("all: false, dry_run: true"));
+    let done = coordinator.run(&["repository", "undelete", "main", "-o", "json"]);
+    assert_eq!(done.json()[0]["key"], "rds/format");
+    let none = coordinator.run(&["repository", "undelete", "main", "--all"]);
+    assert_eq!((none.code, none.err.as_str()), (0, "nothing is hidden\n"));
 }
 
 #[test]

@@ -97,6 +97,13 @@ fn a_repository_is_made_with_either_kind_of_key() {
     };
     assert!(create(&["--kms-key-arn", "arn:k"]).contains("KmsKeyArn(\"arn:k\")"));
     assert!(create(&["--passphrase-secret-arn", "arn:s"]).contains("PassphraseSecretArn(\"arn:s\")"));
+    let locked = ["--kms-key-arn", "arn:k", "--object-lock", "compliance", "--retention-days", "14"];
+    let asked = create(&locked);
+    assert!(asked.contains("mode: Compliance, days: 14"), "{asked}");
+    for half in [&locked[..4], &[&locked[..2], &locked[4..]].concat(), &[&locked[..5], &["0"]].concat()] {
+        let arguments = [&["repository", "create", "main", "--bucket", "b", "--region", "r"], half].concat();
+        assert_eq!(coordinator.run(&arguments).code, 2, "{half:?}");
+    }
     let arguments = ["repository", "create", "taken", "--bucket", "b", "--region", "r", "--kms-key-arn", "k"];
     assert_eq!(coordinator.run(&arguments).code, 4);
 }
@@ -207,6 +214,9 @@ fn every_exit_code_and_command_is_documented() {
         "restore database",
         "repository create",
         "repository list",
+        "repository prune",
+        "repository undelete",
+        "repository key list",
         "resource list",
         "worker list",
         "ledger list",

@@ -180,6 +180,8 @@ pub(super) fn point(point: Point, repositories: &[Repository]) -> wire::Point {
         bytes_stored,
         snapshot_id: point.snapshot_id,
         remarks: summary.remarks,
+        locked_until: point.locked_until.map(to_timestamp),
+        retention_mode: 0,
         latest_proof: None,
         copy_of: point.copy_of.map(|copied| wire::CopyOf {
             repository: repositories
@@ -228,6 +230,7 @@ pub(super) fn repository(repository: Repository, points: usize) -> wire::Reposit
         key_arn: repository.key_arn,
         created_at: Some(to_timestamp(repository.created_at)),
         points: points as u64,
+        immutability: repository.immutability.map(Into::into),
     }
 }
 

@@ -9,7 +9,7 @@ use haulier_proto::to_timestamp;
 use tonic::Status;
 
 use super::status;
-use crate::repositories::{KeyChange, NewRepositoryKey, StoredKey, described};
+use crate::repositories::{KeyChange, KeyChanged, NewRepositoryKey, StoredKey, described};
 use crate::sessions::Sessions;
 use crate::state::{KeyKind, Repository};
 
@@ -20,7 +20,7 @@ async fn repository(sessions: &Sessions, name: &str, what: &str) -> Result<Repos
     sessions.state().repository(name).await.map_err(|error| status::of_state(what, &error))
 }
 
-async fn change(sessions: &Sessions, repository: &Repository, change: KeyChange) -> Result<Vec<String>, Status> {
+async fn change(sessions: &Sessions, repository: &Repository, change: KeyChange) -> Result<KeyChanged, Status> {
     let changed = sessions.services().vaults.change_key(repository, change).await;
     changed.map_err(|failure| status::of_failure(&failure))
 }
@@ -67,7 +67,7 @@ pub(super) async fn add(
         well_formed(&what, *kind, arn)?;
     }
     let repository = repository(sessions, &request.name, &what).await?;
-    let id = change(sessions, &repository, KeyChange::Add(key)).await?.into_iter().next().unwrap_or_default();
+    let id = change(sessions, &repository, KeyChange::Add(key)).await?.ids.into_iter().next().unwrap_or_default();
     tracing::info!(repository = repository.name, key = id, "added a key");
     Ok(wire::AddRepositoryKeyResponse { id })
 }
@@ -79,9 +79,9 @@ pub(super) async fn remove(
 ) -> Result<wire::RemoveRepositoryKeyResponse, Status> {
     let what = format!("removing a key of repository {}", request.name);
     let repository = repository(sessions, &request.name, &what).await?;
-    change(sessions, &repository, KeyChange::Remove(request.id.clone())).await?;
+    let removed = change(sessions, &repository, KeyChange::Remove(request.id.clone())).await?;
     tracing::info!(repository = repository.name, key = request.id, "removed a key");
-    Ok(wire::RemoveRepositoryKeyResponse {})
+    Ok(wire::RemoveRepositoryKeyResponse { locked_until: removed.locked_until.map(to_timestamp) })
 }
 
 /// Replaces what the coordinator opens the repository with. The new key is stored first, then written down, and only then
@@ -99,14 +99,20 @@ pub(super) async fn rotate(
         None => former.clone(),
     };
     well_formed(&what, kind, &arn)?;
+    if !request.open_with_passphrase.is_empty() {
+        let passphrase = SecretString::new(request.open_with_passphrase);
+        let opened = sessions.services().vaults.open_with(&stored, &passphrase).await;
+        opened.map_err(|failure| status::of_failure(&failure))?;
+    }
     let added = change(sessions, &stored, KeyChange::Add(NewRepositoryKey::Named(kind, arn.clone()))).await?;
-    let id = added.into_iter().next().unwrap_or_default();
+    let id = added.ids.into_iter().next().unwrap_or_default();
     let written = sessions.state().set_repository_key(&stored.name, kind, &arn).await;
     written.map_err(|error| status::of_state(&what, &error))?;
     let now = Repository { key_kind: kind, key_arn: arn, ..stored };
     let retired = change(sessions, &now, KeyChange::Retire { former, successor: id.clone() }).await?;
-    tracing::info!(repository = now.name, key = id, removed = retired.len(), "rotated the key");
-    Ok(wire::RotateRepositoryKeyResponse { id, removed: retired })
+    tracing::info!(repository = now.name, key = id, removed = retired.ids.len(), "rotated the key");
+    let KeyChanged { ids: removed, locked_until } = retired;
+    Ok(wire::RotateRepositoryKeyResponse { id, removed, locked_until: locked_until.map(to_timestamp) })
 }
 
 fn well_formed(what: &str, kind: KeyKind, arn: &str) -> Result<(), Status> {

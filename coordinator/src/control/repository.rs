@@ -1,12 +1,15 @@
 //! Making a repository, or taking up one that is there.
 
+use haulier_cloud::object_lock::Hidden;
 use haulier_domain::failure::Failure;
-use haulier_domain::id::RepositoryId;
+use haulier_domain::immutability::Immutability;
 use haulier_domain::policy::{Arn, is_region, is_resource_name};
 use haulier_proto::control::v1 as wire;
 use haulier_proto::control::v1::RepositoryOutcome;
 use haulier_proto::control::v1::create_repository_request::Key;
 use haulier_proto::status::refusal;
+use haulier_proto::to_timestamp;
+use haulier_repository::Undelete;
 use jiff::Timestamp;
 use tonic::{Code, Status};
 
@@ -25,9 +28,9 @@ pub(super) async fn create(
     if let Some(known) = known(sessions, &new, &what).await? {
         return Ok((known, RepositoryOutcome::Unchanged));
     }
-    let Had { id, adopted } =
-        sessions.services().vaults.create(&new).await.map_err(|failure| status::of_failure(&failure))?;
-    let stored = add(sessions, new, id, &what).await?;
+    let had = sessions.services().vaults.create(&new).await.map_err(|failure| status::of_failure(&failure))?;
+    let adopted = had.adopted;
+    let stored = add(sessions, new, had, &what).await?;
     tracing::info!(repository = stored.name, id = %stored.id, bucket = stored.bucket, adopted, "added a repository");
     Ok((stored, if adopted { RepositoryOutcome::Adopted } else { RepositoryOutcome::Created }))
 }
@@ -50,8 +53,8 @@ pub(super) async fn open(sessions: &Sessions, request: wire::CreateRepositoryReq
     if let Some(known) = known(sessions, &new, &what).await? {
         return Ok(known);
     }
-    let id = sessions.services().vaults.open(&new).await.map_err(|failure| status::of_failure(&failure))?;
-    let stored = add(sessions, new, id, &what).await?;
+    let had = sessions.services().vaults.open(&new).await.map_err(|failure| status::of_failure(&failure))?;
+    let stored = add(sessions, new, had, &what).await?;
     tracing::info!(repository = stored.name, id = %stored.id, bucket = stored.bucket, "added a repository that was there");
     Ok(stored)
 }
@@ -61,9 +64,11 @@ async fn known(sessions: &Sessions, new: &NewRepository, what: &str) -> Result<O
     match sessions.state().repository(&new.name).await {
         Ok(known) if is_same(&known, new) => Ok(Some(known)),
         Ok(known) => {
-            let Repository { bucket, prefix, region, key_arn, .. } = known;
-            let cause =
-                format!("there is one of that name in bucket {bucket}, prefix {prefix:?}, {region}, under {key_arn}");
+            let Repository { bucket, prefix, region, key_arn, immutability, .. } = known;
+            let locked = immutability.map_or_else(String::new, |terms| format!(", immutable ({terms})"));
+            let cause = format!(
+                "there is one of that name in bucket {bucket}, prefix {prefix:?}, {region}, under {key_arn}{locked}"
+            );
             let failure = Failure::new("repository-name-taken", what, cause, "choose another name");
             Err(refusal(Code::AlreadyExists, &failure))
         }
@@ -73,7 +78,8 @@ async fn known(sessions: &Sessions, new: &NewRepository, what: &str) -> Result<O
 }
 
 /// Writes a repository down, and gives it as it is stored, so that a repeated request is answered alike.
-async fn add(sessions: &Sessions, new: NewRepository, id: RepositoryId, what: &str) -> Result<Repository, Status> {
+async fn add(sessions: &Sessions, new: NewRepository, had: Had, what: &str) -> Result<Repository, Status> {
+    let Had { id, immutability, .. } = had;
     let repository = Repository {
         name: new.name,
         id,
@@ -83,15 +89,36 @@ async fn add(sessions: &Sessions, new: NewRepository, id: RepositoryId, what: &s
         key_kind: new.key_kind,
         key_arn: new.key_arn,
         created_at: Timestamp::now(),
+        immutability,
     };
     let state = sessions.state();
     state.add_repository(&repository).await.map_err(|error| status::of_state(what, &error))?;
     state.repository(&repository.name).await.map_err(|error| status::of_state(what, &error))
 }
 
+/// Brings back what delete markers hide.
+pub(super) async fn undelete(
+    sessions: &Sessions,
+    request: wire::UndeleteRepositoryRequest,
+) -> Result<wire::UndeleteRepositoryResponse, Status> {
+    let wire::UndeleteRepositoryRequest { name, all, dry_run } = request;
+    let what = format!("bringing back what is hidden in repository {name}");
+    let repository = sessions.state().repository(&name).await.map_err(|error| status::of_state(&what, &error))?;
+    let hidden = sessions.services().vaults.undelete(&repository, Undelete { all, dry_run }).await;
+    let hidden = hidden.map_err(|failure| status::of_failure(&failure))?;
+    if !dry_run && !hidden.is_empty() {
+        tracing::warn!(repository = name, objects = hidden.len(), "brought back objects that were hidden");
+    }
+    let object =
+        |Hidden { key, size, since }| wire::HiddenObject { key, size, hidden_since: Some(to_timestamp(since)) };
+    Ok(wire::UndeleteRepositoryResponse { objects: hidden.into_iter().map(object).collect() })
+}
+
 fn is_same(known: &Repository, new: &NewRepository) -> bool {
-    (&known.bucket, &known.region, &known.prefix, known.key_kind, &known.key_arn)
-        == (&new.bucket, &new.region, &new.prefix, new.key_kind, &new.key_arn)
+    let immutable = new.immutability.is_none() || new.immutability == known.immutability;
+    immutable
+        && (&known.bucket, &known.region, &known.prefix, known.key_kind, &known.key_arn)
+            == (&new.bucket, &new.region, &new.prefix, new.key_kind, &new.key_arn)
 }
 
 fn read(what: &str, request: wire::CreateRepositoryRequest) -> Result<NewRepository, Status> {
@@ -122,5 +149,10 @@ fn read(what: &str, request: wire::CreateRepositoryRequest) -> Result<NewReposit
         }
         None => return Err(status::invalid(what, "no key is named", "name a KMS key or the secret of a passphrase")),
     };
-    Ok(NewRepository { name: request.name, bucket: request.bucket, region: request.region, prefix, key_kind, key_arn })
+    let immutability = request.immutability.map(Immutability::try_from).transpose().map_err(|error| {
+        let remedy = "write governance or compliance, and 1 to 36500 days";
+        status::invalid(what, error.to_string(), remedy)
+    })?;
+    let wire::CreateRepositoryRequest { name, bucket, region, .. } = request;
+    Ok(NewRepository { name, bucket, region, prefix, key_kind, key_arn, immutability })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use haulier_domain::id::SessionId;
 use haulier_domain::policy::owners;
+use haulier_proto::common::v1 as common;
 use haulier_proto::control::v1 as wire;
 use haulier_proto::control::v1::control_service_server::ControlService;
 use haulier_proto::to_timestamp;
@@ -215,7 +216,10 @@ impl ControlService for Control {
         let point = restore::point(&self.policies, &id, &what).await?;
         let latest_proof = self.sessions().state().latest_proof(&point.id).await.map_err(failed)?.map(convert::proof);
         let repositories = self.sessions().state().repositories().await.map_err(failed)?;
-        let point = wire::Point { latest_proof, ..convert::point(point, &repositories) };
+        let mut own = repositories.iter().filter(|repository| repository.name == point.repository);
+        let terms = own.next().and_then(|repository| repository.immutability).filter(|_| point.locked_until.is_some());
+        let retention_mode = terms.map(|terms| common::RetentionMode::from(terms.mode)).unwrap_or_default().into();
+        let point = wire::Point { latest_proof, retention_mode, ..convert::point(point, &repositories) };
         Ok(Response::new(wire::GetPointResponse { point: Some(point) }))
     }
 
@@ -279,6 +283,13 @@ impl ControlService for Control {
         request: Request<wire::PruneRepositoryRequest>,
     ) -> Answer<wire::PruneRepositoryResponse> {
         prune::start(&self.policies, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn undelete_repository(
+        &self,
+        request: Request<wire::UndeleteRepositoryRequest>,
+    ) -> Answer<wire::UndeleteRepositoryResponse> {
+        repository::undelete(self.sessions(), request.into_inner()).await.map(Response::new)
     }
 
     async fn list_repository_keys(

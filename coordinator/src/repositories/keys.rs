@@ -2,7 +2,8 @@
 
 use haulier_domain::failure::Failure;
 use haulier_domain::secret::SecretString;
-use haulier_repository::{Error, KeyInfo, KeyInfoKind, NewKey, PassphraseCost, UnlockedRepository};
+use haulier_repository::{Error, KeyInfo, KeyInfoKind, NewKey, PassphraseCost, Removal, UnlockedRepository};
+use jiff::Timestamp;
 
 use super::vault::{Opener, RepositoryVaults};
 use crate::failures;
@@ -29,17 +30,26 @@ pub enum NewRepositoryKey {
 /// A change to what opens a repository.
 #[derive(Debug, Clone)]
 pub enum KeyChange {
-    /// Another way in. Gives its id.
+    /// Another way in.
     Add(NewRepositoryKey),
-    /// One way less. Gives its id, or nothing where there is none.
+    /// One way less.
     Remove(String),
-    /// What the repository was opened with goes, after something else has taken its place. Gives the ids that went.
+    /// What the repository was opened with goes, after something else has taken its place.
     Retire {
         /// What it was opened with.
         former: (KeyKind, String),
         /// The id that has taken its place.
         successor: String,
     },
+}
+
+/// What a change came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyChanged {
+    /// Ids of the keys that came or went.
+    pub ids: Vec<String>,
+    /// Where the repository is immutable: until when the last of those that went is only out of sight.
+    pub locked_until: Option<Timestamp>,
 }
 
 impl RepositoryVaults {
@@ -53,38 +63,42 @@ impl RepositoryVaults {
         Ok(keys.into_iter().map(|info| StoredKey { in_use: used.contains(&info.id), info }).collect())
     }
 
-    pub(super) async fn change(&self, repository: &Repository, change: KeyChange) -> Result<Vec<String>, Failure> {
+    pub(super) async fn change(&self, repository: &Repository, change: KeyChange) -> Result<KeyChanged, Failure> {
+        let mut changed = KeyChanged::default();
         match change {
             KeyChange::Add(key) => {
                 let what = format!("adding a key to repository {}", repository.name);
                 let unlocked = self.unlock(repository).await?;
                 let key = self.wrapping(&what, key).await?;
                 let id = unlocked.add_key(&key).await.map_err(|error| failures::repository(&what, &error))?;
-                Ok(vec![id])
+                changed.ids.push(id);
             }
             KeyChange::Remove(id) => {
                 let what = format!("removing key {id} of repository {}", repository.name);
                 let unlocked = self.unlock(repository).await?;
                 let keep = self.opener(&what, repository.key_kind, &repository.key_arn).await?;
-                let removed = remove(&unlocked, &what, &id, &keep).await?;
-                Ok(removed.then_some(id).into_iter().collect())
+                changed.note(id.clone(), remove(&unlocked, &what, &id, &keep).await?);
             }
             KeyChange::Retire { former: (kind, arn), successor } => {
                 let what = format!("removing the former key of repository {}", repository.name);
                 let unlocked = self.unlock(repository).await?;
-                let former = self.opener(&what, kind, &arn).await?;
+                let former = match self.opener(&what, kind, &arn).await {
+                    Ok(former) => former,
+                    // A secret that is lost: which keys it opened cannot be told any more.
+                    Err(failure) => {
+                        tracing::warn!(%failure, "the former key of a repository stays: what it was is not to be had");
+                        return Ok(changed);
+                    }
+                };
                 let keep = self.opener(&what, repository.key_kind, &repository.key_arn).await?;
                 let outdated = unlocked.keys_of(&former.unlock()).await;
                 let outdated = outdated.map_err(|error| failures::repository(&what, &error))?;
-                let mut removed = Vec::new();
                 for id in outdated.into_iter().filter(|id| *id != successor) {
-                    if remove(&unlocked, &what, &id, &keep).await? {
-                        removed.push(id);
-                    }
+                    changed.note(id.clone(), remove(&unlocked, &what, &id, &keep).await?);
                 }
-                Ok(removed)
             }
         }
+        Ok(changed)
     }
 
     async fn wrapping(&self, what: &str, key: NewRepositoryKey) -> Result<NewKey, Failure> {
@@ -95,7 +109,18 @@ impl RepositoryVaults {
     }
 }
 
-async fn remove(unlocked: &UnlockedRepository, what: &str, id: &str, keep: &Opener) -> Result<bool, Failure> {
+impl KeyChanged {
+    fn note(&mut self, id: String, removal: Removal) {
+        match removal {
+            Removal::Absent => return,
+            Removal::Done => {}
+            Removal::Hidden(until) => self.locked_until = self.locked_until.max(Some(until)),
+        }
+        self.ids.push(id);
+    }
+}
+
+async fn remove(unlocked: &UnlockedRepository, what: &str, id: &str, keep: &Opener) -> Result<Removal, Failure> {
     match unlocked.remove_key(id, &keep.unlock()).await {
         Err(error @ Error::LastKey { .. }) => Err(Failure::new(
             "repository-key-last",

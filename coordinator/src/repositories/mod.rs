@@ -11,16 +11,19 @@ mod vault;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use haulier_cloud::object_lock::Hidden;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch, PointId, RepositoryId, SessionId};
+use haulier_domain::immutability::Immutability;
 use haulier_domain::proof::Proof;
-use haulier_domain::secret::SecretBytes;
+use haulier_domain::secret::{SecretBytes, SecretString};
+use haulier_repository::Undelete;
 use jiff::Timestamp;
 use serde_json::Value;
 
 pub use import::{Import, ImportEvent, Imported, Missed};
 pub(crate) use keys::described;
-pub use keys::{KeyChange, NewRepositoryKey, StoredKey};
+pub use keys::{KeyChange, KeyChanged, NewRepositoryKey, StoredKey};
 pub use labels::PointLabels;
 pub use naming::{copy_id, domain_of};
 pub use vault::RepositoryVaults;
@@ -42,6 +45,8 @@ pub struct NewRepository {
     pub key_kind: KeyKind,
     /// ARN of the KMS key or of the passphrase's secret.
     pub key_arn: String,
+    /// The immutability it is to have; `None`: that of the one that lies there, else none.
+    pub immutability: Option<Immutability>,
 }
 
 /// A repository that was made or adopted.
@@ -51,6 +56,8 @@ pub struct Had {
     pub id: RepositoryId,
     /// Whether it lay there already.
     pub adopted: bool,
+    /// Its immutability.
+    pub immutability: Option<Immutability>,
 }
 
 /// A restore point as a worker has proposed it, with what the coordinator knows better.
@@ -62,6 +69,8 @@ pub struct Proposal {
     pub session: SessionId,
     /// The epoch whose worker proposes it.
     pub epoch: Epoch,
+    /// When the session was made: no worker of it began earlier.
+    pub since: Timestamp,
     /// JSON of the root.
     pub root: Vec<u8>,
     /// What should be found in the repository if the coordinator's state is lost.
@@ -84,6 +93,8 @@ pub struct PointFacts {
     pub summary: Value,
     /// When its data was current.
     pub consistent_at: Option<Timestamp>,
+    /// Until when everything it needs is locked at least.
+    pub locked_until: Option<Timestamp>,
 }
 
 /// What lies where the points of a domain lie.
@@ -122,7 +133,7 @@ pub trait Vaults: Send + Sync + std::fmt::Debug {
     /// Makes the repository, or opens the one that is there under the same key.
     async fn create(&self, new: &NewRepository) -> Result<Had, Failure>;
     /// Opens the repository that is there. Makes none.
-    async fn open(&self, new: &NewRepository) -> Result<RepositoryId, Failure>;
+    async fn open(&self, new: &NewRepository) -> Result<Had, Failure>;
     /// The key of a domain, made where there is none.
     async fn domain_key(&self, repository: &Repository, domain: &DomainId) -> Result<SecretBytes, Failure>;
     /// Publishes the point that a worker has proposed, once everything its root names is found stored and listed.
@@ -148,7 +159,12 @@ pub trait Vaults: Send + Sync + std::fmt::Debug {
     async fn keys(&self, repository: &Repository) -> Result<Vec<StoredKey>, Failure>;
     /// Adds, removes or replaces what opens the repository. What `repository` names goes on opening it, except where it is
     /// replaced.
-    async fn change_key(&self, repository: &Repository, change: KeyChange) -> Result<Vec<String>, Failure>;
+    async fn change_key(&self, repository: &Repository, change: KeyChange) -> Result<KeyChanged, Failure>;
+    /// Opens the repository with a passphrase, where what it is opened with otherwise is lost. It stays open until the
+    /// coordinator ends.
+    async fn open_with(&self, repository: &Repository, passphrase: &SecretString) -> Result<(), Failure>;
+    /// What delete markers hide in the repository, brought back into sight unless only asked for.
+    async fn undelete(&self, repository: &Repository, options: Undelete) -> Result<Vec<Hidden>, Failure>;
     /// The root of a published point, as JSON.
     async fn root(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<Vec<u8>, Failure>;
     /// Every domain that has objects in the repository.

@@ -62,6 +62,7 @@ impl StoredPoint {
             consistent_at: self.facts.consistent_at,
             // The moment of its publication is not stored. That of its making lies just before it, and sorts alike.
             published_at: self.created,
+            locked_until: self.facts.locked_until,
         }
     }
 }
@@ -82,5 +83,5 @@ pub(super) fn facts(root: &PointRoot) -> PointFacts {
         }
         _ => Value::Object([("totals".to_owned(), totals)].into_iter().collect()),
     };
-    PointFacts { summary, consistent_at: first }
+    PointFacts { summary, consistent_at: first, locked_until: root.locked_until }
 }

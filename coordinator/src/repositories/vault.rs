@@ -6,20 +6,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
+use haulier_cloud::object_lock::Hidden;
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, PointId, RepositoryId};
+use haulier_domain::immutability::Immutability;
 use haulier_domain::proof::Proof;
 use haulier_domain::secret::{SecretBytes, SecretString};
 use haulier_repository::{
-    Domain, DomainConfig, Error, KmsKey, NewKey, PassphraseCost, PointRoot, Repository as Opened, Unlock,
+    Domain, DomainConfig, Error, KmsKey, NewKey, PassphraseCost, PointRoot, Repository as Opened, Undelete, Unlock,
     UnlockedRepository,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use super::{
-    DomainPoints, Had, KeyChange, NewRepository, PointFacts, Proposal, StoredKey, StoredPoint, Stray, Vaults, stored,
+    DomainPoints, Had, KeyChange, KeyChanged, NewRepository, PointFacts, Proposal, StoredKey, StoredPoint, Stray,
+    Vaults, stored,
 };
 use crate::accounts::CloudAccess;
 use crate::failures;
@@ -27,6 +30,8 @@ use crate::state::{KeyKind, Repository};
 
 /// Memory for one look into a domain: the coordinator reads lists and index, never data.
 const MEMORY: usize = 64 << 20;
+/// How far the clocks of coordinator and workers may lie apart.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
 
 /// The repositories in their buckets. Each is unlocked once.
 #[derive(Debug)]
@@ -88,7 +93,12 @@ impl Vaults for RepositoryVaults {
         let store = self.bucket(&what, &new.bucket, &new.region).await?;
         lies_in(&what, new, store.region().await)?;
         let mut adopted = false;
-        let made = match Opened::create(store.clone(), &new.prefix, &opener.new_key(), Timestamp::now()).await {
+        let (key, now) = (opener.new_key(), Timestamp::now());
+        let made = match new.immutability {
+            Some(terms) => Opened::create_immutable(store.clone(), &new.prefix, &key, now, terms).await,
+            None => Opened::create(store.clone(), &new.prefix, &key, now).await,
+        };
+        let made = match made {
             Err(Error::RepositoryExists { .. }) => {
                 adopted = true;
                 open(store, &new.prefix, opener).await
@@ -96,20 +106,22 @@ impl Vaults for RepositoryVaults {
             made => made,
         };
         let unlocked = made.map_err(|error| failures::repository(&what, &error))?;
-        let id = unlocked.repository().id().clone();
+        let (id, immutability) = (unlocked.repository().id().clone(), unlocked.repository().immutability());
+        as_asked(&what, new.immutability, immutability)?;
         self.unlocked.lock().await.insert(id.clone(), unlocked);
-        Ok(Had { id, adopted })
+        Ok(Had { id, adopted, immutability })
     }
 
-    async fn open(&self, new: &NewRepository) -> Result<RepositoryId, Failure> {
+    async fn open(&self, new: &NewRepository) -> Result<Had, Failure> {
         let what = format!("opening the repository in bucket {}, prefix {:?}", new.bucket, new.prefix);
         let opener = self.opener(&what, new.key_kind, &new.key_arn).await?;
         let store = self.bucket(&what, &new.bucket, &new.region).await?;
         lies_in(&what, new, store.region().await)?;
         let opened = open(store, &new.prefix, opener).await.map_err(|error| failures::repository(&what, &error))?;
-        let id = opened.repository().id().clone();
+        let (id, immutability) = (opened.repository().id().clone(), opened.repository().immutability());
+        as_asked(&what, new.immutability, immutability)?;
         self.unlocked.lock().await.insert(id.clone(), opened);
-        Ok(id)
+        Ok(Had { id, adopted: true, immutability })
     }
 
     async fn domain_key(&self, repository: &Repository, domain: &DomainId) -> Result<SecretBytes, Failure> {
@@ -128,6 +140,11 @@ impl Vaults for RepositoryVaults {
         let what = format!("publishing restore point {} in repository {}", proposal.point, repository.name);
         let mut root = proposed_root(&what, proposal)?;
         root.labels.extend(proposal.labels.to_labels());
+        let unlocked = self.unlock(repository).await?;
+        if let Some((terms, until)) = unlocked.repository().immutability().zip(root.locked_until) {
+            long_enough(&what, &terms, proposal.since, until)?;
+            unlocked.hold_keys(domain, until).await.map_err(|error| failures::repository(&what, &error))?;
+        }
         let opened = self.domain(repository, domain, &what).await?;
         let published = opened.publish_point(&root).await.map_err(|error| failures::repository(&what, &error))?;
         Ok(stored::facts(&published))
@@ -171,8 +188,33 @@ impl Vaults for RepositoryVaults {
         self.stored_keys(repository).await
     }
 
-    async fn change_key(&self, repository: &Repository, change: KeyChange) -> Result<Vec<String>, Failure> {
+    async fn change_key(&self, repository: &Repository, change: KeyChange) -> Result<KeyChanged, Failure> {
         self.change(repository, change).await
+    }
+
+    async fn open_with(&self, repository: &Repository, passphrase: &SecretString) -> Result<(), Failure> {
+        let what = format!("opening repository {} with a passphrase", repository.name);
+        let store = self.bucket(&what, &repository.bucket, &repository.region).await?;
+        let opened = open(store, &repository.prefix, Opener::Passphrase(passphrase.clone())).await;
+        let opened = opened.map_err(|error| failures::repository(&what, &error))?;
+        self.unlocked.lock().await.insert(repository.id.clone(), opened);
+        Ok(())
+    }
+
+    async fn undelete(&self, repository: &Repository, options: Undelete) -> Result<Vec<Hidden>, Failure> {
+        let what = format!("bringing back what is hidden in repository {}", repository.name);
+        let store = self.bucket(&what, &repository.bucket, &repository.region).await?;
+        let hidden = haulier_repository::undelete(store, &repository.prefix, options).await;
+        let mut hidden = hidden.map_err(|error| failures::repository(&what, &error));
+        if let Err(failure) = &mut hidden
+            && failure.code == "cloud-denied"
+        {
+            let bucket = &repository.bucket;
+            failure.remedy = format!(
+                "allow the coordinator s3:ListBucketVersions on the bucket {bucket} and, for as long as this takes, s3:DeleteObjectVersion on the repository's objects"
+            );
+        }
+        hidden
     }
 
     async fn root(&self, repository: &Repository, domain: &DomainId, point: &PointId) -> Result<Vec<u8>, Failure> {
@@ -233,6 +275,28 @@ fn lies_in(what: &str, new: &NewRepository, region: haulier_cloud::Result<Option
     }
 }
 
+/// Refuses to take over a repository that is less, or otherwise, immutable than was asked for.
+fn as_asked(what: &str, asked: Option<Immutability>, found: Option<Immutability>) -> Result<(), Failure> {
+    let Some(asked) = asked.filter(|asked| Some(*asked) != found) else { return Ok(()) };
+    let found = found.map_or_else(|| "not immutable".to_owned(), |found| format!("immutable otherwise ({found})"));
+    Err(Failure::new(
+        "repository-immutability-differs",
+        what,
+        format!("a repository lies there that is {found}, and this one was to be {asked}"),
+        "immutability is decided when a repository is made: name another prefix, or leave it out to take over the one that is there",
+    ))
+}
+
+/// Refuses a point whose worker has locked what it needs for a shorter time than the repository promises. Clocks may differ.
+fn long_enough(what: &str, terms: &Immutability, since: Timestamp, until: Timestamp) -> Result<(), Failure> {
+    let least = terms.needed(since).saturating_sub(CLOCKS).unwrap_or(since);
+    if until >= least {
+        return Ok(());
+    }
+    let cause = format!("what it needs is locked until {until}, and was to be until {}", terms.needed(since));
+    Err(Failure::new("point-not-locked", what, cause, "set the worker's clock, and run the backup again").retryable())
+}
+
 /// The proposed root, if it is that of this point, session and epoch.
 fn proposed_root(what: &str, proposal: &Proposal) -> Result<PointRoot, Failure> {
     let root = PointRoot::from_json(&proposal.root).map_err(|error| match error {
@@ -276,6 +340,30 @@ impl Opener {
         match self {
             Self::Kms(key) => Unlock::Wrapper(key.clone()),
             Self::Passphrase(passphrase) => Unlock::Passphrase(passphrase.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use haulier_domain::immutability::RetentionMode;
+
+    use super::*;
+
+    #[test]
+    fn a_point_is_to_be_locked_for_the_days_of_its_repository_give_or_take_clocks() {
+        let terms = Immutability { mode: RetentionMode::Governance, days: 30 };
+        let since: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
+        for (until, enough) in [
+            ("2026-12-01T00:00:00Z", true),
+            ("2026-12-03T08:00:00Z", true),
+            ("2026-11-30T23:55:00Z", true),
+            ("2026-11-30T23:54:59Z", false),
+            ("2026-11-01T00:00:00Z", false),
+        ] {
+            let outcome = long_enough("publishing", &terms, since, until.parse().unwrap());
+            assert_eq!(outcome.is_ok(), enough, "{until}");
+            assert!(outcome.err().is_none_or(|failure| failure.code == "point-not-locked" && failure.retryable));
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct Point {
     pub consistent_at: Option<Timestamp>,
     /// When it was published.
     pub published_at: Timestamp,
+    /// Until when everything it needs is locked at least, where the repository is immutable.
+    pub locked_until: Option<Timestamp>,
 }
 
 /// Which points to list. Empty means all.
@@ -138,8 +140,8 @@ impl State {
 /// Adds a row, and says whether there was none.
 async fn insert(connection: &mut SqliteConnection, point: &Point) -> Result<bool> {
     let done = sqlx::query(
-        "INSERT INTO points (id, repository, domain, session, policy, account, region, resource, engine, login, snapshot_id, copy_of, summary, consistent_at, published_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO points (id, repository, domain, session, policy, account, region, resource, engine, login, snapshot_id, copy_of, summary, consistent_at, published_at, locked_until)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
     )
     .bind(point.id.as_str())
     .bind(&point.repository)
@@ -156,6 +158,7 @@ async fn insert(connection: &mut SqliteConnection, point: &Point) -> Result<bool
     .bind(to_json(&point.summary, "points.summary")?)
     .bind(point.consistent_at.map(stamp))
     .bind(stamp(point.published_at))
+    .bind(point.locked_until.map(stamp))
     .execute(connection)
     .await
     .map_err(doing("adding a point"))?;
@@ -179,5 +182,6 @@ fn point(row: &SqliteRow) -> Result<Point> {
         summary: from_json(row.get("summary"), "points.summary")?,
         consistent_at: parsed_time(row.get("consistent_at"), "points.consistent_at")?,
         published_at: parsed(row.get("published_at"), "points.published_at")?,
+        locked_until: parsed_time(row.get("locked_until"), "points.locked_until")?,
     })
 }

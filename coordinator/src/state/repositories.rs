@@ -1,12 +1,13 @@
 //! Repositories as stored, and the domain of each DB instance in them.
 
 use haulier_domain::id::{DomainId, RepositoryId};
+use haulier_domain::immutability::Immutability;
 use haulier_domain::session::UnknownWord;
 use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Result, State, StateError, doing, parsed, stamp};
+use super::{Result, State, StateError, doing, from_json, parsed, stamp, to_json};
 
 /// What wraps a repository's master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +59,8 @@ pub struct Repository {
     pub key_arn: String,
     /// When it was added to this installation.
     pub created_at: Timestamp,
+    /// Its immutability, as its format object says.
+    pub immutability: Option<Immutability>,
 }
 
 impl State {
@@ -67,8 +70,8 @@ impl State {
     /// Where the state cannot be written.
     pub async fn add_repository(&self, repository: &Repository) -> Result<()> {
         sqlx::query(
-            "INSERT INTO repositories (name, id, bucket, region, prefix, key_kind, key_arn, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO repositories (name, id, bucket, region, prefix, key_kind, key_arn, created_at, immutability)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
         )
         .bind(&repository.name)
         .bind(repository.id.as_str())
@@ -78,6 +81,7 @@ impl State {
         .bind(repository.key_kind.as_str())
         .bind(&repository.key_arn)
         .bind(stamp(repository.created_at))
+        .bind(repository.immutability.map(|terms| to_json(&terms, "repositories.immutability")).transpose()?)
         .execute(&self.pool)
         .await
         .map_err(doing("writing a repository"))?;
@@ -188,5 +192,9 @@ fn repository(row: &SqliteRow) -> Result<Repository> {
         key_kind: parsed(row.get("key_kind"), "repositories.key_kind")?,
         key_arn: row.get("key_arn"),
         created_at: parsed(row.get("created_at"), "repositories.created_at")?,
+        immutability: row
+            .get::<Option<&str>, _>("immutability")
+            .map(|text| from_json(text, "repositories.immutability"))
+            .transpose()?,
     })
 }

@@ -94,7 +94,14 @@ async fn publish(scene: &Scene, domain: &str, point: &str, labels: PointLabels) 
                     "remarks": ["a remark"], "server-version": "15.17", "bytes-read": 7, "roles": 1},
     });
     let root = serde_json::to_vec(&root).unwrap();
-    let proposal = Proposal { point: point.parse().unwrap(), session, epoch: Epoch(1), root, labels };
+    let proposal = Proposal {
+        since: jiff::Timestamp::UNIX_EPOCH,
+        point: point.parse().unwrap(),
+        session,
+        epoch: Epoch(1),
+        root,
+        labels,
+    };
     vaults.publish(&repository, &id, &proposal).await.unwrap();
 }
 

@@ -56,23 +56,54 @@ async fn keys_are_added_and_removed_but_never_the_one_in_use() {
     assert_eq!(keys(&scene).await, [kms(KEY, true)]);
 }
 
+fn rotate(key: Option<Rotated>) -> wire::RotateRepositoryKeyRequest {
+    wire::RotateRepositoryKeyRequest { name: "main".to_owned(), key, open_with_passphrase: String::new() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_leaves_the_new_key_alone_in_use() {
     let scene = Scene::with_repository(&["shop"]).await;
     let before = ids(&scene).await;
     // Under the same key: another wrapping.
-    let same = wire::RotateRepositoryKeyRequest { name: "main".to_owned(), key: None };
+    let same = rotate(None);
     let rotated = scene.client().rotate_repository_key(same).await.unwrap().into_inner();
     assert_eq!((rotated.removed.clone(), ids(&scene).await), (before, vec![rotated.id]));
     assert_eq!(keys(&scene).await, [kms(KEY, true)]);
     // Under another one.
     let other = Some(Rotated::KmsKeyArn(OTHER.to_owned()));
-    let request = wire::RotateRepositoryKeyRequest { name: "main".to_owned(), key: other };
+    let request = rotate(other);
     scene.client().rotate_repository_key(request).await.unwrap();
     assert_eq!(keys(&scene).await, [kms(OTHER, true)]);
     let stored = scene.sessions().state().repository("main").await.unwrap();
     assert_eq!(stored.key_arn, OTHER);
     let wrong = Some(Rotated::PassphraseSecretArn(KEY.to_owned()));
-    let request = wire::RotateRepositoryKeyRequest { name: "main".to_owned(), key: wrong };
+    let request = rotate(wrong);
     assert_eq!(refused(scene.client().rotate_repository_key(request).await).0, Code::InvalidArgument);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_passphrase_gives_the_coordinator_another_key_where_its_own_is_lost() {
+    const PASSPHRASE: &str = "correct horse battery staple";
+    let scene = Scene::with_repository(&["shop"]).await;
+    let key = Some(Added::Passphrase(PASSPHRASE.to_owned()));
+    let add = wire::AddRepositoryKeyRequest { name: "main".to_owned(), key };
+    scene.client().add_repository_key(add).await.unwrap();
+    // Another coordinator, that does not have it open, after the KMS key was scheduled for deletion.
+    let lost = Scene::start_in(scene.world.clone()).await;
+    let stored = scene.sessions().state().repository("main").await.unwrap();
+    lost.sessions().state().add_repository(&stored).await.unwrap();
+    lost.world.keys.lose(KEY);
+    let other = || Some(Rotated::KmsKeyArn(OTHER.to_owned()));
+    refused(lost.client().rotate_repository_key(rotate(other())).await);
+    let with = |passphrase: &str| wire::RotateRepositoryKeyRequest {
+        open_with_passphrase: passphrase.to_owned(),
+        ..rotate(other())
+    };
+    let (_, failure) = refused(lost.client().rotate_repository_key(with("wrong horse")).await);
+    assert_eq!(failure.code, "repository-locked");
+    let rotated = lost.client().rotate_repository_key(with(PASSPHRASE)).await.unwrap().into_inner();
+    assert_eq!(rotated.removed.len(), 1, "the wrapping of the lost key went");
+    let mut known = keys(&lost).await;
+    known.sort();
+    assert_eq!(known, [kms(OTHER, true), ("passphrase".to_owned(), String::new(), false)]);
 }

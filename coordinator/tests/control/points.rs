@@ -39,6 +39,7 @@ pub(crate) async fn scene() -> Scene {
         summary,
         consistent_at: "2026-11-20T03:00:01Z".parse().ok(),
         published_at: "2026-11-20T03:05:00Z".parse().unwrap(),
+        locked_until: None,
     };
     scene.sessions().state().add_point(&point).await.unwrap();
     scene

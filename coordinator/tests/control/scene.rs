@@ -39,12 +39,21 @@ pub(crate) const REGION: &str = "eu-central-1";
 pub(crate) const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1";
 
 /// The doubles of several accounts and Regions; those that were never added refuse everybody.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct World {
     places: Mutex<BTreeMap<(String, String), MemoryCloud>>,
     pub(crate) bucket: Arc<MemoryObjectStore>,
-    keys: Arc<MemoryKeys>,
+    /// The bucket `vault`, which has Object Lock.
+    pub(crate) vault: Arc<MemoryObjectStore>,
+    pub(crate) keys: Arc<MemoryKeys>,
     secrets: Arc<MemorySecrets>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        let vault = Arc::new(MemoryObjectStore::with_object_lock());
+        Self { places: Mutex::default(), bucket: Arc::default(), vault, keys: Arc::default(), secrets: Arc::default() }
+    }
 }
 
 impl World {
@@ -105,6 +114,7 @@ impl CloudAccess for World {
 
     async fn bucket(&self, bucket: &str, _region: &str) -> Result<Arc<dyn ObjectStore>> {
         match bucket {
+            "vault" => Ok(self.vault.clone()),
             "far-away" => Ok(Arc::new(MemoryObjectStore::in_region("us-west-2"))),
             "nowhere" => {
                 let faults = Faults::new();
@@ -223,6 +233,7 @@ pub(crate) fn repository(name: &str) -> wire::CreateRepositoryRequest {
         region: REGION.to_owned(),
         prefix: "/prod/".to_owned(),
         key: Some(Key::KmsKeyArn(KEY.to_owned())),
+        immutability: None,
     }
 }
 

@@ -157,6 +157,7 @@ fn what_an_interrupted_publication_has_left_stops_no_prune() {
         root["point"] = place.to_string().into();
         root["session"] = other.to_string().into();
         let proposal = Proposal {
+            since: jiff::Timestamp::UNIX_EPOCH,
             point: place,
             session: other,
             epoch: Epoch(root["epoch"].as_u64().unwrap()),

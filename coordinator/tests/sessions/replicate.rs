@@ -33,11 +33,12 @@ fn vault(running: &Running) -> (Repository, Repository) {
             prefix: "far".into(),
             key_kind: KeyKind::Kms,
             key_arn: KMS_KEY.into(),
+            immutability: None,
         };
         let id = sessions.services().vaults.create(&new).await.unwrap().id;
-        let NewRepository { name, bucket, region, prefix, key_kind, key_arn } = new;
+        let NewRepository { name, bucket, region, prefix, key_kind, key_arn, immutability } = new;
         let created_at = Timestamp::now();
-        let vault = Repository { name, id, bucket, region, prefix, key_kind, key_arn, created_at };
+        let vault = Repository { name, id, bucket, region, prefix, key_kind, key_arn, created_at, immutability };
         state.add_repository(&vault).await.unwrap();
         (main, vault)
     })

@@ -127,6 +127,7 @@ pub(crate) fn root(name: &str, manifest: StreamRoot, written: WriteSummary) -> R
         manifest,
         catalogue: written.catalogue,
         required_features: written.required_features,
+        locked_until: written.locked_until,
         totals: written.totals,
         summary: PointSummary::default(),
         labels: BTreeMap::new(),

@@ -6,16 +6,8 @@
 //! [`ObjectStore::delete`]: crate::object_store::ObjectStore::delete
 //! [`ObjectStore::destroy`]: crate::object_store::ObjectStore::destroy
 
+pub use haulier_domain::immutability::RetentionMode;
 use jiff::Timestamp;
-
-/// How strictly a retention holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RetentionMode {
-    /// Until its end, or until somebody with a permission of its own bypasses it (which no port here does).
-    Governance,
-    /// Until its end, whoever asks, the owner of the account too.
-    Compliance,
-}
 
 /// A period in which an object cannot be destroyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +32,17 @@ pub enum Destruction {
     Done,
     /// A retention or a legal hold protects it: it is where it was.
     Protected,
+}
+
+/// An object that a delete has put out of sight, in a bucket that keeps versions: its bytes are still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// The full key within the bucket.
+    pub key: String,
+    /// Length of what is hidden, in bytes.
+    pub size: u64,
+    /// When it was put out of sight.
+    pub since: Timestamp,
 }
 
 impl Retention {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::{CloudError, ErrorKind, Outcome, Result};
-use crate::object_lock::{BucketLock, Destruction, Retention};
+use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
 
 /// What a listing or a `HEAD` tells of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,18 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     /// delete them (`s3:ListBucketVersions`, `s3:DeleteObjectVersion`).
     async fn destroy(&self, key: &str) -> Result<Destruction> {
         self.delete(key).await.map(|()| Destruction::Done)
+    }
+
+    /// Up to `limit` objects whose keys start with `prefix` and that a delete has put out of sight, in key order. None where
+    /// the bucket keeps no versions; where it does, this needs a permission of its own (`s3:ListBucketVersions`).
+    async fn hidden(&self, _prefix: &str, _limit: usize) -> Result<Vec<Hidden>> {
+        Ok(Vec::new())
+    }
+
+    /// Brings an object back into sight that a delete has put out of it: as it was before. Says whether there was one.
+    /// Needs `s3:ListBucketVersions` and `s3:DeleteObjectVersion`.
+    async fn reveal(&self, _key: &str) -> Result<bool> {
+        Ok(false)
     }
 
     /// Object Lock of the bucket, `None` where it is off.

@@ -3,6 +3,7 @@
 
 pub mod failure;
 pub mod id;
+pub mod immutability;
 pub mod placement;
 pub mod point;
 pub mod policy;

@@ -5,8 +5,15 @@
 //! sent), and cannot delete or publish anything: `points/` is written by the coordinator alone. A maintenance session may delete
 //! in its domain, but never a point, and stores nothing of its own. AWS takes 2,048
 //! characters, so statements are merged where they can be.
+//!
+//! Of an immutable repository, S3 itself takes nothing from the worker that is not locked for the repository's days, and
+//! lets it lock nothing for longer than an honest worker would. It may extend locks; what would shorten or bypass one
+//! (`s3:BypassGovernanceRetention`) is never granted. A maintenance session destroys versions, which S3 refuses while they are
+//! locked, and cannot hide anything under a delete marker but index objects, which it replaces.
 
 use std::fmt::Write as _;
+
+use crate::immutability::{Immutability, RetentionMode};
 
 /// AWS's limit on an inline session policy, in characters.
 pub const MAX_LENGTH: usize = 2048;
@@ -26,6 +33,8 @@ pub struct Scope {
     pub maintains: bool,
     /// The domain of another repository that it copies to: there it reads and stores data, as a backup does.
     pub copies_to: Option<DomainAccess>,
+    /// Immutability of the repository, where it has any.
+    pub immutability: Option<Immutability>,
     /// The database, where the session has one.
     pub database: Option<DatabaseAccess>,
 }
@@ -37,6 +46,8 @@ pub struct DomainAccess {
     pub bucket: String,
     /// Prefix of the domain within the bucket, no leading and no trailing slash.
     pub domain_prefix: String,
+    /// Immutability of the repository, where it has any.
+    pub immutability: Option<Immutability>,
 }
 
 /// How the session logs in to the database.
@@ -76,31 +87,36 @@ pub struct TooLong {
 /// Where it would be longer than AWS takes.
 pub fn document(scope: &Scope) -> Result<String, TooLong> {
     let Scope { partition, bucket, domain_prefix, .. } = scope;
-    let domain = Domain::new(partition, bucket, domain_prefix);
+    let domain = Domain::new(partition, bucket, domain_prefix, scope.immutability);
     let mut statements = domain.reading();
-    let new_only = condition("Null", "s3:if-none-match", "false");
+    let new_only = conditions(&[NEW]);
     if scope.writes {
-        statements.push(allow("s3:PutObject", &domain.places(&DATA), Some(&new_only)));
+        statements.extend(domain.writing(&DATA));
     }
-    if scope.maintains {
-        statements.push(allow("s3:PutObject", &domain.places(&["packs", "index", "prune"]), Some(&new_only)));
-        statements.push(allow("s3:DeleteObject", &domain.places(&["packs", "index", "lists", "prune"]), None));
+    if scope.maintains && domain.immutability.is_some() {
+        statements.extend(domain.writing(&["packs", "index"]));
+        statements.push(allow(&["s3:PutObject"], &domain.places(&["prune"]), Some(&new_only)));
+        statements.push(allow(&["s3:DeleteObjectVersion"], &domain.places(&KEPT_TIDY), None));
+        statements.push(allow(&["s3:DeleteObject"], &domain.places(&["index"]), None));
+    } else if scope.maintains {
+        statements.push(allow(&["s3:PutObject"], &domain.places(&["packs", "index", "prune"]), Some(&new_only)));
+        statements.push(allow(&["s3:DeleteObject"], &domain.places(&KEPT_TIDY), None));
     }
-    if let Some(DomainAccess { bucket, domain_prefix }) = &scope.copies_to {
-        let target = Domain::new(partition, bucket, domain_prefix);
+    if let Some(DomainAccess { bucket, domain_prefix, immutability }) = &scope.copies_to {
+        let target = Domain::new(partition, bucket, domain_prefix, *immutability);
         statements.extend(target.reading());
-        statements.push(allow("s3:PutObject", &target.places(&DATA), Some(&new_only)));
+        statements.extend(target.writing(&DATA));
     }
     match &scope.database {
         Some(DatabaseAccess::Secret { arn, region }) => {
-            statements.push(allow("secretsmanager:GetSecretValue", std::slice::from_ref(arn), None));
+            statements.push(allow(&["secretsmanager:GetSecretValue"], std::slice::from_ref(arn), None));
             let through =
-                condition("StringEquals", "kms:ViaService", &format!("secretsmanager.{region}.amazonaws.com"));
-            statements.push(allow("kms:Decrypt", &["*".to_owned()], Some(&through)));
+                conditions(&[("StringEquals", "kms:ViaService", &format!("secretsmanager.{region}.amazonaws.com"))]);
+            statements.push(allow(&["kms:Decrypt"], &["*".to_owned()], Some(&through)));
         }
         Some(DatabaseAccess::Iam { region, account, resource_id, user }) => {
             let user_arn = format!("arn:{partition}:rds-db:{region}:{account}:dbuser:{resource_id}/{}", literal(user));
-            statements.push(allow("rds-db:connect", &[user_arn], None));
+            statements.push(allow(&["rds-db:connect"], &[user_arn], None));
         }
         None => {}
     }
@@ -112,26 +128,60 @@ pub fn document(scope: &Scope) -> Result<String, TooLong> {
 /// Where whoever stores data may create objects: never a point.
 const DATA: [&str; 3] = ["packs", "index", "lists"];
 
+/// Where a maintenance session deletes.
+const KEPT_TIDY: [&str; 4] = ["packs", "index", "lists", "prune"];
+/// What every write must bring: it replaces nothing.
+const NEW: (&str, &str, &str) = ("Null", "s3:if-none-match", "false");
+
 /// A domain in IAM's words.
 struct Domain {
     bucket_arn: String,
     prefix: String,
+    immutability: Option<Immutability>,
 }
 
 impl Domain {
-    fn new(partition: &str, bucket: &str, domain_prefix: &str) -> Self {
-        Self { bucket_arn: format!("arn:{partition}:s3:::{bucket}"), prefix: literal(domain_prefix) }
+    fn new(partition: &str, bucket: &str, domain_prefix: &str, immutability: Option<Immutability>) -> Self {
+        let bucket_arn = format!("arn:{partition}:s3:::{bucket}");
+        Self { bucket_arn, prefix: literal(domain_prefix), immutability }
     }
 
     fn places(&self, names: &[&str]) -> Vec<String> {
         names.iter().map(|name| format!("{}/{}/{name}/*", self.bucket_arn, self.prefix)).collect()
     }
 
+    fn whole(&self) -> String {
+        format!("{}/{}/*", self.bucket_arn, self.prefix)
+    }
+
+    /// A second action comes with the first where the repository is immutable.
+    fn with(&self, plain: &'static str, of_locks: &'static str) -> Vec<&'static str> {
+        if self.immutability.is_some() { vec![plain, of_locks] } else { vec![plain] }
+    }
+
     fn reading(&self) -> Vec<String> {
-        let within = condition("StringLike", "s3:prefix", &format!("{}/*", self.prefix));
+        let within = conditions(&[("StringLike", "s3:prefix", &format!("{}/*", self.prefix))]);
         vec![
-            allow("s3:GetObject", &[format!("{}/{}/*", self.bucket_arn, self.prefix)], None),
-            allow("s3:ListBucket", std::slice::from_ref(&self.bucket_arn), Some(&within)),
+            allow(&self.with("s3:GetObject", "s3:GetObjectRetention"), &[self.whole()], None),
+            allow(
+                &self.with("s3:ListBucket", "s3:ListBucketVersions"),
+                std::slice::from_ref(&self.bucket_arn),
+                Some(&within),
+            ),
+        ]
+    }
+
+    /// Creates objects at these places; where the repository is immutable, none without a lock, and may extend locks.
+    fn writing(&self, names: &[&str]) -> Vec<String> {
+        let places = self.places(names);
+        let Some(terms) = self.immutability else {
+            return vec![allow(&["s3:PutObject"], &places, Some(&conditions(&[NEW])))];
+        };
+        let most = terms.most_days().to_string();
+        let bounds = [("StringEquals", MODE, mode(terms)), ("NumericLessThanEquals", REMAINING, most.as_str())];
+        vec![
+            allow(&["s3:PutObject"], &places, Some(&locked_puts(NEW, terms))),
+            allow(&["s3:PutObjectRetention"], &[self.whole()], Some(&conditions(&bounds))),
         ]
     }
 }
@@ -150,9 +200,30 @@ fn literal(text: &str) -> String {
     out
 }
 
-fn allow(action: &str, resources: &[String], condition: Option<&str>) -> String {
-    let resources = resources.iter().map(|resource| quoted(resource)).collect::<Vec<_>>().join(",");
-    let mut statement = format!(r#"{{"Effect":"Allow","Action":{},"Resource":[{resources}]"#, quoted(action));
+const MODE: &str = "s3:object-lock-mode";
+const REMAINING: &str = "s3:object-lock-remaining-retention-days";
+
+fn mode(terms: Immutability) -> &'static str {
+    match terms.mode {
+        RetentionMode::Governance => "GOVERNANCE",
+        RetentionMode::Compliance => "COMPLIANCE",
+    }
+}
+
+/// What every write of data must bring: a lock that does.
+fn locked_puts(new: (&str, &str, &str), terms: Immutability) -> String {
+    let least = terms.days.to_string();
+    conditions(&[new, ("StringEquals", MODE, mode(terms)), ("NumericGreaterThanEquals", REMAINING, least.as_str())])
+}
+
+fn allow(actions: &[&str], resources: &[String], condition: Option<&str>) -> String {
+    let list = |texts: Vec<String>| texts.join(",");
+    let action = match actions {
+        [one] => quoted(one),
+        several => format!("[{}]", list(several.iter().map(|action| quoted(action)).collect())),
+    };
+    let resources = list(resources.iter().map(|resource| quoted(resource)).collect());
+    let mut statement = format!(r#"{{"Effect":"Allow","Action":{action},"Resource":[{resources}]"#);
     if let Some(condition) = condition {
         let _ = write!(statement, r#","Condition":{condition}"#);
     }
@@ -160,8 +231,13 @@ fn allow(action: &str, resources: &[String], condition: Option<&str>) -> String 
     statement
 }
 
-fn condition(operator: &str, key: &str, value: &str) -> String {
-    format!("{{{}:{{{}:{}}}}}", quoted(operator), quoted(key), quoted(value))
+/// Conditions, each with an operator of its own.
+fn conditions(all: &[(&str, &str, &str)]) -> String {
+    let each: Vec<String> = all
+        .iter()
+        .map(|(operator, key, value)| format!("{}:{{{}:{}}}", quoted(operator), quoted(key), quoted(value)))
+        .collect();
+    format!("{{{}}}", each.join(","))
 }
 
 /// A JSON string. The texts are ARNs and names; quotes, backslashes and control characters are escaped all the same.
@@ -198,6 +274,7 @@ mod tests {
             writes,
             maintains: false,
             copies_to: None,
+            immutability: None,
             database: Some(DatabaseAccess::Secret {
                 arn: "arn:aws:secretsmanager:eu-central-1:111122223333:secret:orders-AbCdEf".into(),
                 region: "eu-central-1".into(),
@@ -211,7 +288,63 @@ mod tests {
     }
 
     fn actions(scope: &Scope) -> Vec<String> {
-        statements(scope).iter().map(|statement| statement["Action"].as_str().unwrap().to_owned()).collect()
+        let of = |statement: &Value| match &statement["Action"] {
+            Value::Array(several) => several.iter().map(|action| action.as_str().unwrap().to_owned()).collect(),
+            one => vec![one.as_str().unwrap().to_owned()],
+        };
+        statements(scope).iter().flat_map(of).collect()
+    }
+
+    /// Where an action is allowed, as places in the domain, and under which conditions.
+    fn allowed(scope: &Scope, action: &str) -> Vec<(Vec<String>, Value)> {
+        let place = |arn: &Value| {
+            arn.as_str().unwrap().trim_start_matches("arn:aws:s3:::backups/prod/domains/dom-1/").to_owned()
+        };
+        let found = statements(scope).into_iter().filter(|statement| statement["Action"] == action);
+        found
+            .map(|statement| {
+                let places = statement["Resource"].as_array().unwrap().iter().map(place).collect();
+                (places, statement["Condition"].clone())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn nothing_unlocked_gets_into_an_immutable_repository_and_no_lock_is_shortened_or_endless() {
+        use RetentionMode::{Compliance, Governance};
+        for (mode, word) in [(Governance, "GOVERNANCE"), (Compliance, "COMPLIANCE")] {
+            let immutability = Some(Immutability { mode, days: 30 });
+            let backup = Scope { immutability, ..scope(true) };
+            let [(places, condition)] = allowed(&backup, "s3:PutObject").try_into().unwrap();
+            assert_eq!(places, ["packs/*", "index/*", "lists/*"]);
+            assert_eq!(condition["Null"]["s3:if-none-match"], "false");
+            assert_eq!(condition["StringEquals"][MODE], word);
+            assert_eq!(condition["NumericGreaterThanEquals"][REMAINING], "30");
+            let [(places, condition)] = allowed(&backup, "s3:PutObjectRetention").try_into().unwrap();
+            assert_eq!((places, &condition["StringEquals"][MODE]), (vec!["*".to_owned()], &word.into()));
+            assert_eq!(condition["NumericLessThanEquals"][REMAINING], "46");
+            let restore = Scope { immutability, ..scope(false) };
+            assert_eq!(allowed(&restore, "s3:PutObjectRetention"), []);
+            let prune = Scope { maintains: true, database: None, ..restore.clone() };
+            for scope in [&backup, &restore, &prune] {
+                assert!(!actions(scope).iter().any(|action| action.contains("Bypass") || action.contains("LegalHold")));
+                assert!(actions(scope).contains(&"s3:GetObjectRetention".to_owned()));
+            }
+            let long = Scope { domain_prefix: "x".repeat(100), ..backup };
+            assert!(document(&long).is_ok(), "{:?}", document(&long));
+        }
+    }
+
+    #[test]
+    fn maintenance_of_an_immutable_repository_hides_nothing_but_index_objects() {
+        let immutability = Some(Immutability { mode: RetentionMode::Governance, days: 30 });
+        let scope = Scope { maintains: true, immutability, database: None, ..scope(false) };
+        let places = |action: &str| allowed(&scope, action).into_iter().map(|(places, _)| places).collect::<Vec<_>>();
+        assert_eq!(places("s3:DeleteObject"), [["index/*"]]);
+        assert_eq!(places("s3:DeleteObjectVersion"), [["packs/*", "index/*", "lists/*", "prune/*"]]);
+        assert_eq!(places("s3:PutObject"), [vec!["packs/*", "index/*"], vec!["prune/*"]]);
+        let long = Scope { domain_prefix: "x".repeat(60), ..scope.clone() };
+        assert!(document(&long).is_ok());
     }
 
     #[test]
@@ -244,7 +377,8 @@ mod tests {
 
     #[test]
     fn a_copy_reads_its_source_and_stores_in_its_target_alone() {
-        let target = DomainAccess { bucket: "vault".into(), domain_prefix: "far/domains/dom-1".into() };
+        let target =
+            DomainAccess { bucket: "vault".into(), domain_prefix: "far/domains/dom-1".into(), immutability: None };
         let scope = Scope { copies_to: Some(target), database: None, ..scope(false) };
         let of = |action: &str| -> Vec<Value> {
             let all = statements(&scope).into_iter().filter(|statement| statement["Action"] == action);
@@ -269,7 +403,7 @@ mod tests {
         }
         assert!(!actions(&scope).iter().any(|action| action.contains("Delete")));
         let prefix = "x".repeat(120);
-        let long = DomainAccess { bucket: "b".repeat(63), domain_prefix: prefix.clone() };
+        let long = DomainAccess { bucket: "b".repeat(63), domain_prefix: prefix.clone(), immutability: None };
         assert!(document(&Scope { domain_prefix: prefix, copies_to: Some(long), ..scope }).is_ok());
     }
 

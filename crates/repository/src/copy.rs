@@ -17,7 +17,7 @@ use crate::domain::Domain;
 use crate::error::{Error, Result};
 use crate::point::PointRoot;
 use crate::stream::StreamRoot;
-use crate::writer::{WriteStats, Writer};
+use crate::writer::{WriteStats, WriteSummary, Writer};
 
 /// The largest manifest that is read into memory.
 const LARGEST_MANIFEST: u64 = 256 << 20;
@@ -72,8 +72,8 @@ impl Domain {
         let manifest = stream.finish().await?;
         let summary = writer.finish().await?;
         // What this domain's points require says nothing of how the target stores the same.
-        let required_features = summary.required_features;
-        Ok(PointRoot { manifest, catalogue: summary.catalogue, totals: summary.totals, required_features, ..root })
+        let WriteSummary { catalogue, totals, required_features, locked_until } = summary;
+        Ok(PointRoot { manifest, catalogue, totals, required_features, locked_until, ..root })
     }
 }
 

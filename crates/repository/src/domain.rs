@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::id::{DomainId, RepositoryId};
+use haulier_domain::immutability::Immutability;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::base::BasePoint;
@@ -16,6 +17,7 @@ use crate::fetch::{Bases, Purpose};
 use crate::index::load::{LoadedIndex, Loader};
 use crate::index::local::LocalIndex;
 use crate::layout::{DomainLayout, Layout};
+use crate::lock::{Clock, Lock};
 use crate::memory::{self, Plan};
 use crate::pool::Pool;
 use crate::store::Store;
@@ -39,13 +41,25 @@ pub struct DomainConfig {
     /// How long a writer waits for the bases of a batch, for a page of the list it follows, or for a part of the base point
     /// before it goes on without.
     pub base_deadline: Duration,
+    /// Immutability of the repository, as its `format` says.
+    pub immutability: Option<Immutability>,
+    /// By which locks are made.
+    pub clock: Clock,
 }
 
 impl DomainConfig {
     /// The defaults: every core, level 3, 192 MiB.
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { cache_dir: cache_dir.into(), threads, level: 3, memory: memory::DEFAULT, base_deadline: BASE_DEADLINE }
+        Self {
+            cache_dir: cache_dir.into(),
+            threads,
+            level: 3,
+            memory: memory::DEFAULT,
+            base_deadline: BASE_DEADLINE,
+            immutability: None,
+            clock: Clock::default(),
+        }
     }
 }
 
@@ -93,7 +107,7 @@ impl Domain {
         let plan = Plan::new(config.memory);
         Ok(Self {
             core: Arc::new(Core {
-                store: Store::new(store),
+                store: Store::locking(store, config.immutability.map(|terms| Lock { terms, clock: config.clock })),
                 layout: Layout::new(prefix).domain(&domain),
                 keys: Arc::new(DomainKeys::derive(&domain, key)),
                 pool: Pool::new(config.threads),

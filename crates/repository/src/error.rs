@@ -77,6 +77,35 @@ pub enum Error {
         /// Its key.
         object: String,
     },
+    /// An object of an immutable repository is under a delete marker: somebody has deleted it, and its bytes are there.
+    #[error("the {kind} {object} is hidden by a delete marker since {since}; its bytes are still there")]
+    Hidden {
+        /// What it is.
+        kind: ObjectKind,
+        /// Its key.
+        object: String,
+        /// When it was hidden.
+        since: jiff::Timestamp,
+    },
+    /// An object of an immutable repository was to be removed before its lock ends.
+    #[error("the {kind} {object} is locked until {until}")]
+    Locked {
+        /// What it is.
+        kind: ObjectKind,
+        /// Its key.
+        object: String,
+        /// When its lock ends.
+        until: jiff::Timestamp,
+    },
+    /// A repository was to be immutable, and its bucket has no Object Lock.
+    #[error("the bucket has no Object Lock")]
+    NoObjectLock,
+    /// A restore point of an immutable repository does not say until when it is locked.
+    #[error("what restore point {point} needs has not been locked")]
+    NotLocked {
+        /// The point.
+        point: PointId,
+    },
     /// An object is there but is not what was written: truncated, altered, or sealed with another key.
     #[error("the {kind} {object} is damaged: {what}")]
     Damaged {
@@ -228,6 +257,11 @@ impl Error {
         Self::Damaged { kind, object: object.to_owned(), what: what.into() }
     }
 
+    /// Whether the object is not in sight.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Hidden { .. })
+    }
+
     /// The failure of the object store or the wrapping service, where that is the cause: for its kind and whether it may
     /// pass.
     pub fn cloud(&self) -> Option<&CloudError> {
@@ -244,6 +278,8 @@ impl Error {
         match self {
             Self::Store { object, .. }
             | Self::Missing { object, .. }
+            | Self::Hidden { object, .. }
+            | Self::Locked { object, .. }
             | Self::Damaged { object, .. }
             | Self::Unsupported { object, .. } => Some(object),
             Self::WriterFailed(cause) | Self::BaseUnreadable { cause, .. } => cause.object(),

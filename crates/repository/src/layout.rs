@@ -22,6 +22,11 @@ impl Layout {
         self.root.trim_end_matches('/')
     }
 
+    /// What everything of the repository starts with, slash included; empty where it has the whole bucket.
+    pub(crate) fn root(&self) -> String {
+        self.root.clone()
+    }
+
     /// The key of the `format` object.
     pub fn format(&self) -> String {
         format!("{}format", self.root)

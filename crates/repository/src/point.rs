@@ -12,6 +12,7 @@ use crate::crypto::seal::{SealedKind, open_object, seal_object};
 use crate::domain::Domain;
 use crate::error::{Error, ObjectKind, Result};
 use crate::json;
+use crate::lock::still;
 use crate::prune::log;
 use crate::stream::StreamRoot;
 use crate::writer::WriteStats;
@@ -47,6 +48,10 @@ pub struct PointRoot {
     /// [`crate::WriteSummary::required_features`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required_features: Vec<String>,
+    /// Until when everything it needs is locked at least, where the repository is immutable: see
+    /// [`crate::WriteSummary::locked_until`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_until: Option<jiff::Timestamp>,
     /// What was read and stored.
     pub totals: WriteStats,
     /// The point at a glance, for whoever lists points.
@@ -161,11 +166,15 @@ impl Domain {
     /// see `crate::prune` for why that is enough. The store must be one that may delete points.
     ///
     /// # Errors
-    /// [`Error::NotReachable`] where something is missing, [`Error::PointTaken`] where a point of that id is published
-    /// with another content, [`Error::Unsupported`] where it needs a feature that this program does not have.
+    /// [`Error::NotReachable`] where something is missing, or not locked for as long as the point says,
+    /// [`Error::NotLocked`] where it does not say in an immutable repository, [`Error::PointTaken`] where a point of that
+    /// id is published with another content, [`Error::Unsupported`] where it needs a feature that this program does not have.
     pub async fn publish_point(&self, root: &PointRoot) -> Result<PointRoot> {
         let needs = Needs { version: root.version, required_features: root.required_features.clone() };
         needs.refuse_unknown(&self.core.layout.point(&root.point))?;
+        if self.core.store.lock().is_some() && root.locked_until.is_none() {
+            return Err(Error::NotLocked { point: root.point.clone() });
+        }
         loop {
             let verified = match self.verify_twice(root).await {
                 // An earlier round or call may have created it.
@@ -174,19 +183,29 @@ impl Domain {
             };
             let published = self.create(&root.needing(&verified.features)).await?;
             if log::newest_number(&self.core.store, &self.core.layout).await? == verified.record {
+                self.lock_published(&published).await?;
                 return Ok(published);
             }
         }
     }
 
-    /// Creates the object, unless it is there.
+    /// Locks the point itself, where the repository is immutable.
+    async fn lock_published(&self, root: &PointRoot) -> Result<()> {
+        let object = self.core.layout.point(&root.point);
+        match root.locked_until {
+            Some(until) => self.core.store.lock_until(ObjectKind::Point, &object, until).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Creates the object, unless it is there. It is not locked yet: it may have to be taken back.
     async fn create(&self, root: &PointRoot) -> Result<PointRoot> {
         let object = self.core.layout.point(&root.point);
         let plain = serde_json::to_vec(root)
             .map_err(|error| Error::Invalid(format!("point {} has no description: {error}", root.point)))?;
         let sealer = self.core.keys.new_sealer(SealedKind::Point)?;
         let body = Bytes::from(seal_object(&sealer, &plain, root.point.as_str())?);
-        if self.core.store.put_new(&object, body.clone()).await? {
+        if self.core.store.put_loose(&object, body.clone()).await? {
             return Ok(root.clone());
         }
         let there = self.read_point(&root.point).await?;
@@ -198,7 +217,7 @@ impl Domain {
         }
         // What made it was of an earlier version, and died before it had published it.
         self.core.store.delete(&object).await?;
-        self.core.store.put_content(&object, body).await?;
+        self.core.store.put_loose(&object, body).await?;
         Ok(root.clone())
     }
 
@@ -214,12 +233,17 @@ impl Domain {
         }
     }
 
-    /// Removes the point, if it is this one, and gives why, or what else went wrong.
+    /// Removes the point, if it is this one, and gives why, or what else went wrong. One that is locked was published for
+    /// good before, and stays.
     async fn take_back(&self, root: &PointRoot, why: Error) -> Error {
         let removed = async {
             match self.read_point(&root.point).await {
-                Ok(published) if published.is_like(root) => self.remove_point(&root.point).await.map(|_| ()),
-                Ok(_) | Err(Error::Missing { .. }) => Ok(()),
+                Ok(published) if published.is_like(root) => match self.remove_point(&root.point).await {
+                    Ok(_) | Err(Error::Locked { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                },
+                Ok(_) => Ok(()),
+                Err(error) if error.is_absent() => Ok(()),
                 Err(error) => Err(error),
             }
         };
@@ -246,11 +270,14 @@ impl Domain {
     /// one that may delete points.
     ///
     /// # Errors
-    /// Those of the store.
+    /// [`Error::Locked`] where the repository is immutable and the point's lock has not ended; those of the store.
     pub async fn remove_point(&self, id: &PointId) -> Result<bool> {
         let object = self.core.layout.point(id);
         let there = self.core.store.exists(&object).await?;
         if there {
+            if let Some(until) = self.core.store.locked_until(ObjectKind::Point, &object).await? {
+                return Err(still(ObjectKind::Point, &object, until));
+            }
             self.core.store.delete(&object).await?;
         }
         // What was proven of it means nothing without it.

@@ -37,7 +37,7 @@ impl Domain {
         let sealer = self.core.keys.new_sealer(SealedKind::Proof)?;
         let body = seal_object(&sealer, &plain, &name(point, session))?;
         let object = self.core.layout.proof(point, session);
-        if self.core.store.put_new(&object, Bytes::from(body)).await?
+        if self.core.store.put_loose(&object, Bytes::from(body)).await?
             || self.read_proof(point, session).await? == *proof
         {
             Ok(())
@@ -92,7 +92,7 @@ impl Domain {
     pub async fn delete_proofs(&self, point: &PointId) -> Result<u64> {
         let objects = self.core.store.list_all(&self.core.layout.proofs(point)).await?;
         for object in &objects {
-            self.core.store.delete(&object.key).await?;
+            self.core.store.remove(&object.key).await?;
         }
         Ok(objects.len() as u64)
     }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use haulier_cloud::object_lock::Hidden;
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::id::{DomainId, RepositoryId};
+use haulier_domain::immutability::Immutability;
 use haulier_domain::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,7 @@ use crate::json;
 use crate::keys::object::{DomainKeyObject, KeyObject};
 use crate::keys::{NewKey, Unlock};
 use crate::layout::Layout;
+use crate::lock::{Clock, Lock};
 use crate::store::Store;
 
 /// The version of the format that this crate writes.
@@ -21,6 +24,9 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// Features that a reader has to know before it may touch anything. None so far.
 const KNOWN_FEATURES: &[&str] = &[];
+
+/// The optional feature of repositories that are immutable.
+const OBJECT_LOCK: &str = "object-lock";
 
 /// The `format` object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +41,9 @@ pub struct Format {
     pub optional_features: Vec<String>,
     /// When the repository was made.
     pub created: jiff::Timestamp,
+    /// Immutability, for whoever stores or deletes; readers need not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_lock: Option<Immutability>,
 }
 
 /// A repository, still locked.
@@ -50,15 +59,50 @@ impl Repository {
     /// Creates a repository. The `format` object comes last: until then there is none.
     ///
     /// # Errors
-    /// [`Error::RepositoryExists`] where the prefix is taken.
+    /// [`Error::RepositoryExists`] where the prefix is taken, [`Error::Hidden`] where one is hidden there.
     pub async fn create(
         store: Arc<dyn ObjectStore>,
         prefix: &str,
         key: &NewKey,
         now: jiff::Timestamp,
     ) -> Result<UnlockedRepository> {
+        Self::create_with(store, prefix, key, now, None).await
+    }
+
+    /// As [`Repository::create`], and what is stored in it can be destroyed only when its lock has ended.
+    ///
+    /// # Errors
+    /// As [`Repository::create`]; [`Error::NoObjectLock`] where the bucket cannot lock.
+    pub async fn create_immutable(
+        store: Arc<dyn ObjectStore>,
+        prefix: &str,
+        key: &NewKey,
+        now: jiff::Timestamp,
+        immutability: Immutability,
+    ) -> Result<UnlockedRepository> {
+        Self::create_with(store, prefix, key, now, Some(immutability)).await
+    }
+
+    async fn create_with(
+        store: Arc<dyn ObjectStore>,
+        prefix: &str,
+        key: &NewKey,
+        now: jiff::Timestamp,
+        immutability: Option<Immutability>,
+    ) -> Result<UnlockedRepository> {
         let layout = Layout::new(prefix);
-        let handle = Store::new(Arc::clone(&store));
+        let bucket = Arc::clone(&store);
+        match (immutability, store.object_lock().await) {
+            (_, Ok(Some(_))) => refuse_hidden(&Store::new(bucket), &layout).await?,
+            (Some(_), Ok(None)) => return Err(Error::NoObjectLock),
+            (Some(_), Err(source)) => {
+                let (doing, object) = ("asking for the Object Lock of", "the bucket".to_owned());
+                return Err(Error::Store { doing, object, source: Box::new(source) });
+            }
+            (None, _) => {}
+        }
+        let lock = immutability.map(|terms| Lock { terms, clock: Clock::default() });
+        let handle = Store::locking(Arc::clone(&store), lock);
         let exists = || Error::RepositoryExists { prefix: layout.prefix().to_owned() };
         if handle.find(ObjectKind::Format, &layout.format()).await?.is_some() {
             return Err(exists());
@@ -67,8 +111,9 @@ impl Repository {
             version: FORMAT_VERSION,
             repository: RepositoryId::from_uuid(uuid::Uuid::now_v7()),
             required_features: Vec::new(),
-            optional_features: Vec::new(),
+            optional_features: immutability.map(|_| OBJECT_LOCK.to_owned()).into_iter().collect(),
             created: now,
+            object_lock: immutability,
         };
         let master = SecretBytes::new(random::<KEY_LENGTH>()?);
         let repository = Self { raw: store, store: handle.clone(), layout: layout.clone(), format: format.clone() };
@@ -96,11 +141,27 @@ impl Repository {
         let layout = Layout::new(prefix);
         let handle = Store::new(Arc::clone(&store));
         let object = layout.format();
-        let body = handle
-            .find(ObjectKind::Format, &object)
-            .await?
-            .ok_or_else(|| Error::NoRepository { prefix: layout.prefix().to_owned() })?;
-        Ok(Self { raw: store, store: handle, layout, format: read_format(&object, &body)? })
+        let Some(body) = handle.find(ObjectKind::Format, &object).await? else {
+            if matches!(store.object_lock().await, Ok(Some(_))) {
+                refuse_hidden(&handle, &layout).await?;
+            }
+            return Err(Error::NoRepository { prefix: layout.prefix().to_owned() });
+        };
+        let format = read_format(&object, &body)?;
+        let lock = format.object_lock.map(|terms| Lock { terms, clock: Clock::default() });
+        Ok(Self { raw: Arc::clone(&store), store: Store::locking(store, lock), layout, format })
+    }
+
+    /// The same repository by another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        let lock = self.format.object_lock.map(|terms| Lock { terms, clock });
+        Self { store: Store::locking(Arc::clone(&self.raw), lock), ..self }
+    }
+
+    /// Its immutability, if it has any.
+    pub fn immutability(&self) -> Option<Immutability> {
+        self.format.object_lock
     }
 
     /// The repository's id.
@@ -126,7 +187,8 @@ impl Repository {
     pub async fn unlock(&self, with: &Unlock) -> Result<UnlockedRepository> {
         let mut tried = 0;
         let mut failure = None;
-        for object in self.store.list_all(&self.layout.keys()).await? {
+        let keys = self.store.list_all(&self.layout.keys()).await?;
+        for object in &keys {
             let opened = async {
                 let body = self.store.get(ObjectKind::Key, &object.key).await?;
                 let key = KeyObject::parse(&object.key, &body)?;
@@ -142,7 +204,26 @@ impl Repository {
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
+        if keys.is_empty() && self.store.lock().is_some() {
+            // Keys that were removed before their locks ended are hidden, too: only where none is left are they told of.
+            let hidden = self.store.hidden(&self.layout.keys(), 1).await.unwrap_or_default().into_iter().next();
+            let of = |hidden: Hidden| Error::Hidden { kind: ObjectKind::Key, object: hidden.key, since: hidden.since };
+            failure = hidden.map(of);
+        }
         Err(failure.unwrap_or(Error::NoKeyOpens { tried }))
+    }
+}
+
+/// Refuses a place where a delete marker hides a repository. Who may not list versions cannot tell.
+async fn refuse_hidden(store: &Store, layout: &Layout) -> Result<()> {
+    let object = layout.format();
+    match store.hides(&object).await {
+        Ok(Some(hidden)) => Err(Error::Hidden { kind: ObjectKind::Format, object, since: hidden.since }),
+        Ok(None) => Ok(()),
+        Err(error) => {
+            tracing::debug!(object, %error, "whether it is hidden cannot be told");
+            Ok(())
+        }
     }
 }
 
@@ -256,7 +337,29 @@ impl UnlockedRepository {
     /// Those of [`UnlockedRepository::domain_key`] and [`Domain::open`].
     pub async fn domain(&self, domain: &DomainId, config: DomainConfig) -> Result<Domain> {
         let key = self.domain_key(domain, false).await?;
+        let config = DomainConfig { immutability: self.repository.immutability(), ..config };
         let Repository { raw, layout, .. } = &self.repository;
         Domain::open(Arc::clone(raw), layout.prefix(), self.repository.id().clone(), domain.clone(), &key, config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use haulier_domain::immutability::RetentionMode;
+
+    use super::*;
+
+    #[test]
+    fn the_format_object_is_as_it_is_written_down() {
+        let plain = r#"{"version":1,"repository":"rep-1","required_features":[],"optional_features":[],"created":"2026-11-27T12:00:00Z"}"#;
+        let locked = r#"{"version":1,"repository":"rep-1","required_features":[],"optional_features":["object-lock"],"created":"2026-11-27T12:00:00Z","object_lock":{"mode":"compliance","days":30}}"#;
+        for (text, expected) in
+            [(plain, None), (locked, Some(Immutability { mode: RetentionMode::Compliance, days: 30 }))]
+        {
+            let body = format!("{text}\nblake3 {}\n", blake3::hash(text.as_bytes()).to_hex());
+            let format = read_format("format", body.as_bytes()).unwrap();
+            assert_eq!(format.object_lock, expected);
+            assert_eq!(json::write(&format).unwrap(), body);
+        }
     }
 }

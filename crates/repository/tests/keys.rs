@@ -11,7 +11,7 @@ use haulier_cloud::{CloudError, ErrorKind, Outcome};
 use haulier_domain::id::{DomainId, RepositoryId};
 use haulier_domain::secret::{SecretBytes, SecretString};
 use haulier_repository::{
-    Domain, DomainConfig, Error, KeyInfoKind, KeyWrapper, NewKey, ObjectKind, Repository, Unlock,
+    Domain, DomainConfig, Error, KeyInfoKind, KeyWrapper, NewKey, ObjectKind, Removal, Repository, Unlock,
 };
 
 use support::{Bucket, Fixture, PREFIX, cheap, passphrase, read, rows};
@@ -191,8 +191,8 @@ async fn keys_are_replaced_and_old_data_stays_readable() {
     let kms: Arc<dyn KeyWrapper> = Arc::new(Wrapper { name: "arn:kms:one", mask: 0x5A });
     let new = NewKey::Wrapper(kms.clone());
     let id = fixture.repository.add_key(&new).await.unwrap();
-    assert!(fixture.repository.remove_key(&first.id, &new.unlock()).await.unwrap());
-    assert!(!fixture.repository.remove_key(&first.id, &new.unlock()).await.unwrap(), "it is gone");
+    assert_eq!(fixture.repository.remove_key(&first.id, &new.unlock()).await.unwrap(), Removal::Done);
+    assert_eq!(fixture.repository.remove_key(&first.id, &new.unlock()).await.unwrap(), Removal::Absent);
     let left = repository.keys().await.unwrap();
     assert_eq!(
         left.iter().map(|key| (&key.id, &key.kind)).collect::<Vec<_>>(),
@@ -213,7 +213,7 @@ async fn the_last_key_cannot_be_removed() {
     let repository = fixture.repository.repository();
     let first = repository.keys().await.unwrap().remove(0).id;
     let keep = Unlock::Passphrase(passphrase());
-    let refused = |result: Result<bool, Error>| assert!(matches!(result, Err(Error::LastKey { .. })), "{result:?}");
+    let refused = |result: Result<Removal, Error>| assert!(matches!(result, Err(Error::LastKey { .. })), "{result:?}");
     refused(fixture.repository.remove_key(&first, &keep).await);
     // Another key helps only if it opens with what is kept, and can be read.
     let other = fixture.repository.add_key(&second()).await.unwrap();
@@ -227,7 +227,7 @@ async fn the_last_key_cannot_be_removed() {
         KeyInfoKind::Unusable(_)
     ));
     // What cannot be read may go.
-    assert!(fixture.repository.remove_key(&other, &keep).await.unwrap());
+    assert_eq!(fixture.repository.remove_key(&other, &keep).await.unwrap(), Removal::Done);
     for strange in ["", "../format", "xyz"] {
         assert!(matches!(fixture.repository.remove_key(strange, &keep).await, Err(Error::Invalid(_))), "{strange}");
     }
@@ -247,7 +247,7 @@ async fn of_two_who_remove_each_others_key_one_stays() {
         let both = [remove(first, second().unlock()), remove(other, Unlock::Passphrase(passphrase()))];
         for done in futures::future::join_all(both).await {
             match done.unwrap() {
-                Ok(true) | Err(Error::LastKey { .. }) => {}
+                Ok(Removal::Done) | Err(Error::LastKey { .. }) => {}
                 other => panic!("{other:?}"),
             }
         }

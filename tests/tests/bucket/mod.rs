@@ -6,7 +6,10 @@ use anyhow::{Context, Result, bail};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{
+    CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier, ObjectLockRetention, ObjectLockRetentionMode,
+};
 use e2e::cloud::Facts;
 use tokio::runtime::Runtime;
 
@@ -65,6 +68,52 @@ impl Bucket {
     pub(crate) fn put_new(&self, key: &str, content: Vec<u8>) -> Result<()> {
         let put = self.client.put_object().bucket(&self.name).key(key).if_none_match("*").body(content.into()).send();
         self.runtime.block_on(put).map_err(explained).with_context(|| format!("writing {key} anew")).map(drop)
+    }
+
+    /// The lock of an object: its mode, and its end in seconds.
+    pub(crate) fn lock(&self, key: &str) -> Result<Option<(String, i64)>> {
+        let asked = self.client.get_object_retention().bucket(&self.name).key(key).send();
+        match self.runtime.block_on(asked) {
+            Ok(answer) => {
+                let retention = answer.retention().context("a retention")?;
+                let mode = retention.mode().context("a mode")?.as_str().to_owned();
+                Ok(Some((mode, retention.retain_until_date().context("a date")?.secs())))
+            }
+            Err(error) if error.code() == Some("NoSuchObjectLockConfiguration") => Ok(None),
+            Err(error) => Err(explained(error)).with_context(|| format!("looking at the lock of {key}")),
+        }
+    }
+
+    /// Locks an object until then, or as far as governance is bypassed for less long than it was.
+    pub(crate) fn set_lock(&self, key: &str, mode: &str, until: i64, bypass: bool) -> Result<()> {
+        let retention = ObjectLockRetention::builder()
+            .mode(ObjectLockRetentionMode::from(mode))
+            .retain_until_date(DateTime::from_secs(until))
+            .build();
+        let set = self.client.put_object_retention().bucket(&self.name).key(key).retention(retention);
+        let set = set.set_bypass_governance_retention(bypass.then_some(true)).send();
+        self.runtime.block_on(set).map_err(explained).with_context(|| format!("locking {key}")).map(drop)
+    }
+
+    /// Takes the lock of an object away, bypassing governance.
+    pub(crate) fn lift_lock(&self, key: &str) -> Result<()> {
+        let none = ObjectLockRetention::builder().build();
+        let set = self.client.put_object_retention().bucket(&self.name).key(key).retention(none);
+        let set = set.bypass_governance_retention(true).send();
+        self.runtime.block_on(set).map_err(explained).with_context(|| format!("unlocking {key}")).map(drop)
+    }
+
+    /// Every version of an object, delete markers aside.
+    pub(crate) fn versions(&self, key: &str) -> Result<Vec<String>> {
+        let listed = self.client.list_object_versions().bucket(&self.name).prefix(key).send();
+        let listed = self.runtime.block_on(listed).map_err(explained).context("listing versions")?;
+        Ok(listed.versions().iter().filter_map(|version| version.version_id().map(str::to_owned)).collect())
+    }
+
+    /// Removes one version of an object.
+    pub(crate) fn delete_version(&self, key: &str, version: &str) -> Result<()> {
+        let delete = self.client.delete_object().bucket(&self.name).key(key).version_id(version).send();
+        self.runtime.block_on(delete).map_err(explained).with_context(|| format!("destroying {key}")).map(drop)
     }
 
     /// Removes an object.

@@ -8,13 +8,18 @@ use e2e::stage::Stage;
 
 /// A policy of the document, with this cloud's names in place of the examples.
 pub(crate) fn documented(stage: &Stage, name: &str) -> Result<String> {
+    documented_for(stage, name, "backups")
+}
+
+/// The same for another bucket.
+pub(crate) fn documented_for(stage: &Stage, name: &str, bucket: &str) -> Result<String> {
     let document = std::fs::read_to_string(bin::source().join("docs/permissions.md"))?;
     let start = document.split(&format!("```json {name}\n")).nth(1).context("the document has no such policy")?;
     let policy = start.split("```").next().context("an end of the policy")?;
     let facts = stage.cloud.facts();
     let mut policy = policy.to_owned();
     for (example, real) in [
-        ("my-backups", "backups"),
+        ("my-backups", bucket),
         ("111122223333", facts.account.as_str()),
         ("eu-central-1", facts.region.as_str()),
         ("key/my-key", facts.kms_key_arn.rsplit(':').next().unwrap_or_default()),

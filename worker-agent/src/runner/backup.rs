@@ -58,6 +58,7 @@ impl Bench<'_> {
             manifest,
             catalogue: stored.catalogue,
             required_features: stored.required_features,
+            locked_until: stored.locked_until,
             totals: stored.totals,
             summary: outcome.summary,
             labels: BTreeMap::new(),

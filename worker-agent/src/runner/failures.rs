@@ -6,6 +6,9 @@ use haulier_repository::Error;
 
 use crate::cause::chain;
 
+/// What to do about delete markers.
+const HIDDEN: &str = "somebody has deleted what the repository keeps locked: find out who, and remove the delete markers as docs/cli.md says";
+
 /// What a repository error means to an operator.
 pub(super) fn repository(what: &str, error: &Error) -> Failure {
     let cause = chain(error);
@@ -16,6 +19,7 @@ pub(super) fn repository(what: &str, error: &Error) -> Failure {
             cause,
             "run a check of the restore point to see how far the damage goes, and restore from another point",
         ),
+        Error::Hidden { .. } => Failure::new("repository-hidden", what, cause, HIDDEN),
         Error::Unsupported { .. } => {
             Failure::new("repository-too-new", what, cause, "use a worker image of a later version of Haulier")
         }
@@ -70,7 +74,11 @@ fn root_of(error: &Error) -> &Error {
 pub(super) fn is_damage(error: &Error) -> bool {
     matches!(
         root_of(error),
-        Error::Missing { .. } | Error::Damaged { .. } | Error::ChunkMissing { .. } | Error::Unsupported { .. }
+        Error::Missing { .. }
+            | Error::Hidden { .. }
+            | Error::Damaged { .. }
+            | Error::ChunkMissing { .. }
+            | Error::Unsupported { .. }
     )
 }
 
@@ -101,6 +109,11 @@ mod tests {
         let damaged = Error::Damaged { kind: ObjectKind::Pack, object: "key".into(), what: "cut".into() };
         let cases = [
             (Error::Missing { kind: ObjectKind::Pack, object: "key".into() }, "repository-damaged", false),
+            (
+                Error::Hidden { kind: ObjectKind::Pack, object: "key".into(), since: jiff::Timestamp::UNIX_EPOCH },
+                "repository-hidden",
+                false,
+            ),
             (Error::WriterFailed(Arc::new(damaged)), "repository-damaged", false),
             (store(ErrorKind::Denied), "repository-denied", false),
             (

@@ -123,6 +123,7 @@ impl Bench<'_> {
             .map_err(|error| failures::repository("opening the repository domain", &error))?;
         let mut config = DomainConfig::new(&self.settings.cache_dir);
         config.level = level.unwrap_or(config.level);
+        config.immutability = place.immutability;
         let (repository, domain) = (place.repository_id.clone(), place.domain_id.clone());
         Domain::open(store, &place.prefix, repository, domain, &key, config)
             .map_err(|error| failures::repository("opening the repository domain", &error))

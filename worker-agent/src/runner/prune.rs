@@ -46,8 +46,13 @@ fn summary(report: &PruneReport) -> String {
     let figures = &report.figures;
     let (now, later) = (figures.freed_now, figures.freed_later);
     let (freed, marked) = if report.dry_run { ("would free", "would be freed") } else { ("freed", "will be freed") };
-    format!(
+    let mut text = format!(
         "{freed} {} bytes in {} objects; {} bytes in {} objects {marked} later; {} bytes copied out of {} packs",
         now.bytes, now.objects, later.bytes, later.objects, figures.repacked_bytes, figures.repacked.objects
-    )
+    );
+    if let Some(until) = figures.locked_until {
+        let locked = figures.locked;
+        text += &format!("; {} bytes of what is freed later are locked, the last of them until {until}", locked.bytes);
+    }
+    text
 }

@@ -109,6 +109,7 @@ impl Bench {
             prefix: "prefix".into(),
             repository_id: domain.repository().to_string(),
             domain_id: domain_id.to_string(),
+            immutability: None,
         };
         let doubles = Arc::new(Doubles { store, faults: Faults::new(), secrets: Arc::new(MemorySecrets::new()) });
         let settings = Settings {
@@ -217,6 +218,7 @@ async fn published(domain: &Domain) -> PointRoot {
         manifest,
         catalogue: stored.catalogue,
         required_features: Vec::new(),
+        locked_until: None,
         totals: stored.totals,
         summary: PointSummary::default(),
         labels: std::collections::BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! Assignments in our own types. Whatever is wrong with a message is found here, before anything is begun.
 
 use haulier_domain::id::{DomainId, PointId, RepositoryId};
+use haulier_domain::immutability::Immutability;
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::assignment;
 use haulier_proto::worker::v1::database_login::Method;
@@ -95,6 +96,7 @@ pub(super) struct Place {
     pub(super) prefix: String,
     pub(super) repository_id: RepositoryId,
     pub(super) domain_id: DomainId,
+    pub(super) immutability: Option<Immutability>,
 }
 
 /// An instance and how to log in.
@@ -262,6 +264,7 @@ impl TryFrom<wire::DomainLocation> for Place {
             prefix: message.prefix,
             repository_id: parsed(&message.repository_id, NAME, "repository_id")?,
             domain_id: parsed(&message.domain_id, NAME, "domain_id")?,
+            immutability: message.immutability.map(Immutability::try_from).transpose()?,
         })
     }
 }
@@ -332,6 +335,7 @@ mod tests {
                 prefix: "prefix".into(),
                 repository_id: "rep-1".into(),
                 domain_id: "dom-1".into(),
+                immutability: None,
             }),
             ..Default::default()
         }
@@ -350,7 +354,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         type Break = fn(&mut wire::BackupPostgres);
-        let cases: [(&str, Break); 8] = [
+        let cases: [(&str, Break); 9] = [
             ("point_id", |backup| backup.point_id = "ses-1".into()),
             ("instance", |backup| backup.instance = None),
             ("domain", |backup| backup.domain = None),
@@ -358,6 +362,7 @@ mod tests {
             ("host", |backup| backup.instance.as_mut().unwrap().host.clear()),
             ("login", |backup| backup.instance.as_mut().unwrap().login = None),
             ("bucket", |backup| backup.domain.as_mut().unwrap().bucket.clear()),
+            ("mode", |backup| backup.domain.as_mut().unwrap().immutability = Some(Default::default())),
             ("compression_level", |backup| backup.compression_level = 20),
         ];
         for (field, breaks) in cases {

@@ -144,6 +144,7 @@ impl Vault {
             manifest: serde_json::from_value(manifest.0).unwrap(),
             catalogue: summary.catalogue,
             required_features: summary.required_features,
+            locked_until: summary.locked_until,
             totals: summary.totals,
             summary: outcome.summary,
             labels: BTreeMap::new(),

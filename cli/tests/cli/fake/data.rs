@@ -5,7 +5,7 @@ use haulier_proto::control::v1 as control;
 use haulier_proto::control::v1::import_repository_response::Event as Imported;
 use prost_types::Timestamp;
 
-fn at(seconds: i64) -> Option<Timestamp> {
+pub(super) fn at(seconds: i64) -> Option<Timestamp> {
     // 2026-11-20 14:00:00Z
     Some(Timestamp { seconds: 1_795_183_200 + seconds, nanos: 0 })
 }
@@ -171,6 +171,8 @@ pub(super) fn point() -> control::Point {
         bytes_stored: 300_000,
         snapshot_id: String::new(),
         remarks: vec!["databases are not consistent with each other".to_owned()],
+        locked_until: None,
+        retention_mode: 0,
         latest_proof: Some(proof()),
         copy_of: None,
     }
@@ -229,6 +231,7 @@ pub(super) fn repository() -> control::Repository {
         key_arn: "arn:aws:kms:eu-central-1:111122223333:key/k".to_owned(),
         created_at: at(0),
         points: 2,
+        immutability: Some(haulier_proto::common::v1::Immutability { mode: 1, days: 30 }),
     }
 }
 

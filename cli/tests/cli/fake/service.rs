@@ -327,6 +327,17 @@ impl ControlService for Fake {
         Ok(Response::new(control::PruneRepositoryResponse { session_ids, skipped, repeated_call }))
     }
 
+    async fn undelete_repository(
+        &self,
+        request: Request<control::UndeleteRepositoryRequest>,
+    ) -> Answer<control::UndeleteRepositoryResponse> {
+        let request = self.note(request);
+        known(&request.name, "repository")?;
+        let object = control::HiddenObject { key: "rds/format".to_owned(), size: 200, hidden_since: data::at(0) };
+        let objects = if request.all { Vec::new() } else { vec![object] };
+        Ok(Response::new(control::UndeleteRepositoryResponse { objects }))
+    }
+
     async fn list_repository_keys(
         &self,
         request: Request<control::ListRepositoryKeysRequest>,
@@ -353,16 +364,17 @@ impl ControlService for Fake {
         request: Request<control::RemoveRepositoryKeyRequest>,
     ) -> Answer<control::RemoveRepositoryKeyResponse> {
         self.note(request);
-        Ok(Response::new(control::RemoveRepositoryKeyResponse {}))
+        Ok(Response::new(control::RemoveRepositoryKeyResponse { locked_until: None }))
     }
 
     async fn rotate_repository_key(
         &self,
         request: Request<control::RotateRepositoryKeyRequest>,
     ) -> Answer<control::RotateRepositoryKeyResponse> {
-        self.note(request);
+        let request = self.note(request);
         let (id, removed) = ("new".to_owned(), vec!["old".to_owned()]);
-        Ok(Response::new(control::RotateRepositoryKeyResponse { id, removed }))
+        let locked_until = if request.name == "locked" { data::at(0) } else { None };
+        Ok(Response::new(control::RotateRepositoryKeyResponse { id, removed, locked_until }))
     }
 
     async fn list_resources(

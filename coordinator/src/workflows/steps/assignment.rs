@@ -115,7 +115,8 @@ pub(in crate::workflows) fn copy(
         copy_id: request.copy.to_string(),
         base_point_id: target.base_point.as_ref().map(ToString::to_string).unwrap_or_default(),
     });
-    let copies_to = DomainAccess { bucket: target.bucket.clone(), domain_prefix: prefix_of(target) };
+    let (bucket, domain_prefix, immutability) = (target.bucket.clone(), prefix_of(target), target.immutability);
+    let copies_to = DomainAccess { bucket, domain_prefix, immutability };
     let scope = Scope { copies_to: Some(copies_to), ..scope(work, source, None, false) };
     let mut job = job_in(work, assigned, source, &scope)?;
     job.grant.target = Some(DomainGrant { repository: target.repository.clone(), domain: target.domain.clone() });
@@ -159,6 +160,7 @@ fn scope(work: &Work, domain: &DomainPlace, database: Option<(&Source, &Login)>,
         writes,
         maintains: false,
         copies_to: None,
+        immutability: domain.immutability,
         database: database.and_then(|(source, login)| access(work, source, login)),
     }
 }

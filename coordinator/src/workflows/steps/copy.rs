@@ -68,6 +68,7 @@ pub(in crate::workflows) async fn publish(
         epoch,
         root: publish::proposed(work, epoch).await?,
         labels: labels.clone(),
+        since: work.session.created_at,
     };
     if !state.begin_publication(work.id()).await? {
         return Err(Trouble::Stop(Stop::Cancelled));
@@ -87,6 +88,7 @@ pub(in crate::workflows) async fn publish(
         summary: facts.summary,
         consistent_at: facts.consistent_at,
         published_at: Timestamp::now(),
+        locked_until: facts.locked_until,
         ..original
     };
     state.add_point(&copy).await?;

@@ -2,6 +2,7 @@
 
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch, PointId, RepositoryId};
+use haulier_domain::immutability::Immutability;
 use haulier_domain::session::{Severity, Stop};
 use haulier_proto::worker::v1::{DomainLocation, PointProposed};
 use jiff::Timestamp;
@@ -35,6 +36,9 @@ pub(in crate::workflows) struct DomainPlace {
     /// For a backup: the last published point of the instance in it, which the new one is likely to resemble.
     #[serde(default)]
     pub(super) base_point: Option<PointId>,
+    /// Immutability of the repository.
+    #[serde(default)]
+    pub(super) immutability: Option<Immutability>,
 }
 
 impl DomainPlace {
@@ -47,6 +51,7 @@ impl DomainPlace {
             prefix: repository.prefix,
             domain,
             base_point: None,
+            immutability: repository.immutability,
         }
     }
 
@@ -58,6 +63,7 @@ impl DomainPlace {
             prefix: self.prefix.clone(),
             repository_id: self.repository_id.to_string(),
             domain_id: self.domain.to_string(),
+            immutability: self.immutability.map(Into::into),
         }
     }
 }
@@ -137,6 +143,7 @@ pub(in crate::workflows) async fn point(
         point: point.clone(),
         session: work.id().clone(),
         epoch,
+        since: work.session.created_at,
         root,
         labels: labels(work, request, source, &snapshot_id),
     };
@@ -161,6 +168,7 @@ pub(in crate::workflows) async fn point(
             summary: facts.summary,
             consistent_at: facts.consistent_at,
             published_at: Timestamp::now(),
+            locked_until: facts.locked_until,
         })
         .await?;
     work.log(Severity::Info, &format!("restore point {point} is published")).await;
@@ -236,6 +244,7 @@ mod tests {
             summary: serde_json::Value::Null,
             consistent_at: consistent_at.map(|at| at.parse().unwrap()),
             published_at: published_at.parse().unwrap(),
+            locked_until: None,
         }
     }
 

@@ -275,6 +275,7 @@ async fn create_repository(sessions: &Sessions) {
         prefix: "prod".into(),
         key_kind: KeyKind::Kms,
         key_arn: KMS_KEY.into(),
+        immutability: None,
     };
     let id = sessions.services().vaults.create(&new).await.unwrap().id;
     let repository = Repository {
@@ -286,6 +287,7 @@ async fn create_repository(sessions: &Sessions) {
         key_kind: new.key_kind,
         key_arn: new.key_arn,
         created_at: Timestamp::now(),
+        immutability: None,
     };
     sessions.state().add_repository(&repository).await.unwrap();
 }

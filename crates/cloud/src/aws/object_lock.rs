@@ -1,5 +1,7 @@
 //! Object Lock of S3, for [`super::object_store`].
 
+use std::collections::BTreeMap;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{
@@ -9,7 +11,7 @@ use jiff::Timestamp;
 
 use super::error::{failed, incomplete};
 use crate::error::{CloudError, ErrorKind, Result};
-use crate::object_lock::{BucketLock, Destruction, Retention, RetentionMode};
+use crate::object_lock::{BucketLock, Destruction, Hidden, Retention, RetentionMode};
 
 /// One object of a bucket.
 #[derive(Clone, Copy)]
@@ -95,6 +97,18 @@ impl Place<'_> {
         Ok(end)
     }
 
+    /// Nothing but a delete marker hides an object whose versions are there.
+    pub(super) async fn reveal(&self) -> Result<bool> {
+        let versions = self.versions().await?;
+        if versions.objects.is_empty() {
+            return Ok(false);
+        }
+        for marker in &versions.markers {
+            self.delete_version(marker).await?;
+        }
+        Ok(!versions.markers.is_empty())
+    }
+
     async fn delete_version(&self, version: &str) -> Result<()> {
         let call = self.client.delete_object().bucket(self.bucket).key(self.key).version_id(version);
         call.send().await.map(drop).map_err(|error| failed("DeleteObject", self.target(), error))
@@ -134,6 +148,31 @@ impl Place<'_> {
             }
             (key, id) = (page.next_key_marker, page.next_version_id_marker);
         }
+    }
+}
+
+/// Objects under a delete marker. A marker that is the latest version of its key is listed before what it hides.
+pub(super) async fn hidden(client: &Client, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Hidden>> {
+    let mut markers: BTreeMap<String, Timestamp> = BTreeMap::new();
+    let mut found: BTreeMap<String, Hidden> = BTreeMap::new();
+    let (mut key, mut id) = (None, None);
+    loop {
+        let call = client.list_object_versions().bucket(bucket).prefix(prefix);
+        let page = call.set_key_marker(key).set_version_id_marker(id).send().await;
+        let page = page.map_err(|error| failed("ListObjectVersions", format!("s3://{bucket}/{prefix}"), error))?;
+        for marker in page.delete_markers().iter().filter(|marker| marker.is_latest() == Some(true)) {
+            let since = marker.last_modified().and_then(timestamp).unwrap_or(Timestamp::UNIX_EPOCH);
+            markers.extend(marker.key().map(|key| (key.to_owned(), since)));
+        }
+        for version in page.versions() {
+            let Some((key, since)) = version.key().and_then(|key| markers.remove_entry(key)) else { continue };
+            let size = u64::try_from(version.size().unwrap_or_default()).unwrap_or(0);
+            found.insert(key.clone(), Hidden { key, size, since });
+        }
+        if found.len() >= limit || page.is_truncated() != Some(true) {
+            return Ok(found.into_values().take(limit).collect());
+        }
+        (key, id) = (page.next_key_marker, page.next_version_id_marker);
     }
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::error::failed;
 use super::object_lock::{self, Place};
 use crate::error::{CloudError, ErrorKind, Outcome, Result};
-use crate::object_lock::{BucketLock, Destruction, Retention};
+use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
 use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
 
 /// How often the body of an answer is asked for again after its connection broke. The SDK itself repeats only what
@@ -156,6 +156,14 @@ impl ObjectStore for S3ObjectStore {
 
     async fn destroy(&self, key: &str) -> Result<Destruction> {
         self.place(key).destroy().await
+    }
+
+    async fn hidden(&self, prefix: &str, limit: usize) -> Result<Vec<Hidden>> {
+        object_lock::hidden(&self.client, &self.bucket, prefix, limit).await
+    }
+
+    async fn reveal(&self, key: &str) -> Result<bool> {
+        self.place(key).reveal().await
     }
 
     async fn object_lock(&self) -> Result<Option<BucketLock>> {

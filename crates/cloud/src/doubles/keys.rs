@@ -1,6 +1,6 @@
 //! KMS in memory: what it wraps is kept here, and the wrapped form is only its number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ const MAX_PLAIN: usize = 4_096;
 #[derive(Debug, Default)]
 pub struct MemoryKeys {
     wrapped: Mutex<Vec<Wrapped>>,
+    lost: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug)]
@@ -31,6 +32,19 @@ impl MemoryKeys {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// Has a key do nothing more, as one that is to be deleted.
+    pub fn lose(&self, key_arn: &str) {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(key_arn.to_owned());
+    }
+
+    fn check(&self, operation: &'static str, key_arn: &str) -> Result<()> {
+        if self.lost.lock().unwrap_or_else(PoisonError::into_inner).contains(key_arn) {
+            let message = format!("{key_arn} is pending deletion.");
+            return Err(refused(operation, key_arn, ErrorKind::Invalid, "KMSInvalidStateException", &message));
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -40,12 +54,14 @@ impl Keys for MemoryKeys {
             let message = "the plain text must have 1 to 4096 bytes";
             return Err(refused("Encrypt", key_arn, ErrorKind::Invalid, "ValidationException", message));
         }
+        self.check("Encrypt", key_arn)?;
         let mut wrapped = self.wrapped.lock().unwrap_or_else(PoisonError::into_inner);
         wrapped.push(Wrapped { key_arn: key_arn.to_owned(), context: context.clone(), plain: plain.clone() });
         Ok(format!("wrapped-{}", wrapped.len() - 1).into_bytes())
     }
 
     async fn unwrap(&self, key_arn: &str, context: &BTreeMap<String, String>, wrapped: &[u8]) -> Result<SecretBytes> {
+        self.check("Decrypt", key_arn)?;
         let number = std::str::from_utf8(wrapped)
             .ok()
             .and_then(|text| text.strip_prefix("wrapped-"))

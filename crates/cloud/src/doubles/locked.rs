@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::errors::{not_found, refused};
 use super::object_store::{Bucket, Object};
 use crate::error::{ErrorKind, Result};
-use crate::object_lock::{BucketLock, Destruction, Retention};
+use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
 
 impl Bucket {
     pub(super) fn lock(&self) -> Option<BucketLock> {
@@ -70,5 +70,28 @@ impl Bucket {
         }
         let left = self.hidden.contains_key(key) || self.objects.contains_key(key);
         if left { Destruction::Protected } else { Destruction::Done }
+    }
+    pub(super) fn out_of_sight(&self, prefix: &str, limit: usize) -> Vec<Hidden> {
+        let under = self.hidden.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+        let hidden = under.filter(|(key, _)| !self.objects.contains_key(*key));
+        hidden
+            .filter_map(|(key, versions)| {
+                let newest = versions.last()?;
+                Some(Hidden { key: key.clone(), size: newest.body.len() as u64, since: newest.modified })
+            })
+            .take(limit)
+            .collect()
+    }
+
+    pub(super) fn reveal(&mut self, key: &str) -> bool {
+        if self.objects.contains_key(key) {
+            return false;
+        }
+        let Some(mut versions) = self.hidden.remove(key) else { return false };
+        let newest = versions.pop();
+        if !versions.is_empty() {
+            self.hidden.insert(key.to_owned(), versions);
+        }
+        newest.is_some_and(|object| self.objects.insert(key.to_owned(), object).is_none())
     }
 }

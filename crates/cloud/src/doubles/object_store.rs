@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::errors::{not_found, refused};
 use crate::error::{ErrorKind, Result};
-use crate::object_lock::{BucketLock, Destruction, Retention};
+use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
 use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
 
 const PAGE: usize = 1_000;
@@ -34,8 +34,8 @@ pub(super) struct Bucket {
 }
 
 pub(super) struct Object {
-    body: Bytes,
-    modified: Timestamp,
+    pub(super) body: Bytes,
+    pub(super) modified: Timestamp,
     etag: String,
     pub(super) retention: Option<Retention>,
 }
@@ -187,6 +187,14 @@ impl ObjectStore for MemoryObjectStore {
 
     async fn destroy(&self, key: &str) -> Result<Destruction> {
         Ok(self.lock().destroy(key))
+    }
+
+    async fn hidden(&self, prefix: &str, limit: usize) -> Result<Vec<Hidden>> {
+        Ok(self.lock().out_of_sight(prefix, limit))
+    }
+
+    async fn reveal(&self, key: &str) -> Result<bool> {
+        Ok(self.lock().reveal(key))
     }
 
     async fn object_lock(&self) -> Result<Option<BucketLock>> {

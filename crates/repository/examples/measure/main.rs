@@ -153,6 +153,7 @@ async fn backup(
         manifest,
         catalogue: summary.catalogue,
         required_features: summary.required_features,
+        locked_until: summary.locked_until,
         totals: summary.totals,
         summary: PointSummary::default(),
         labels: std::collections::BTreeMap::new(),

@@ -5,12 +5,14 @@
 //! its table), *sampled* (and every byte of some packs is what was stored), *full* (and every byte of all).
 
 mod lenient;
+mod locks;
 mod packs;
 mod points;
 mod report;
 
 use std::sync::Arc;
 
+pub(crate) use self::points::needed_packs;
 pub use self::report::{CheckDepth, CheckProgress, CheckReport, CheckScope, Finding};
 
 use self::points::Walked;
@@ -44,18 +46,17 @@ impl Domain {
     ) -> Result<CheckReport> {
         let reporter = Arc::new(Reporter::new(Box::new(progress)));
         let (core, rows) = lenient::load(&self.core, &reporter).await?;
-        let packs = match scope {
-            CheckScope::Domain => {
-                let points = points::published(&core, &reporter).await?;
-                points::walk(&core, &reporter, &points, None).await?;
-                None
-            }
-            CheckScope::Points(ids) => {
-                let points = points::read(&core, &reporter, &ids).await?;
-                Some(points::walk(&core, &reporter, &points, None).await?.packs)
-            }
+        let whole = scope == CheckScope::Domain;
+        let points = match scope {
+            CheckScope::Domain => points::published(&core, &reporter).await?,
+            CheckScope::Points(ids) => points::read(&core, &reporter, &ids).await?,
         };
-        packs::check(&core, &reporter, &rows, packs, depth).await?;
+        let needed = points::walk(&core, &reporter, &points, None).await?.packs;
+        if depth > CheckDepth::Reachable {
+            locks::check(&core, &reporter, &points).await?;
+        }
+        packs::check(&core, &reporter, &rows, (!whole).then_some(needed), depth).await?;
+        locks::tell_hidden(&core, &reporter, whole).await?;
         Ok(reporter.finish())
     }
 
@@ -73,7 +74,7 @@ impl Domain {
         let reporter = Arc::new(Reporter::new(Box::new(|_| {})));
         let (core, rows) = match self.core.fresh_index().await {
             Ok(_) => (Arc::clone(&self.core), Vec::new()),
-            Err(Error::Damaged { .. } | Error::Unsupported { .. } | Error::Missing { .. }) => {
+            Err(Error::Damaged { .. } | Error::Unsupported { .. } | Error::Missing { .. } | Error::Hidden { .. }) => {
                 let loaded = lenient::load(&self.core, &reporter).await?;
                 // A damaged index object is no matter of this point, unless chunks of it are missing then.
                 reporter.forget();
@@ -91,7 +92,11 @@ impl Domain {
                 reporter.add(&missing, "it is being deleted, because no point needed it");
             }
         }
+        if let Some(until) = root.locked_until {
+            locks::sample(&core, &reporter, &packs, until).await?;
+        }
         packs::check(&core, &reporter, &rows, Some(packs), CheckDepth::Reachable).await?;
+        locks::tell_hidden(&core, &reporter, false).await?;
         let findings = reporter.finish().findings;
         if findings.is_empty() {
             let features = deltas.then_some(DELTAS).into_iter().collect();

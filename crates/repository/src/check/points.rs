@@ -17,11 +17,11 @@ use crate::stream::StreamRoot;
 
 /// Packs by their local number.
 #[derive(Default)]
-pub(super) struct PackSet(Vec<u64>);
+pub(crate) struct PackSet(Vec<u64>);
 
 impl PackSet {
     /// The packs' numbers, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
         let words = (0..).zip(&self.0);
         words.flat_map(|(at, word)| (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| at * 64 + bit))
     }
@@ -84,6 +84,17 @@ pub(super) async fn walk(
         walk.catalogue(&point.catalogue, &mut walked).await?;
     }
     Ok(walked)
+}
+
+/// The packs that the streams of this catalogue need, bases of deltas included. What is missing is for a check to tell.
+pub(crate) async fn needed_packs(core: &Checked, catalogue: &StreamRoot) -> Result<PackSet> {
+    let reporter = Reporter::new(Box::new(|_| {}));
+    let point = PointId::from_uuid(uuid::Uuid::nil());
+    let walk = Walk { core, reporter: &reporter, point: &point, refusing: None };
+    let mut walked = Walked::default();
+    walk.stream(catalogue, &mut walked).await?;
+    walk.catalogue(catalogue, &mut walked).await?;
+    Ok(walked.packs)
 }
 
 struct Walk<'a> {

@@ -102,6 +102,7 @@ fn is_found(error: &Error) -> bool {
         error => matches!(
             error,
             Error::Missing { .. }
+                | Error::Hidden { .. }
                 | Error::Damaged { .. }
                 | Error::Unsupported { .. }
                 | Error::ChunkMissing { .. }
@@ -147,7 +148,10 @@ impl Reporter {
             error => error,
         };
         let kind = match cause {
-            Error::Missing { kind, .. } | Error::Damaged { kind, .. } | Error::Unsupported { kind, .. } => *kind,
+            Error::Missing { kind, .. }
+            | Error::Hidden { kind, .. }
+            | Error::Damaged { kind, .. }
+            | Error::Unsupported { kind, .. } => *kind,
             _ => ObjectKind::Index,
         };
         let object = error.object().unwrap_or_default().to_owned();
@@ -207,6 +211,16 @@ impl Reporter {
             packs: self.packs.load(Ordering::Relaxed),
             findings: self.found.load(Ordering::Relaxed),
         });
+    }
+
+    /// Whether there is any finding.
+    pub(super) fn has_findings(&self) -> bool {
+        !self.findings().is_empty()
+    }
+
+    /// Has a look at each finding, and may tell it in other words.
+    pub(super) fn reword(&self, mut reword: impl FnMut(&mut Finding)) {
+        self.findings().iter_mut().for_each(&mut reword);
     }
 
     /// Drops the findings so far.

@@ -49,7 +49,11 @@ impl Loader {
         loop {
             match self.load_once().await {
                 // A prune has replaced it since it was listed.
-                Err(Error::Missing { kind: ObjectKind::Index, .. }) if tries < TRIES => tries += 1,
+                Err(Error::Missing { kind: ObjectKind::Index, .. } | Error::Hidden { kind: ObjectKind::Index, .. })
+                    if tries < TRIES =>
+                {
+                    tries += 1;
+                }
                 loaded => return loaded,
             }
         }
@@ -91,7 +95,9 @@ impl LoadedIndex {
         }
         let objects = loader.store.list_all(&loader.layout.indexes()).await?;
         match self.add(loader, objects.into_iter().map(|object| object.key).collect(), None).await {
-            Err(Error::Missing { kind: ObjectKind::Index, .. }) => Ok(false),
+            Err(Error::Missing { kind: ObjectKind::Index, .. } | Error::Hidden { kind: ObjectKind::Index, .. }) => {
+                Ok(false)
+            }
             added => added.map(|()| true),
         }
     }

@@ -37,6 +37,17 @@ pub enum KeyInfoKind {
     Unusable(String),
 }
 
+/// What became of a key that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// There was none.
+    Absent,
+    /// It is gone.
+    Done,
+    /// It is out of sight, and cannot be destroyed before this time: its lock holds until then.
+    Hidden(Timestamp),
+}
+
 impl Repository {
     /// All key objects, oldest first.
     ///
@@ -54,7 +65,7 @@ impl Repository {
                 Err(error @ (Error::Damaged { .. } | Error::Unsupported { .. })) => {
                     KeyInfoKind::Unusable(error.to_string())
                 }
-                Err(Error::Missing { .. }) => continue,
+                Err(error) if error.is_absent() => continue,
                 Err(error) => return Err(error),
             };
             keys.push(KeyInfo { id: object.key[prefix.len()..].to_owned(), kind, created: object.modified });
@@ -74,7 +85,8 @@ impl Repository {
                 continue;
             }
             let key = match self.key_object(&object.key).await {
-                Err(Error::Damaged { .. } | Error::Unsupported { .. } | Error::Missing { .. }) => continue,
+                Err(Error::Damaged { .. } | Error::Unsupported { .. }) => continue,
+                Err(error) if error.is_absent() => continue,
                 key => key?,
             };
             if key.repository != *self.id() || !key.suits(with) {
@@ -97,7 +109,7 @@ impl UnlockedRepository {
         let object = self.put_key(key).await?;
         let opens = self.repository().key_object(&object).await?.unwrap(&key.unlock()).await?;
         if opens.is_none_or(|opened| opened.expose() != self.master().expose()) {
-            self.repository().store.delete(&object).await?;
+            self.repository().store.remove(&object).await?;
             return Err(Error::Invalid("the new key does not open what it has just wrapped".to_owned()));
         }
         Ok(object[self.repository().layout.keys().len()..].to_owned())
@@ -123,24 +135,30 @@ impl UnlockedRepository {
         Ok(ids)
     }
 
-    /// Removes the key of that id, if another one opens with `keep`. Says whether there was one.
+    /// Removes the key of that id, if another one opens with `keep`. In an immutable repository it only goes out of sight:
+    /// its bytes can be destroyed when its lock has ended, which no later point extends.
     ///
     /// # Errors
     /// [`Error::LastKey`] where nothing else opens with `keep`; those of the store.
-    pub async fn remove_key(&self, id: &str, keep: &Unlock) -> Result<bool> {
+    pub async fn remove_key(&self, id: &str, keep: &Unlock) -> Result<Removal> {
         let repository = self.repository();
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Error::Invalid(format!("{id:?} is not the id of a key")));
         }
         let object = format!("{}{id}", repository.layout.keys());
         let last = || Error::LastKey { key: id.to_owned() };
-        let Some(body) = repository.store.find(ObjectKind::Key, &object).await? else { return Ok(false) };
+        let body = match repository.store.find(ObjectKind::Key, &object).await {
+            Err(Error::Hidden { .. }) | Ok(None) => return Ok(Removal::Absent),
+            Ok(Some(body)) => body,
+            Err(error) => return Err(error),
+        };
         if !repository.opens_without(&object, keep, self.master()).await? {
             return Err(last());
         }
-        repository.store.delete(&object).await?;
+        let locked_until = repository.store.locked_until(ObjectKind::Key, &object).await?;
+        repository.store.remove(&object).await?;
         if repository.opens_without(&object, keep, self.master()).await? {
-            return Ok(true);
+            return Ok(locked_until.map_or(Removal::Done, Removal::Hidden));
         }
         repository.store.put_new(&object, body).await?;
         Err(last())

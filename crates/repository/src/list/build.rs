@@ -101,6 +101,9 @@ async fn put(shared: &Arc<Shared>, page: Page) -> Result<Child> {
             return Ok(Child { id, bytes, chunks });
         }
         if shared.core.store.find(ObjectKind::List, &object).await?.is_some_and(|there| there == body) {
+            if let Some(began) = shared.began {
+                shared.core.store.hold(ObjectKind::List, &object, began.needed).await?;
+            }
             return Ok(Child { id, bytes, chunks });
         }
         tracing::warn!(object, "a list page is damaged; it is stored anew under another name");

@@ -70,7 +70,7 @@ pub(super) enum Appended {
 pub(super) async fn append(core: &Core, record: &Record) -> Result<Appended> {
     let key = core.layout.prune(record.number);
     let body = record.seal(&core.keys)?;
-    if !core.store.put_new(&key, body).await? {
+    if !core.store.put_loose(&key, body).await? {
         // By another run, or by this very call, if its answer was lost and the store's client repeated it.
         let stored = match core.store.get(ObjectKind::Prune, &key).await {
             Err(Error::Missing { .. }) => return Err(overlap(core)),

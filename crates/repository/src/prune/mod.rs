@@ -25,6 +25,7 @@
 //! leaves what it had decided in the record, and the next one goes on.
 
 mod fates;
+mod locks;
 pub(crate) mod log;
 pub(crate) mod marks;
 mod plan;

@@ -7,6 +7,8 @@
 //! its mark goes. What a run has *settled* is never rescued, because that run may be about to delete it: what is needed of
 //! such a pack is copied. A pack that is needed for less than half of its bytes is *repacked*: what is needed is copied, and it is
 //! marked at once.
+//!
+//! In an immutable repository, what nothing needs and S3 keeps locked is left as it is, and told of with the date.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -29,6 +31,8 @@ pub(super) struct PackFacts {
     /// Bytes of it that are needed: sealed chunks that have their home here.
     pub(super) used: u64,
     pub(super) fate: Fate,
+    /// Where nothing needs it: until when it is locked, if it is.
+    pub(super) locked: Option<Timestamp>,
 }
 
 /// A list page.
@@ -41,6 +45,8 @@ pub(super) struct ListFacts {
     /// Whether a point needs it.
     pub(super) live: bool,
     pub(super) fate: Fate,
+    /// Where nothing needs it: until when it is locked, if it is.
+    pub(super) locked: Option<Timestamp>,
 }
 
 /// What earlier runs have decided of an object.
@@ -88,15 +94,27 @@ impl Terms {
         modified >= self.oldest_session.unwrap_or(self.now).min(self.now)
     }
 
-    fn verdict(&self, needed: bool, fate: Fate, modified: Timestamp) -> Verdict {
+    fn verdict(&self, needed: bool, fate: Fate, modified: Timestamp, locked: Option<Timestamp>) -> Verdict {
+        let locked = locked.filter(|until| *until > self.now);
         match fate {
             Fate::Open if needed || self.young(modified) => Verdict::Keep,
-            Fate::Open => Verdict::Mark,
+            // Until it can be deleted, writers may as well use it. Marked so early that the grace period ends with the lock.
+            Fate::Open => match locked.filter(|until| self.graced(self.now) < *until) {
+                Some(until) => Verdict::Locked(until),
+                None => Verdict::Mark,
+            },
             Fate::Settled => Verdict::Finish,
             Fate::Marked(_) | Fate::Condemned if needed => Verdict::Rescue,
-            Fate::Marked(since) if !self.due(since) => Verdict::Wait(since),
+            Fate::Marked(since) if locked.is_some() || !self.due(since) => Verdict::Wait(since),
+            // Somebody has locked it since, or S3 would not let it go.
+            Fate::Condemned if locked.is_some() => Verdict::Wait(self.now),
             Fate::Marked(_) | Fate::Condemned => Verdict::Condemn,
         }
+    }
+
+    /// When the grace period of what was marked then is over.
+    fn graced(&self, since: Timestamp) -> Timestamp {
+        since.saturating_add(self.grace).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -105,6 +123,7 @@ enum Verdict {
     Keep,
     Mark,
     Wait(Timestamp),
+    Locked(Timestamp),
     Rescue,
     Condemn,
     Finish,
@@ -139,13 +158,17 @@ pub struct PruneFigures {
     pub freed_later: Amount,
     /// Of them, those that this run marks.
     pub marked: Amount,
+    /// Of those to be deleted later, what is locked: nothing needs it, and S3 lets nobody delete it yet.
+    pub locked: Amount,
+    /// When the last of these locks ends.
+    pub locked_until: Option<Timestamp>,
     /// Packs needed for less than half: what is needed of them is copied.
     pub repacked: Amount,
     /// Bytes that are copied for that.
     pub repacked_bytes: u64,
     /// Needed again after they had been marked.
     pub rescued: Amount,
-    /// When the earliest of what is marked can be deleted, unless a session older than its mark still runs then.
+    /// When the earliest of what is marked or locked can be deleted, unless a session older than its mark still runs then.
     pub next_due: Option<Timestamp>,
 }
 
@@ -213,7 +236,7 @@ impl Plan {
 
     fn pack(&mut self, number: u32, pack: &PackFacts, terms: &Terms) {
         self.figures.stored.add(pack.size);
-        let mut verdict = terms.verdict(pack.used > 0, pack.fate, pack.modified);
+        let mut verdict = terms.verdict(pack.used > 0, pack.fate, pack.modified, pack.locked);
         let copied = match verdict {
             Verdict::Finish => pack.used > 0,
             Verdict::Keep | Verdict::Rescue => {
@@ -233,20 +256,27 @@ impl Plan {
         } else if pack.used > 0 {
             self.figures.live_bytes += pack.size;
         }
-        self.decide(verdict, Object::Pack(number), pack.size, terms);
+        self.decide(verdict, Object::Pack(number), pack.size, pack.locked, terms);
     }
 
     fn list(&mut self, number: u32, list: &ListFacts, terms: &Terms) {
         self.figures.stored.add(list.size);
-        let verdict = terms.verdict(list.live, list.fate, list.modified);
+        let verdict = terms.verdict(list.live, list.fate, list.modified, list.locked);
         if list.live && verdict != Verdict::Finish {
             self.figures.live_bytes += list.size;
         }
-        self.decide(verdict, Object::List(number), list.size, terms);
+        self.decide(verdict, Object::List(number), list.size, list.locked, terms);
     }
 
-    fn decide(&mut self, verdict: Verdict, object: Object, bytes: u64, terms: &Terms) {
+    fn decide(&mut self, verdict: Verdict, object: Object, bytes: u64, locked: Option<Timestamp>, terms: &Terms) {
         let figures = &mut self.figures;
+        let locked = locked.filter(|until| *until > terms.now);
+        if let (Some(until), Verdict::Mark | Verdict::Wait(_) | Verdict::Locked(_) | Verdict::Finish) =
+            (locked, verdict)
+        {
+            figures.locked.add(bytes);
+            figures.locked_until = figures.locked_until.max(Some(until));
+        }
         match verdict {
             Verdict::Keep => {}
             // There is no room to write it down: left for the next run.
@@ -254,11 +284,13 @@ impl Plan {
             Verdict::Mark => {
                 figures.marked.add(bytes);
                 figures.freed_later.add(bytes);
-                note_due(&mut figures.next_due, terms.now, terms);
+                note_due(&mut figures.next_due, terms.graced(terms.now), locked);
                 self.mark.push(object);
             }
             Verdict::Finish => {
-                figures.freed_now.add(bytes);
+                // What was locked since it was settled goes with a later run.
+                let amount = if locked.is_some() { &mut figures.freed_later } else { &mut figures.freed_now };
+                amount.add(bytes);
                 self.finish.push(object);
             }
             Verdict::Condemn if self.condemn.len() + self.finish.len() < MOST => {
@@ -271,17 +303,21 @@ impl Plan {
             }
             Verdict::Wait(since) => {
                 figures.freed_later.add(bytes);
-                note_due(&mut figures.next_due, since, terms);
+                note_due(&mut figures.next_due, terms.graced(since), locked);
                 self.waiting.push((since, object));
+            }
+            Verdict::Locked(until) => {
+                figures.freed_later.add(bytes);
+                note_due(&mut figures.next_due, until, None);
             }
             Verdict::Rescue => figures.rescued.add(bytes),
         }
     }
 }
 
-fn note_due(next: &mut Option<Timestamp>, since: Timestamp, terms: &Terms) {
-    let due = since.saturating_add(terms.grace).ok();
-    *next = (*next).into_iter().chain(due).min();
+fn note_due(next: &mut Option<Timestamp>, graced: Timestamp, locked: Option<Timestamp>) {
+    let due = locked.map_or(graced, |until| until.max(graced));
+    *next = (*next).into_iter().chain([due]).min();
 }
 
 /// Whether so little of a pack is needed that copying it pays.

@@ -10,7 +10,7 @@ use super::log::{self, Appended};
 use super::plan::{Object, Plan, Terms, plan};
 use super::record::{Names, Record};
 use super::survey::{Survey, follow, survey};
-use super::sweep::{self, outdated, sweep};
+use super::sweep::{self, bury, outdated, sweep};
 use super::walk::{Walk, chunk};
 use super::{PruneOptions, PrunePhase, PruneReport, Teller, repack};
 use crate::domain::{Core, Domain};
@@ -50,7 +50,11 @@ async fn prune(core: &Arc<Core>, options: &PruneOptions, tell: &Teller<'_>) -> R
         index_objects: outdated.len() as u64,
         chunks_missing: survey.homeless,
     };
-    if dry_run || (plan.is_empty() && outdated.is_empty() && survey.replaced.is_empty()) {
+    if dry_run {
+        return Ok(report(&plan));
+    }
+    if plan.is_empty() && outdated.is_empty() && survey.replaced.is_empty() {
+        bury(core).await?;
         return Ok(report(&plan));
     }
     let unreadable = repack::repack(core, &survey, &plan.repack, tell).await?;
@@ -107,7 +111,7 @@ async fn settle(
     if settled.is_none() {
         // They would name what another run has deleted meanwhile.
         for id in written {
-            core.store.delete(&core.layout.index(&id)).await?;
+            core.store.remove(&core.layout.index(&id)).await?;
         }
     }
     settled.ok_or_else(|| log::overlap(core))

@@ -12,6 +12,7 @@ use haulier_domain::id::PointId;
 use jiff::Timestamp;
 
 use super::fates::Fates;
+use super::locks;
 use super::log::Stored;
 use super::plan::{ListFacts, Object, PackFacts};
 use super::record::Names;
@@ -90,6 +91,7 @@ pub(super) async fn survey(core: &Arc<Core>, stored: Option<&Stored>, tell: &Tel
     for (pack, used) in packs.iter_mut().zip(measured.used) {
         pack.used = used;
     }
+    locks::look(core, &mut packs, &mut lists).await?;
     let Measured { live, homeless, missed, .. } = measured;
     indexes.iter_mut().for_each(|index| index.stale &= !missed);
     Ok(Survey { points, packs, lists, indexes, replaced, homeless, missed, live, places })
@@ -98,7 +100,7 @@ pub(super) async fn survey(core: &Arc<Core>, stored: Option<&Stored>, tell: &Tel
 /// Takes note of what a point needs. `false`: it has been removed since it was listed.
 pub(super) async fn follow(domain: &Domain, walk: &mut Walk, point: &PointId) -> Result<bool> {
     let Err(error) = walk.point(point).await else { return Ok(true) };
-    if let Err(Error::Missing { .. }) = domain.read_point(point).await {
+    if domain.read_point(point).await.is_err_and(|error| error.is_absent()) {
         return Ok(false);
     }
     match error {
@@ -183,6 +185,7 @@ async fn list_packs(core: &Core, fates: &Fates) -> Result<Vec<PackFacts>> {
                 modified: object.modified,
                 used: 0,
                 fate: fates.pack(&id),
+                locked: None,
             }));
         }
         match next {
@@ -203,7 +206,7 @@ async fn list_pages(core: &Core, fates: &Fates) -> Result<Vec<ListFacts>> {
         for object in objects {
             let Ok(id) = object.key[prefix.len()..].parse() else { continue };
             let fate = fates.list(&id);
-            lists.push(ListFacts { id, size: object.size, modified: object.modified, live: false, fate });
+            lists.push(ListFacts { id, size: object.size, modified: object.modified, live: false, fate, locked: None });
         }
         match next {
             Some(next) => after = Some(next),

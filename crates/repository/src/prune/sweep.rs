@@ -5,15 +5,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use haulier_cloud::object_lock::Destruction;
 
 use super::record::{Names, Record};
 use super::repack::put_index;
 use super::survey::{IndexFacts, Survey};
 use super::{PrunePhase, Teller, log};
 use crate::domain::Core;
-use crate::error::{Error, ObjectKind, Result};
+use crate::error::{ObjectKind, Result};
 use crate::ids::{IndexId, PackId};
 use crate::index::object::IndexTable;
+use crate::lock::hidden::MOST;
 
 /// Objects deleted at once.
 const AT_ONCE: usize = 8;
@@ -65,7 +67,7 @@ pub(super) async fn replace(
     for at in outdated {
         let key = core.layout.index(&survey.indexes[*at].id);
         let body = match core.store.get(ObjectKind::Index, &key).await {
-            Err(Error::Missing { .. }) => return Ok(false),
+            Err(error) if error.is_absent() => return Ok(false),
             body => body?,
         };
         let keys = Arc::clone(&core.keys);
@@ -97,19 +99,39 @@ pub(super) async fn sweep(core: &Arc<Core>, record: &Record, tell: &Teller<'_>) 
     let indexes = record.settled.indexes.iter().map(|id| core.layout.index(id));
     let packs = record.condemned.packs.iter().map(|id| core.layout.pack(id));
     let lists = record.condemned.lists.iter().map(|id| core.layout.list(id));
-    let (first, objects): (Vec<String>, Vec<String>) = (indexes.collect(), packs.chain(lists).collect());
-    let total = (first.len() + objects.len()) as u64;
-    let mut done = 0;
-    for batch in first.chunks(BATCH).chain(objects.chunks(BATCH)) {
+    // A replaced index object goes out of sight at once; what else is locked stays for a later run.
+    let objects = indexes.map(|key| (key, true)).collect::<Vec<_>>();
+    let rest: Vec<(String, bool)> = packs.chain(lists).map(|key| (key, false)).collect();
+    let total = (objects.len() + rest.len()) as u64;
+    let (mut done, mut protected) = (0, 0_u64);
+    for batch in objects.chunks(BATCH).chain(rest.chunks(BATCH)) {
         if log::newest_number(&core.store, &core.layout).await? != Some(record.number) {
             return Err(log::overlap(core));
         }
-        let batch = stream::iter(batch.to_vec());
-        let mut deleted = batch.map(|object| async move { core.store.delete(&object).await }).buffer_unordered(AT_ONCE);
-        while deleted.try_next().await?.is_some() {
+        let mut deleted = stream::iter(batch.to_vec())
+            .map(|(object, hide)| async move {
+                if hide { core.store.remove(&object).await } else { core.store.delete(&object).await }
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some(end) = deleted.try_next().await? {
             done += 1;
+            protected += u64::from(end == Destruction::Protected);
             tell(PrunePhase::Delete, done, total);
         }
+    }
+    if protected > 0 {
+        tracing::info!(protected, "S3 keeps objects that a lock protects");
+    }
+    bury(core).await
+}
+
+/// Destroys index objects that earlier runs have replaced and put out of sight, once their locks have ended.
+pub(super) async fn bury(core: &Arc<Core>) -> Result<()> {
+    if core.store.lock().is_none() {
+        return Ok(());
+    }
+    for hidden in core.store.hidden(&core.layout.indexes(), MOST).await? {
+        core.store.delete(&hidden.key).await?;
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ mod uploader;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
@@ -33,6 +34,7 @@ use crate::base::BasePoint;
 use crate::chunker::Chunking;
 use crate::domain::Core;
 use crate::error::{Error, Result};
+use crate::lock::extend::extend;
 use crate::point::DELTAS;
 use crate::stream::{StreamKind, StreamRoot};
 
@@ -50,6 +52,10 @@ pub struct WriteSummary {
     /// What a reader of the streams must know: belongs into [`crate::PointRoot::required_features`].
     #[serde(default)]
     pub required_features: Vec<String>,
+    /// Until when everything the streams need is locked at least, where the repository is immutable: belongs into
+    /// [`crate::PointRoot::locked_until`].
+    #[serde(default)]
+    pub locked_until: Option<Timestamp>,
 }
 
 /// Writes streams into a domain. One per session; several sessions may write one domain at once.
@@ -103,8 +109,8 @@ impl Writer {
         move || stats.snapshot()
     }
 
-    /// Makes everything durable: the catalogue, the last pack, then the last index object. Every stream must be finished
-    /// or dropped before.
+    /// Makes everything durable: the catalogue, the last pack, then the last index object. In an immutable repository, extends
+    /// the locks of what the streams take over from earlier points. Every stream must be finished or dropped before.
     ///
     /// # Errors
     /// [`Error::Invalid`] where a stream is still open; whatever failed in the background before.
@@ -128,9 +134,17 @@ impl Writer {
             bytes_stored = shared.stats.bytes_stored.load(Ordering::Relaxed),
             "repository writer finished"
         );
+        let locked_until = match shared.began {
+            Some(began) => {
+                let extended = extend(&shared.core, &catalogue, began).await?;
+                tracing::info!(extended, until = %began.needed, "everything the streams need is locked");
+                Some(began.needed)
+            }
+            None => None,
+        };
         let needs_deltas = shared.needs_deltas.load(Ordering::Relaxed);
         let required_features = needs_deltas.then(|| DELTAS.to_owned()).into_iter().collect();
-        Ok(WriteSummary { catalogue, totals: shared.stats.snapshot(), required_features })
+        Ok(WriteSummary { catalogue, totals: shared.stats.snapshot(), required_features, locked_until })
     }
 }
 

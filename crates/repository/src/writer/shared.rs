@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::ids::ChunkId;
 use crate::index::load::LoadedIndex;
 use crate::index::local::LocalIndex;
+use crate::lock::extend::Began;
 use crate::pack::builder::{BuiltPack, PackBuilder};
 use crate::pack::record::{ChunkKind, ChunkRecord};
 
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(super) batches: Arc<Semaphore>,
     /// Whether some chunk of some stream is stored as a delta, by this writer or before it.
     pub(super) needs_deltas: AtomicBool,
+    /// Where the repository is immutable: until when everything must be locked.
+    pub(crate) began: Option<Began>,
     /// Chunks that this writer has taken on and that are in no index object yet.
     in_flight: Mutex<HashSet<ChunkId>>,
     open: Mutex<Option<(PackBuilder, OwnedSemaphorePermit)>>,
@@ -77,6 +80,10 @@ impl Shared {
             // Some wait for bases while others keep the cores busy.
             batches: Arc::new(Semaphore::new(2 * core.pool.threads() + 2)),
             needs_deltas: AtomicBool::new(false),
+            began: core.store.lock().map(|lock| Began {
+                needed: lock.terms.needed(lock.clock.now()),
+                first_own: loaded.index.pack_count(),
+            }),
             in_flight: Mutex::default(),
             open: Mutex::default(),
             buffers,

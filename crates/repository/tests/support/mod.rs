@@ -245,6 +245,7 @@ pub(crate) fn point(name: &str, manifest: StreamRoot, summary: WriteSummary) -> 
         manifest,
         catalogue: summary.catalogue,
         required_features: summary.required_features,
+        locked_until: summary.locked_until,
         totals: summary.totals,
         summary: PointSummary::default(),
         labels: BTreeMap::new(),

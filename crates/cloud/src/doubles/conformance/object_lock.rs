@@ -16,6 +16,7 @@ pub async fn object_lock<S: ObjectStore + ?Sized>(
 ) {
     assert_eq!(store.object_lock().await.unwrap(), Some(BucketLock { default: None }));
     a_delete_hides_and_a_destruction_removes(store, &format!("{prefix}/plain")).await;
+    what_is_hidden_is_found_and_comes_back(store, &format!("{prefix}/hidden")).await;
     let mut kept = Vec::new();
     for mode in [RetentionMode::Governance, RetentionMode::Compliance] {
         let key = format!("{prefix}/kept-{mode:?}");
@@ -65,6 +66,35 @@ async fn a_delete_hides_and_a_destruction_removes<S: ObjectStore + ?Sized>(store
     assert_eq!(store.get(&longer).await.unwrap(), "neighbour");
     assert_eq!(store.destroy(&longer).await.unwrap(), Destruction::Done);
     assert_eq!(store.head(&longer).await.unwrap(), None);
+}
+
+async fn what_is_hidden_is_found_and_comes_back<S: ObjectStore + ?Sized>(store: &S, prefix: &str) {
+    let keys: Vec<String> = (0..3).map(|number| format!("{prefix}/{number}")).collect();
+    for (key, text) in keys.iter().zip(["none", "first", "other"]) {
+        store.put_new(key, Bytes::from(text)).await.unwrap();
+    }
+    assert_eq!(store.hidden(prefix, 10).await.unwrap(), []);
+    store.delete(&keys[1]).await.unwrap();
+    // Of several versions the newest is what is hidden.
+    store.put_new(&keys[1], Bytes::from("second")).await.unwrap();
+    assert_eq!(store.hidden(prefix, 10).await.unwrap(), [], "what was there before is not hidden but replaced");
+    for key in &keys[1..] {
+        store.delete(key).await.unwrap();
+    }
+    let hidden = store.hidden(prefix, 10).await.unwrap();
+    let told: Vec<_> = hidden.iter().map(|hidden| (hidden.key.as_str(), hidden.size)).collect();
+    assert_eq!(told, [(keys[1].as_str(), 6), (keys[2].as_str(), 5)]);
+    assert_eq!(store.hidden(prefix, 1).await.unwrap().len(), 1);
+
+    assert!(store.reveal(&keys[1]).await.unwrap());
+    assert!(!store.reveal(&keys[1]).await.unwrap() && !store.reveal(&keys[0]).await.unwrap());
+    assert_eq!(store.get(&keys[1]).await.unwrap(), "second");
+    assert_eq!(store.hidden(prefix, 10).await.unwrap().len(), 1);
+    assert!(!store.reveal(&format!("{prefix}/never")).await.unwrap());
+    for key in &keys {
+        assert_eq!(store.destroy(key).await.unwrap(), Destruction::Done);
+    }
+    assert_eq!(store.hidden(prefix, 10).await.unwrap(), []);
 }
 
 async fn what_is_retained_stays<S: ObjectStore + ?Sized>(store: &S, key: &str, mode: RetentionMode) {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Faulty;
 use crate::error::Result;
-use crate::object_lock::{BucketLock, Destruction, Retention};
+use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
 use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
 
 #[async_trait]
@@ -50,6 +50,14 @@ impl<P: ObjectStore + ?Sized> ObjectStore for Faulty<P> {
 
     async fn destroy(&self, key: &str) -> Result<Destruction> {
         self.call("DeleteObject", key, self.inner.destroy(key)).await
+    }
+
+    async fn hidden(&self, prefix: &str, limit: usize) -> Result<Vec<Hidden>> {
+        self.read("ListObjectVersions", prefix, Vec::new, self.inner.hidden(prefix, limit)).await
+    }
+
+    async fn reveal(&self, key: &str) -> Result<bool> {
+        self.call("DeleteObject", key, self.inner.reveal(key)).await
     }
 
     async fn object_lock(&self) -> Result<Option<BucketLock>> {

@@ -11,11 +11,11 @@ fn terms(oldest_session: Option<i64>) -> Terms {
 }
 
 fn pack(used: u64, fate: Fate, modified: i64) -> PackFacts {
-    PackFacts { id: PackId([1; 32]), size: 100, modified: at(modified), used, fate }
+    PackFacts { id: PackId([1; 32]), size: 100, modified: at(modified), used, fate, locked: None }
 }
 
 fn list(live: bool, fate: Fate, modified: i64) -> ListFacts {
-    ListFacts { id: ListId([1; 32]), size: 10, modified: at(modified), live, fate }
+    ListFacts { id: ListId([1; 32]), size: 10, modified: at(modified), live, fate, locked: None }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -105,6 +105,39 @@ fn without_a_grace_period_what_was_marked_before_goes_and_what_is_marked_now_sta
     assert_eq!(plan.mark, [Object::Pack(0)]);
     assert_eq!(plan.condemn, [Object::Pack(1)]);
     assert_eq!(plan.figures.next_due, Some(at(100)));
+}
+
+#[test]
+fn what_is_locked_is_never_condemned_and_marked_in_time() {
+    let (open, old, gone) = (Fate::Open, Fate::Marked(at(70)), Fate::Condemned);
+    // The time is hour 100, and the grace period 24 hours.
+    let cases = [
+        ("locked for longer than the grace period", open, 125, Done::Kept, Some(at(125))),
+        ("the grace period ends with the lock", open, 124, Done::Marked, Some(at(124))),
+        ("the lock ends before the grace period", open, 110, Done::Marked, Some(at(124))),
+        ("the lock has ended", open, 100, Done::Marked, None),
+        ("marked long ago, and locked", old, 130, Done::Waits, Some(at(130))),
+        ("marked long ago, the lock has ended", old, 100, Done::Condemned, None),
+        ("being deleted, and locked", gone, 130, Done::Waits, Some(at(130))),
+        ("being deleted, the lock has ended", gone, 99, Done::Condemned, None),
+    ];
+    for (what, fate, until, expected, due) in cases {
+        let locked = Some(at(until));
+        let packs = [PackFacts { locked, ..pack(0, fate, 0) }];
+        let lists = [ListFacts { locked, ..list(false, fate, 0) }];
+        for (plan, bytes) in [(plan(&packs, &[], &terms(None)), 100), (plan(&[], &lists, &terms(None)), 10)] {
+            assert_eq!(done(&plan), expected, "{what}");
+            let figures = plan.figures;
+            assert_eq!(figures.locked.bytes, if until > 100 { bytes } else { 0 }, "{what}");
+            assert_eq!(figures.locked_until, (until > 100).then(|| at(until)), "{what}");
+            assert_eq!(figures.freed_later.bytes, if expected == Done::Condemned { 0 } else { bytes }, "{what}");
+            if let Some(due) = due {
+                assert_eq!(figures.next_due, Some(due).filter(|_| fate != gone).or(Some(at(130))), "{what}");
+            }
+        }
+    }
+    // A lock does not keep from copying out of a pack: the copy is locked anew, and this one waits for its end.
+    assert_eq!(done(&plan(&[pack(20, open, 0)], &[], &terms(None))), Done::Repacked);
 }
 
 fn fates() -> impl Strategy<Value = Fate> {

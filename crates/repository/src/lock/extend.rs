@@ -1,0 +1,47 @@
+//! Extending the locks of what a new point takes over.
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+
+use crate::check::needed_packs;
+use crate::domain::Core;
+use crate::error::{ObjectKind, Result};
+use crate::stream::StreamRoot;
+
+/// Locks that are looked at, and extended, at once.
+const AT_ONCE: usize = 64;
+
+/// What a writer remembers for the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Began {
+    /// Everything has to be locked until then.
+    pub(crate) needed: Timestamp,
+    /// Packs from this number on are the writer's own, and locked long enough.
+    pub(crate) first_own: u32,
+}
+
+/// Extends the locks of the packs that the streams of this catalogue need, bases of deltas included, and of the index objects.
+/// Gives the number of locks that were extended.
+pub(crate) async fn extend(core: &Arc<Core>, catalogue: &StreamRoot, began: Began) -> Result<u64> {
+    let loaded = core.index().await?;
+    let (index, store) = (&loaded.index, &core.store);
+    let packs = needed_packs(core, catalogue).await?;
+    let numbers: Vec<u32> = packs.iter().filter(|number| *number < began.first_own).collect();
+    let of_packs = stream::iter(numbers)
+        .map(|number| async move {
+            let key = core.layout.pack(&index.pack(number)?.id);
+            store.hold(ObjectKind::Pack, &key, began.needed).await
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_fold(0, |extended, more| async move { Ok(extended + u64::from(more)) })
+        .await?;
+    let indexes = store.list_all(&core.layout.indexes()).await?;
+    let of_indexes = stream::iter(indexes)
+        .map(|object| async move { store.hold(ObjectKind::Index, &object.key, began.needed).await })
+        .buffer_unordered(AT_ONCE)
+        .try_fold(0, |extended, more| async move { Ok(extended + u64::from(more)) })
+        .await?;
+    Ok(of_packs + of_indexes)
+}

@@ -1,8 +1,8 @@
 //! A restored database gets its final name: the last step, in one transaction with the end of the one it replaces, and with
 //! a mark by which a later attempt knows that it is complete.
 //!
-//! From here on a cancel is not obeyed: the step is short, and what it came to must be known. Where the answer is lost, the
-//! target is looked at.
+//! From here on a cancel is not obeyed but where somebody's lock is waited for: the step is short, and what it came to must be
+//! known. Where the answer is lost, the target is looked at.
 
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ const GOING: Duration = Duration::from_secs(10);
 /// How long the target is asked what a lost answer was.
 const LOOKING: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
+/// How long somebody's lock on one of the databases is waited for at once, and in all.
+const LOCK_TIMEOUT: &str = "1s";
+const LOCKED: Duration = Duration::from_secs(300);
 
 /// Gives the database its final name and this mark.
 pub(super) async fn give_name(scope: &Scope, wanted: &Named<'_>, working: &str, mark: &Mark) -> Result<(), Stopped> {
@@ -63,7 +66,7 @@ impl Naming<'_> {
 
     async fn rename(&self) -> Result<(), Stopped> {
         let doing = self.doing();
-        let Err(stopped) = self.front.execute(&doing, &format!("BEGIN; {}; COMMIT", self.take_over())).await else {
+        let Err(stopped) = self.transact(&self.take_over()).await else {
             return Ok(());
         };
         match self.has_happened().await {
@@ -85,17 +88,17 @@ impl Naming<'_> {
         // Nobody may come in between the last one thrown out and the swap. Should this worker be lost before it, the mark
         // tells the next one whom to let in again.
         let close = format!(
-            "BEGIN; {}; ALTER DATABASE {} WITH ALLOW_CONNECTIONS false; COMMIT",
+            "{}; ALTER DATABASE {} WITH ALLOW_CONNECTIONS false",
             comment(self.working, &mark::write(key, &Mark::Closed)),
             identifier(self.name)
         );
-        let swap = format!("BEGIN; {}; {}; COMMIT", rename_statement(self.name, &old), self.take_over());
+        let swap = format!("{}; {}", rename_statement(self.name, &old), self.take_over());
         let swapped = async {
-            self.front.execute(&doing, &close).await?;
+            self.transact(&close).await?;
             let thrown_out = throw_out(&self.front, self.name, &self.scope.context.cancel).await;
             thrown_out
                 .map_err(|stopped| in_use(stopped, self.name, |failure| failure.code == "db-privileges-missing"))?;
-            let swapped = self.front.execute(&doing, &swap).await;
+            let swapped = self.transact(&swap).await;
             swapped.map_err(|stopped| in_use(stopped, self.name, |failure| failure.cause.contains(IN_USE)))
         };
         let Err(stopped) = swapped.await else { return Ok(()) };
@@ -103,6 +106,28 @@ impl Naming<'_> {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.as_it_was(stopped).await),
             Err(unseen) => Err(unknown(stopped, &unseen)),
+        }
+    }
+
+    /// Runs statements in one transaction. A lock is waited for in short turns, between which a cancel is obeyed: nothing has
+    /// happened then.
+    async fn transact(&self, statements: &str) -> Result<(), Stopped> {
+        let doing = self.doing();
+        let sql = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements}; COMMIT");
+        let until = Instant::now() + LOCKED;
+        loop {
+            match self.front.execute(&doing, &sql).await {
+                Err(Stopped::Failed(failure)) if failure.code == "db-lock-timeout" => {
+                    self.front.execute(&doing, "ROLLBACK").await?;
+                    if self.scope.context.cancel.is_cancelled() {
+                        return Err(Stopped::Cancelled);
+                    }
+                    if Instant::now() > until {
+                        return Err(failure.into());
+                    }
+                }
+                other => return other,
+            }
         }
     }
 

@@ -178,9 +178,9 @@ mod tests {
         let cases = [
             (FINE, None),
             (Reading { past_deadline: Some(seconds(10)), ..FINE }, None),
-            (Reading { past_deadline: Some(seconds(46)), ..FINE }, Some("the deadline has passed")),
+            (Reading { past_deadline: Some(GRACE + seconds(1)), ..FINE }, Some("the deadline has passed")),
             (Reading { since_contact: seconds(301), ..FINE }, None),
-            (Reading { since_contact: seconds(346), ..FINE }, Some("the coordinator is lost")),
+            (Reading { since_contact: seconds(301) + GRACE, ..FINE }, Some("the coordinator is lost")),
             (Reading { since_contact: seconds(9_999), patience: None, ..FINE }, None),
             (Reading { since_alive: seconds(301), ..FINE }, Some("the agent is stuck")),
         ];

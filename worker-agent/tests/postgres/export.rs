@@ -165,7 +165,9 @@ impl Vault {
 
 /// Runs one of PostgreSQL's programs as the server's superuser, with nothing left unsaid.
 fn stock(server: &Server, program: &str, database: &str, arguments: &[&str], file: &Path) {
-    let output = server.program(program, "rdsadmin", database).args(arguments).arg(file).output().unwrap();
+    let mut command = server.program(program, "rdsadmin", database);
+    // That roles are members already, where a script is run again, is a notice.
+    let output = command.env("PGOPTIONS", "-c client_min_messages=warning").args(arguments).arg(file).output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && words.is_empty(), "{program} {arguments:?}: {words}");
 }

@@ -285,6 +285,7 @@ impl Run {
 
     /// Prunes until there is nothing left to delete.
     async fn last_prunes(&mut self) -> Result<()> {
+        let mut last = Value::Null;
         for _ in 0..LAST_PRUNES {
             self.counts.prunes += 1;
             let Outcome::Done(report) = self.one(Job::Prune { oldest: None, reckless: true }).await? else {
@@ -295,8 +296,9 @@ impl Run {
             if left == [Some(0), Some(0)] && report["index_objects"] == 0 {
                 return Ok(());
             }
+            last = report;
         }
-        bail!("after {LAST_PRUNES} prunes there is still something to delete")
+        bail!("after {LAST_PRUNES} prunes there is still something to delete: {last}")
     }
 
     async fn compare_the_rest(&mut self) -> Result<()> {

@@ -30,6 +30,11 @@ pub fn ascii_identifier(name: &str) -> String {
     text
 }
 
+/// An SQL identifier for a session of that client encoding: where it is none, the server takes bytes as they come.
+pub fn identifier_in(encoding: &str, name: &str) -> String {
+    if matches!(encoding, "UTF8" | "SQL_ASCII") { identifier(name) } else { ascii_identifier(name) }
+}
+
 /// An SQL string literal that reads the same whatever `standard_conforming_strings` says.
 pub fn literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");

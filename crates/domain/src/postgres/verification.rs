@@ -116,7 +116,7 @@ pub fn compare_objects(expected: LargeObjects, found: LargeObjects) -> Verdict {
 /// The statement that reads a table back as it was read at backup. In a session whose encoding is not UTF-8, names are
 /// written in ASCII.
 pub fn statement(member: &Member, encoding: &str) -> String {
-    let identifier = if encoding == "UTF8" { quote::identifier } else { quote::ascii_identifier };
+    let identifier = |name: &str| quote::identifier_in(encoding, name);
     let columns: Vec<_> = member.columns.iter().map(|column| identifier(column)).collect();
     // A table without columns has rows all the same.
     let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };

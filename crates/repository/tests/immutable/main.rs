@@ -94,9 +94,9 @@ async fn bases_of_deltas_stay_locked_with_the_points_that_need_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn prune_leaves_what_is_locked_says_until_when_and_deletes_it_afterwards() {
     let scene = Scene::new().await;
-    // Packs of 2.8 MB: of the third one, a third stays needed.
-    let kept = noise(600_000, 2);
-    let old = scene.back_up("a", &[noise(6_900_000, 1), kept.clone()].concat(), None).await;
+    // Packs of 2.8 to 3.5 MB: of the third one, less than a third stays needed.
+    let kept = noise(300_000, 2);
+    let old = scene.back_up("a", &[noise(7_600_000, 1), kept.clone()].concat(), None).await;
     let before = scene.keys("/packs/");
     scene.pass(days(11));
     let new = scene.back_up("b", &kept, Some(&old)).await;

@@ -34,7 +34,7 @@ impl Stalled {
         let store = Hooked::new(fixture.bucket.clone(), name, moment, action);
         let fixture = Arc::clone(fixture);
         let run = tokio::spawn(async move { prune_on(&fixture, store, hours).await });
-        arrived.await.unwrap();
+        arrived.await.unwrap_or_else(|_| panic!("the prune ended without coming to {moment:?} {name}"));
         Self { run, wake }
     }
 
@@ -62,7 +62,11 @@ async fn publish_between(fixture: &Arc<Fixture>, root: &PointRoot, name: &'stati
     let after: Action = Box::new(move || {
         Box::pin(async move {
             for hours in [2, 3] {
-                prune_on(&second, second.bucket.clone(), hours).await.unwrap();
+                // A point that needs what is gone already is about to be taken back: nothing is deleted meanwhile.
+                match prune_on(&second, second.bucket.clone(), hours).await {
+                    Ok(_) | Err(Error::PointUnreadable { .. }) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
             }
         })
     });
@@ -110,12 +114,10 @@ async fn a_prune_that_stalls_while_it_deletes_takes_nothing_that_others_have_com
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prune_that_stalls_before_it_settles_is_passed_by_and_stops() {
-    // Its first record condemns, its second one settles; between them it writes index objects.
+    // Its first record condemns, its second one settles. Its index objects keep no row here, so that none is written between them.
     for (name, moment) in [
         ("/prune/0000000000000002", Moment::BeforePut),
         ("/prune/0000000000000002", Moment::AfterPut),
-        ("/index/", Moment::BeforePut),
-        ("/index/", Moment::AfterPut),
         ("/prune/0000000000000003", Moment::BeforePut),
     ] {
         let (fixture, mut points, data) = domain_with_dead_data().await;

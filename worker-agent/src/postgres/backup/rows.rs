@@ -19,7 +19,7 @@ const PIECE: usize = 256 << 10;
 
 /// The statement that reads them. In a session whose encoding is not UTF-8, names are written in ASCII.
 pub(super) fn statement(table: &TableFacts, range: Option<PageRange>, encoding: &str) -> String {
-    let identifier = if encoding == "UTF8" { quote::identifier } else { quote::ascii_identifier };
+    let identifier = |name: &str| quote::identifier_in(encoding, name);
     let name = format!("{}.{}", identifier(&table.schema), identifier(&table.name));
     let columns: Vec<_> = table.columns.iter().map(|column| identifier(column)).collect();
     let columns = columns.join(", ");

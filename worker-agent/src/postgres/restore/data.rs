@@ -65,7 +65,7 @@ pub(super) async fn copy(scope: &Scope, table: &Table, stream: &DataStream, work
 
 /// The statement that takes the rows.
 fn statement(table: &Table) -> String {
-    let identifier = if table.encoding == "UTF8" { quote::identifier } else { quote::ascii_identifier };
+    let identifier = |name: &str| quote::identifier_in(&table.encoding, name);
     let (schema, name) = table.load_into.as_ref().map_or((&table.schema, &table.name), |(schema, name)| (schema, name));
     let columns: Vec<_> = table.columns.iter().map(|column| identifier(column)).collect();
     format!("COPY {}.{} ({}) FROM STDIN", identifier(schema), identifier(name), columns.join(", "))

@@ -51,7 +51,8 @@ pub fn snapshots_of_points(haulier: &Haulier) -> Result<BTreeSet<String>> {
 pub fn leftovers(before: &[String], after: &[String], snapshots: &BTreeSet<String>) -> Vec<String> {
     let before: BTreeSet<&String> = before.iter().collect();
     let mut base_groups: BTreeMap<&str, &str> = BTreeMap::new();
-    for line in after {
+    // One that another installation has left is there before.
+    for line in after.iter().filter(|line| !before.contains(line)) {
         if let Some((id, vpc)) = base_group(line) {
             base_groups.entry(vpc).or_insert(id);
         }

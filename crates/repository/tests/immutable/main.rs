@@ -43,7 +43,8 @@ async fn everything_that_a_point_needs_is_locked_as_long_as_the_point() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_point_extends_what_it_takes_over_once_that_is_due_and_nothing_else() {
     let scene = Scene::new().await;
-    let (shared, alone) = (noise(6_000_000, 1), noise(6_000_000, 2));
+    // Far more than a pack each: where packs end hangs on a random key.
+    let (shared, alone) = (noise(12_000_000, 1), noise(12_000_000, 2));
     let first = scene.back_up("a", &[shared.clone(), alone].concat(), None).await;
     assert!(first.stream.chunks > 32, "it has list pages");
     let before = scene.locks("").await;

@@ -159,6 +159,15 @@ impl Scene {
         self.store.keys().into_iter().filter(|key| key.contains(with)).collect()
     }
 
+    /// A pack that holds data; another one may hold a manifest alone.
+    pub(crate) async fn largest_pack(&self) -> String {
+        let mut packs = Vec::new();
+        for key in self.keys("/packs/") {
+            packs.push((self.store.get(&key).await.unwrap().len(), key));
+        }
+        packs.into_iter().max().unwrap().1
+    }
+
     /// What somebody does who may delete everything and bypass nothing: destroys what S3 lets go, hides the rest.
     pub(crate) async fn attack(&self) -> u64 {
         let mut hidden = 0;

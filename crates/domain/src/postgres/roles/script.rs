@@ -149,7 +149,11 @@ GRANT \"pg_monitor\" TO \"app\";
         for (membership, version, condition) in [
             (given(true, true), 150_000, "count(*) = 0 OR NOT bool_or(admin_option) AS"),
             (given(false, true), 160_000, "count(*) = 0 OR NOT bool_or(admin_option) OR NOT bool_or(set_option) AS"),
-            (given(true, false), 160_000, "count(*) = 0 OR NOT bool_or(admin_option) OR NOT bool_or(inherit_option) AS"),
+            (
+                given(true, false),
+                160_000,
+                "count(*) = 0 OR NOT bool_or(admin_option) OR NOT bool_or(inherit_option) AS",
+            ),
         ] {
             let sql = is_lacking("a", &membership, version);
             assert!(sql.starts_with(&format!("SELECT {condition} missing FROM")), "{sql}");

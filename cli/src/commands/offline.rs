@@ -5,6 +5,8 @@ mod meter;
 use std::io::Write;
 use std::path::Path;
 
+use haulier_proto::control::v1 as control;
+
 use super::point::print;
 use crate::Io;
 use crate::args::place::{ExportArguments, Place};
@@ -77,7 +79,8 @@ async fn show(place: &Place, id: &str, format: Format, io: &mut Io) -> Result<Ex
     let repository = opened.repository.repository().id().to_string();
     let (domain, root) = opened.point(id, &std::env::temp_dir()).await?;
     let proof = latest_proof(&domain, &root.point).await?;
-    let view = PointView { latest_proof: proof.map(ProofView::from), ..PointView::of_root(root, &repository) };
+    let latest_proof = proof.map(control::Proof::from).map(ProofView::from);
+    let view = PointView { latest_proof, ..PointView::of_root(root, &repository) };
     print(io, format, &view)?;
     Ok(Exit::Success)
 }

@@ -1,7 +1,6 @@
 //! Domain and state as wire messages.
 
 use haulier_domain::point::PointSummary;
-use haulier_domain::proof::{DatabaseProof, Exception, Proof};
 use haulier_domain::session::{Progress, Severity};
 use haulier_proto::common::v1 as common;
 use haulier_proto::control::v1 as wire;
@@ -100,31 +99,6 @@ pub(super) fn point(point: Point, repositories: &[Repository]) -> wire::Point {
             point_id: copied.point.to_string(),
             repository_id: copied.repository.to_string(),
         }),
-    }
-}
-
-/// A restore test that went well.
-pub(super) fn proof(proof: Proof) -> wire::Proof {
-    let database = |database: DatabaseProof| wire::ProofDatabase {
-        name: database.name,
-        tables: database.tables,
-        tables_counted: database.tables_counted,
-        tables_unrecorded: database.tables_unrecorded,
-        tables_skipped: database.tables_skipped,
-        rows: database.rows,
-        large_objects: database.large_objects,
-        mismatches: database.mismatches,
-        restore_seconds: database.restore_seconds,
-        compare_seconds: database.compare_seconds,
-    };
-    let exception = |Exception { place, what, reason }| wire::ProofException { place, what, reason };
-    wire::Proof {
-        verdict: proof.verdict(),
-        session_id: proof.session.to_string(),
-        verified_at: Some(to_timestamp(proof.verified_at)),
-        server_version: proof.server_version,
-        databases: proof.databases.into_iter().map(database).collect(),
-        exceptions: proof.exceptions.into_iter().map(exception).collect(),
     }
 }
 

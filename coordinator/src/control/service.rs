@@ -224,7 +224,7 @@ impl ControlService for Control {
         let what = format!("showing restore point {id}");
         let failed = |error| status::of_state(&what, &error);
         let point = restore::point(&self.policies, &id, &what).await?;
-        let latest_proof = self.sessions().state().latest_proof(&point.id).await.map_err(failed)?.map(convert::proof);
+        let latest_proof = self.sessions().state().latest_proof(&point.id).await.map_err(failed)?.map(Into::into);
         let repositories = self.sessions().state().repositories().await.map_err(failed)?;
         let mut own = repositories.iter().filter(|repository| repository.name == point.repository);
         let terms = own.next().and_then(|repository| repository.immutability).filter(|_| point.locked_until.is_some());

@@ -38,8 +38,6 @@ pub(crate) enum Script {
     DiesUpTo(u64),
     /// Works until it is told to cancel, and then stops.
     Endless,
-    /// Carries out backups, and works on anything else until it is told to cancel.
-    EndlessAfterBackups,
     /// Works until it is told to cancel, and takes no notice.
     Deaf,
     /// Works until it is told to cancel, and takes so long to tidy up.

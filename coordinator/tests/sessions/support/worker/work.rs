@@ -47,7 +47,6 @@ impl Worker {
                 let proposed = wire::event::Event::PointProposed(wire::PointProposed { root });
                 vec![log, wire::Event { sequence: 2, event: Some(proposed) }, finished(3, done)]
             }
-            (Script::EndlessAfterBackups, _) => Vec::new(),
             (_, Some(wire::assignment::Work::VerifyRestore(verify))) => {
                 let proof = wire::Done { report: self.proof(&verify), ..proven() };
                 vec![log, finished(2, wire::finished::Result::Done(proof))]

@@ -40,9 +40,9 @@ async fn create(mut context: Context<'_>, arguments: RepositoryArguments) -> Res
         arguments.kms_key_arn.map(Key::KmsKeyArn).or(arguments.passphrase_secret_arn.map(Key::PassphraseSecretArn));
     let request = control::CreateRepositoryRequest {
         name: arguments.name,
-        bucket: arguments.bucket,
-        region: arguments.region,
-        prefix: arguments.prefix,
+        bucket: arguments.location.bucket,
+        region: arguments.location.region,
+        prefix: arguments.location.prefix,
         key,
         immutability: arguments.object_lock.zip(arguments.retention_days).map(|(lock, days)| {
             let mode = match lock {

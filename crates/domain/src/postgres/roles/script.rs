@@ -83,24 +83,11 @@ fn append(text: &mut String, missing: &str, steps: &[Step]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::role as bare;
     use super::*;
 
     fn role(name: &str) -> Role {
-        Role {
-            name: name.into(),
-            superuser: false,
-            inherit: true,
-            create_role: false,
-            create_database: true,
-            login: true,
-            replication: false,
-            bypass_row_security: false,
-            connection_limit: -1,
-            valid_until: None,
-            comment: None,
-            settings: Vec::new(),
-            member_of: Vec::new(),
-        }
+        Role { create_database: true, login: true, ..bare(name) }
     }
 
     fn member_of(role: &str) -> Membership {

@@ -276,15 +276,8 @@ pub(crate) enum RepositoryCommand {
 pub(crate) struct RepositoryArguments {
     /// Name, as policies say it
     pub(crate) name: String,
-    /// Bucket
-    #[arg(long)]
-    pub(crate) bucket: String,
-    /// Region of the bucket
-    #[arg(long)]
-    pub(crate) region: String,
-    /// Prefix within the bucket
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub(crate) prefix: String,
+    #[command(flatten)]
+    pub(crate) location: place::Location,
     /// KMS key that wraps the master key; either this or --passphrase-secret-arn
     #[arg(
         long,

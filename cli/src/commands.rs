@@ -12,15 +12,32 @@ mod session;
 mod several;
 
 use clap::CommandFactory;
+use clap_complete::Shell;
 
 use crate::Io;
-use crate::args::{Arguments, Command, RepositoryCommand, RestoreCommand};
+use crate::args::{Arguments, Command, Connection, RestoreCommand};
 use crate::client::{self, Client};
 use crate::exit::{CliError, Exit};
 use crate::output::Format;
 use crate::settings::Settings;
 
-/// What every command works with.
+/// A command as it was called: how to reach a coordinator, and where the answer goes.
+pub(crate) struct Call<'i> {
+    connection: Connection,
+    format: Format,
+    io: &'i mut Io,
+}
+
+impl<'i> Call<'i> {
+    /// Turns to the coordinator.
+    async fn connect(self) -> Result<Context<'i>, CliError> {
+        let Self { connection, format, io } = self;
+        let settings = Settings::read(&connection, |name| std::env::var_os(name))?;
+        Ok(Context { client: client::connect(&settings).await?, format, io })
+    }
+}
+
+/// What every command works with that asks a coordinator.
 pub(crate) struct Context<'i> {
     pub(crate) client: Client,
     pub(crate) format: Format,
@@ -29,38 +46,23 @@ pub(crate) struct Context<'i> {
 
 pub(crate) async fn run(arguments: Arguments, io: &mut Io) -> Result<Exit, CliError> {
     let Arguments { connection, output: format, command } = arguments;
-    if let Command::Completions { shell } = command {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Arguments::command(), "haulier", &mut script);
-        io.out.write_all(&script)?;
-        return Ok(Exit::Success);
-    }
-    if let Command::Point(command) = &command
-        && let Some(command) = offline::OfflineCommand::of(command)
-    {
-        return offline::run(command, format, io).await;
-    }
-    let settings = Settings::read(&connection, |name| std::env::var_os(name))?;
-    let client = client::connect(&settings).await?;
-    let context = Context { client, format, io };
+    let call = Call { connection, format, io };
     match command {
-        Command::Policy(command) => policy::run(context, command).await,
-        Command::Session(command) => session::run(context, command).await,
-        Command::Point(command) => point::run(context, command).await,
-        Command::Restore(RestoreCommand::Database(arguments)) => restore::run(context, *arguments).await,
-        Command::Repository(RepositoryCommand::Create(arguments)) => repository::create(context, arguments).await,
-        Command::Repository(RepositoryCommand::Import(arguments)) => import::run(context, arguments).await,
-        Command::Repository(RepositoryCommand::List) => repository::list(context).await,
-        Command::Repository(RepositoryCommand::Key(command)) => key::run(context, command).await,
-        Command::Repository(RepositoryCommand::Undelete { name, all, dry_run }) => {
-            repository::undelete(context, name, all, dry_run).await
-        }
-        Command::Repository(RepositoryCommand::Prune { name, dry_run, start }) => {
-            repository::prune(context, name, dry_run, start).await
-        }
-        Command::Resource(command) => lists::resources(context, command).await,
-        Command::Worker(command) => lists::workers(context, command).await,
-        Command::Ledger(command) => lists::ledger(context, command).await,
-        Command::Completions { .. } => Ok(Exit::Success),
+        Command::Completions { shell } => completions(shell, call.io),
+        Command::Point(command) => point::run(call, command).await,
+        Command::Policy(command) => policy::run(call.connect().await?, command).await,
+        Command::Session(command) => session::run(call.connect().await?, command).await,
+        Command::Restore(RestoreCommand::Database(arguments)) => restore::run(call.connect().await?, *arguments).await,
+        Command::Repository(command) => repository::run(call.connect().await?, command).await,
+        Command::Resource(command) => lists::resources(call.connect().await?, command).await,
+        Command::Worker(command) => lists::workers(call.connect().await?, command).await,
+        Command::Ledger(command) => lists::ledger(call.connect().await?, command).await,
     }
+}
+
+fn completions(shell: Shell, io: &mut Io) -> Result<Exit, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "haulier", &mut script);
+    io.out.write_all(&script)?;
+    Ok(Exit::Success)
 }

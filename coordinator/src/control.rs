@@ -15,6 +15,7 @@ mod repeat;
 mod repository;
 mod restore;
 mod service;
+mod session;
 mod start;
 mod status;
 mod tail;

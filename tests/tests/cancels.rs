@@ -11,6 +11,7 @@ use serde_json::Value;
 
 /// Where a session is cancelled: a step, and the calls to AWS that it makes. Slowed down, they keep the session there until
 /// it is struck.
+#[derive(Debug, Clone, Copy)]
 struct Strike {
     step: &'static str,
     service: &'static str,
@@ -23,31 +24,32 @@ const fn strike(step: &'static str, service: &'static str, operation: &'static s
     Strike { step, service, operation, text, millis: 4000 }
 }
 
-/// Steps of a backup before its teardown. `check-login` makes no call that could be slowed down; that one is struck by the
-/// tests of the coordinator.
-const BACKUP: [Strike; 10] = [
-    strike("preflight", "rds", "DescribeDBInstances", ""),
-    strike("open-domain", "s3", "*", "/domains/"),
-    strike("snapshot", "rds", "CreateDBSnapshot", ""),
+/// The first step of every session that is about an instance.
+const PREFLIGHT: Strike = strike("preflight", "rds", "DescribeDBInstances", "");
+
+/// Steps by which a worker comes to its work.
+const WORKER: [Strike; 5] = [
     strike("plan-worker", "ec2", "DescribeSubnets", ""),
     strike("open-groups", "ec2", "CreateSecurityGroup", ""),
     strike("launch-worker", "ec2", "RunInstances", ""),
     strike("join-instance", "rds", "ModifyDBInstance", ""),
     strike("assign", "sts", "AssumeRole", ""),
-    strike("transfer", "s3", "PutObject", ""),
-    strike("publish", "s3", "PutObject", "/points/"),
 ];
 
-/// The same of a restore; `find-point`, too, is struck by the tests of the coordinator.
-const RESTORE: [Strike; 7] = [
-    strike("preflight", "rds", "DescribeDBInstances", ""),
-    strike("read-point", "s3", "GetObject", "/points/"),
-    strike("plan-worker", "ec2", "DescribeSubnets", ""),
-    strike("open-groups", "ec2", "CreateSecurityGroup", ""),
-    strike("launch-worker", "ec2", "RunInstances", ""),
-    strike("join-instance", "rds", "ModifyDBInstance", ""),
-    strike("assign", "sts", "AssumeRole", ""),
-];
+/// Steps of a backup before its teardown. `check-login` makes no call that could be slowed down; that one is struck by the
+/// tests of the coordinator.
+fn backup() -> Vec<Strike> {
+    let before =
+        [PREFLIGHT, strike("open-domain", "s3", "*", "/domains/"), strike("snapshot", "rds", "CreateDBSnapshot", "")];
+    let after = [strike("transfer", "s3", "PutObject", ""), strike("publish", "s3", "PutObject", "/points/")];
+    [&before[..], &WORKER, &after].concat()
+}
+
+/// The same of a restore, before its transfer; `find-point`, too, is struck by the tests of the coordinator.
+fn restore() -> Vec<Strike> {
+    let before = [PREFLIGHT, strike("read-point", "s3", "GetObject", "/points/")];
+    [&before[..], &WORKER].concat()
+}
 
 /// The phases of a restore's transfer that are struck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +100,7 @@ fn a_cancelled_backup_leaves_nothing_and_changes_no_group() -> Result<()> {
     // One session goes undisturbed; then each step is cancelled in a session of its own.
     stage.back_up()?;
     let points_before = points(&stage)?;
-    for strike in &BACKUP {
+    for strike in &backup() {
         let step = strike.step;
         slow_down(&stage, strike)?;
         let session = stage.run_policy()?;
@@ -161,21 +163,21 @@ fn a_cancelled_restore_leaves_no_database_no_lent_role_and_no_group() -> Result<
     stage.restore(&point, "shop", "whole")?;
     stage.assert_equal("shop", "whole")?;
     let before = Untouched::of(&stage)?;
-    let restore = || stage.start_restore(&point, "shop", "copy", &[]);
+    let start = || stage.start_restore(&point, "shop", "copy", &[]);
     let is_untouched = |session: &str, ended: &Value, what: &str| -> Result<()> {
         assert_eq!(ended["state"], "cancelled", "cancelled at {what}: {ended:#}\n{}", stage.story(session));
         stage.assert_nothing_left().with_context(|| format!("after a cancel at {what}"))?;
         assert_eq!(Untouched::of(&stage)?, before, "after a cancel at {what}");
         Ok(())
     };
-    for strike in &RESTORE {
+    for strike in &restore() {
         slow_down(&stage, strike)?;
-        let session = restore()?;
+        let session = start()?;
         let ended = cancel_at(&stage, &session, strike.step).with_context(|| stage.story(&session))?;
         is_untouched(&session, &ended, strike.step)?;
     }
     for phase in [Phase::Data, Phase::Indexes, Phase::Finish] {
-        let session = cancel_within_transfer(&stage, phase, &restore)?;
+        let session = cancel_within_transfer(&stage, phase, &start)?;
         is_untouched(&session, &stage.ended(&session)?, &format!("{phase:?}"))?;
     }
     stage.restore(&point, "shop", "copy")?;
@@ -184,7 +186,7 @@ fn a_cancelled_restore_leaves_no_database_no_lent_role_and_no_group() -> Result<
 }
 
 /// Starts a restore, holds it up in a phase of its transfer, cancels it there, and gives its session.
-fn cancel_within_transfer(stage: &Stage, phase: Phase, restore: &dyn Fn() -> Result<String>) -> Result<String> {
+fn cancel_within_transfer(stage: &Stage, phase: Phase, start: &dyn Fn() -> Result<String>) -> Result<String> {
     let target = administrator(stage);
     let in_phase = |session: &str, phase: &str| {
         let is_there = |session: &Value| session["step"] == "transfer" && session["progress"]["phase"] == phase;
@@ -192,7 +194,7 @@ fn cancel_within_transfer(stage: &Stage, phase: Phase, restore: &dyn Fn() -> Res
     };
     if phase == Phase::Indexes {
         target.execute("ALTER ROLE master SET test.hold = 'on'")?;
-        let session = restore()?;
+        let session = start()?;
         in_phase(&session, "indexes")?;
         wait::until(LIMIT, "the patient index", || {
             let sleeping =
@@ -205,7 +207,7 @@ fn cancel_within_transfer(stage: &Stage, phase: Phase, restore: &dyn Fn() -> Res
         return Ok(session);
     }
     stage.slow_down("s3", "GetObject", "/packs/", 1000)?;
-    let session = restore()?;
+    let session = start()?;
     in_phase(&session, "data")?;
     if phase == Phase::Data {
         stage.faults_struck()?;

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use aws_sdk_s3::config::Credentials;
 use bucket::Bucket;
-use documented::documented_for;
+use documented::permit_alone;
 use e2e::stage::Stage;
 use serde_json::Value;
 
@@ -62,11 +62,7 @@ fn what_a_point_needs_is_kept_until_its_time_and_goes_afterwards() -> Result<()>
     ensure!(code == 4 && refused["error"]["code"] == "bucket-without-object-lock", "{code} {refused:#}");
 
     stage.cloud.create_locked_bucket(BUCKET)?;
-    for role in ["coordinator", "session"] {
-        let policy = documented_for(&stage, role, BUCKET)?;
-        stage.cloud.put_role_policy(&format!("haulier-{role}"), "work", &policy)?;
-    }
-    stage.restart_coordinator_as("haulier-coordinator")?;
+    permit_alone(&mut stage, BUCKET)?;
     let (code, made) = create(&stage, BUCKET)?;
     ensure!(code == 0 && made["object_lock"]["mode"] == "governance", "{made:#}");
     let before = stage.cloud.listing()?;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use bucket::Bucket;
-use documented::{commands, documented};
+use documented::{commands, permit_alone};
 use e2e::dataset;
 use e2e::stage::{POLICY, SOURCE, Stage, TARGET};
 use serde_json::Value;
@@ -46,11 +46,7 @@ fn stored(stage: &Stage, point: &str) -> Result<u64> {
 #[test]
 fn a_coordinator_that_lost_everything_goes_on_from_the_repository_alone() -> Result<()> {
     let mut stage = Stage::set()?;
-    for role in ["coordinator", "session"] {
-        let policy = documented(&stage, role)?;
-        stage.cloud.put_role_policy(&format!("haulier-{role}"), "work", &policy)?;
-    }
-    stage.restart_coordinator_as("haulier-coordinator")?;
+    permit_alone(&mut stage, "backups")?;
     stage.source.execute("CREATE DATABASE shop")?;
     let shop = stage.source.sibling("shop");
     dataset::fill(&shop, 100)?;

@@ -6,17 +6,14 @@ use anyhow::{Result, ensure};
 use e2e::dataset;
 use e2e::stage::Stage;
 
-use documented::documented;
+use documented::{documented, permit_alone};
 
 #[test]
 fn the_documented_policies_are_enough_for_a_backup_and_a_restore() -> Result<()> {
     let mut stage = Stage::set()?;
     stage.source.execute("CREATE DATABASE shop")?;
     dataset::fill(&stage.source.sibling("shop"), 6)?;
-    let (coordinator, session) = (documented(&stage, "coordinator")?, documented(&stage, "session")?);
-    stage.cloud.put_role_policy("haulier-coordinator", "work", &coordinator)?;
-    stage.cloud.put_role_policy("haulier-session", "work", &session)?;
-    stage.restart_coordinator_as("haulier-coordinator")?;
+    permit_alone(&mut stage, "backups")?;
 
     let region = stage.cloud.facts().region.clone();
     let key = stage.cloud.facts().kms_key_arn.clone();
@@ -43,7 +40,7 @@ fn the_documented_policies_are_enough_for_a_backup_and_a_restore() -> Result<()>
     stage.assert_nothing_left()?;
 
     // Without one of the statements it does not work: the policies are felt.
-    let without = coordinator.replace("ec2:RunInstances", "ec2:RunNothing");
+    let without = documented(&stage, "coordinator")?.replace("ec2:RunInstances", "ec2:RunNothing");
     stage.cloud.put_role_policy("haulier-coordinator", "work", &without)?;
     let failed = stage.ended(&stage.run_policy()?)?;
     ensure!(failed["state"] == "failed", "a coordinator that may not launch instances launched one: {failed:#}");

@@ -5,7 +5,7 @@ mod documented;
 
 use anyhow::{Context, Result, ensure};
 use bucket::Bucket;
-use documented::documented;
+use documented::permit_alone;
 use e2e::stage::Stage;
 use serde_json::Value;
 
@@ -30,11 +30,7 @@ fn number(report: &Value, figure: &str, field: &str) -> u64 {
 #[test]
 fn what_a_removed_point_alone_needed_is_deleted_and_the_other_point_stays_whole() -> Result<()> {
     let mut stage = Stage::set()?;
-    for role in ["coordinator", "session"] {
-        let policy = documented(&stage, role)?;
-        stage.cloud.put_role_policy(&format!("haulier-{role}"), "work", &policy)?;
-    }
-    stage.restart_coordinator_as("haulier-coordinator")?;
+    permit_alone(&mut stage, "backups")?;
     stage.source.execute("CREATE DATABASE shop")?;
     let shop = stage.source.sibling("shop");
     let fill = "INSERT INTO noise SELECT i, md5(i::text || random()::text) || md5(random()::text) FROM generate_series(1, 100000) i";

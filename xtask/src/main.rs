@@ -23,7 +23,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Installs what the other commands need, through apt and PyPI.
+    /// Installs what the other commands need of apt and crates.io; what they need of PyPI and npm comes when they run.
     Setup,
     /// Starts, stops and fills the local cloud.
     Cloud(cloud::Arguments),
@@ -39,7 +39,7 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Setup => setup::run(),
+        Command::Setup => setup::run().and_then(|()| setup::nextest()),
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

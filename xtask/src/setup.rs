@@ -1,5 +1,5 @@
 //! What Debian 12 with Rust still lacks: PostgreSQL, packet filtering, Python's virtual environments, a C compiler;
-//! PostgreSQL in versions that Debian 12 has not; and the Python packages of the independent reader.
+//! PostgreSQL in versions that Debian 12 has not; the Python packages of the independent reader; and the tests' runner.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,6 +19,9 @@ const PACKAGES: [(&str, &str); 9] = [
     ("procps", "signals to processes"),
     ("python3-venv", "virtual environments of the AWS emulator and of the independent reader"),
 ];
+
+/// The version of the tests' runner that is installed where there is none.
+const NEXTEST: &str = "0.9.143";
 
 /// Installs what is missing. Does nothing where nothing is.
 pub(crate) fn run() -> Result<()> {
@@ -44,6 +47,19 @@ pub(crate) fn postgresql(majors: &[&str], cache: Option<&Path>) -> Result<()> {
 /// Makes sure that the reader of repositories that is not Haulier can run: its packages come from PyPI, with their digests.
 pub(crate) fn reader() -> Result<()> {
     e2e::reader::ensure_installed(crate::say).map(drop)
+}
+
+/// Makes sure that the tests have their runner, which is compiled from crates.io. Any version that is there will do.
+pub(crate) fn nextest() -> Result<()> {
+    if process::output(Command::new("cargo").args(["nextest", "--version"])).is_ok() {
+        return Ok(());
+    }
+    crate::say(&format!("installing cargo-nextest {NEXTEST}, which runs the tests, from crates.io (a few minutes)"));
+    let mut command = crate::build::cargo();
+    command.args(["install", "--locked", "--version", NEXTEST]);
+    // It need not update itself. What compiling it leaves behind is no part of this tree's target folder.
+    command.args(["--no-default-features", "--features", "default-no-update", "cargo-nextest"]);
+    crate::build::run(command.env_remove("CARGO_TARGET_DIR"))
 }
 
 fn install(packages: &[(&'static str, &'static str)]) -> Result<()> {

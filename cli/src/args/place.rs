@@ -1,4 +1,4 @@
-//! Where a repository lies, for commands that ask no coordinator.
+//! Where a repository lies.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 
 /// A repository in its bucket.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     /// Bucket of the repository
     #[arg(long)]
     pub(crate) bucket: String,
@@ -16,6 +16,13 @@ pub(crate) struct Place {
     /// Prefix within the bucket
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) prefix: String,
+}
+
+/// The same with what opens it, for commands that ask no coordinator.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    #[command(flatten)]
+    pub(crate) location: Location,
     /// File whose first line is a passphrase of the repository; - reads stdin [default: the repository's KMS keys]
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
@@ -41,12 +48,12 @@ pub(crate) struct MaybePlace {
 impl MaybePlace {
     /// The place, where one is named.
     pub(crate) fn place(&self) -> Option<Place> {
-        Some(Place {
+        let location = Location {
             bucket: self.bucket.clone()?,
             region: self.region.clone()?,
             prefix: self.prefix.clone().unwrap_or_default(),
-            passphrase_file: self.passphrase_file.clone(),
-        })
+        };
+        Some(Place { location, passphrase_file: self.passphrase_file.clone() })
     }
 }
 

@@ -5,9 +5,10 @@ mod meter;
 use std::io::Write;
 use std::path::Path;
 
+use haulier_proto::control::v1 as control;
+
 use super::point::print;
 use crate::Io;
-use crate::args::PointCommand;
 use crate::args::place::{ExportArguments, Place};
 use crate::exit::{CliError, Exit};
 use crate::export::{self, Exported, ExportedDatabase};
@@ -16,34 +17,23 @@ use crate::output::{self, Format, Row};
 use crate::view::{PointView, ProofView};
 use meter::Meter;
 
-/// A command that asks no coordinator.
-pub(super) enum OfflineCommand<'a> {
-    List { place: Place, resource: Option<&'a str> },
-    Show { place: Place, id: &'a str },
-    Export(&'a ExportArguments),
+/// A command that asks no coordinator: it reads the repository itself.
+pub(super) enum OfflineCommand {
+    /// The points, or those of one DB instance.
+    List { place: Place, resource: Option<String> },
+    /// One point.
+    Show { place: Place, id: String },
+    /// One point as archives.
+    Export(Box<ExportArguments>),
 }
 
-impl<'a> OfflineCommand<'a> {
-    /// The command, if it is one.
-    pub(super) fn of(command: &'a PointCommand) -> Option<Self> {
-        match command {
-            PointCommand::List { place, resource, .. } => {
-                Some(Self::List { place: place.place()?, resource: resource.as_deref() })
-            }
-            PointCommand::Show { place, id } => Some(Self::Show { place: place.place()?, id }),
-            PointCommand::Export(arguments) => Some(Self::Export(arguments)),
-            PointCommand::Verify { .. } | PointCommand::Copy { .. } => None,
-        }
-    }
-}
-
-pub(super) async fn run(command: OfflineCommand<'_>, format: Format, io: &mut Io) -> Result<Exit, CliError> {
+pub(super) async fn run(command: OfflineCommand, format: Format, io: &mut Io) -> Result<Exit, CliError> {
     tokio::select! {
         exit = async {
             match command {
-                OfflineCommand::List { place, resource } => list(&place, resource, format, io).await,
-                OfflineCommand::Show { place, id } => show(&place, id, format, io).await,
-                OfflineCommand::Export(arguments) => export(arguments, format, io).await,
+                OfflineCommand::List { place, resource } => list(&place, resource.as_deref(), format, io).await,
+                OfflineCommand::Show { place, id } => show(&place, &id, format, io).await,
+                OfflineCommand::Export(arguments) => export(&arguments, format, io).await,
             }
         } => exit,
         // What is half-written goes away.
@@ -89,7 +79,8 @@ async fn show(place: &Place, id: &str, format: Format, io: &mut Io) -> Result<Ex
     let repository = opened.repository.repository().id().to_string();
     let (domain, root) = opened.point(id, &std::env::temp_dir()).await?;
     let proof = latest_proof(&domain, &root.point).await?;
-    let view = PointView { latest_proof: proof.map(ProofView::from), ..PointView::of_root(root, &repository) };
+    let latest_proof = proof.map(control::Proof::from).map(ProofView::from);
+    let view = PointView { latest_proof, ..PointView::of_root(root, &repository) };
     print(io, format, &view)?;
     Ok(Exit::Success)
 }

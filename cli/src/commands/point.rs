@@ -5,7 +5,8 @@ use std::io::Write;
 use haulier_proto::control::v1 as control;
 use serde::Serialize;
 
-use super::Context;
+use super::offline::{self, OfflineCommand};
+use super::{Call, Context};
 use crate::Io;
 use crate::args::{PointCommand, Start};
 use crate::exit::{CliError, Exit};
@@ -13,19 +14,24 @@ use crate::follow::{self, Started};
 use crate::output::{self, Format};
 use crate::view::PointView;
 
-pub(super) async fn run(context: Context<'_>, command: PointCommand) -> Result<Exit, CliError> {
+pub(super) async fn run(call: Call<'_>, command: PointCommand) -> Result<Exit, CliError> {
     match command {
-        PointCommand::List { resource, repository, .. } => list(context, resource, repository).await,
-        PointCommand::Show { id, .. } => show(context, &id).await,
-        // It is never asked of a coordinator.
-        PointCommand::Export(_) => Ok(Exit::Success),
-        PointCommand::Verify { id, restore: true, start, .. } => verify(context, id, start).await,
+        PointCommand::List { resource, repository, place } => match place.place() {
+            Some(place) => offline::run(OfflineCommand::List { place, resource }, call.format, call.io).await,
+            None => list(call.connect().await?, resource, repository).await,
+        },
+        PointCommand::Show { id, place } => match place.place() {
+            Some(place) => offline::run(OfflineCommand::Show { place, id }, call.format, call.io).await,
+            None => show(call.connect().await?, &id).await,
+        },
+        PointCommand::Export(arguments) => offline::run(OfflineCommand::Export(arguments), call.format, call.io).await,
+        PointCommand::Verify { id, restore: true, start, .. } => verify(call.connect().await?, id, start).await,
         PointCommand::Verify { id, full, sample, start, .. } => {
             let sample_percent = sample.unwrap_or_default();
             let request = control::CheckPointRequest { id, full, sample_percent, idempotency_key: start.key() };
-            check(context, request, start).await
+            check(call.connect().await?, request, start).await
         }
-        PointCommand::Copy { id, to_repository, start } => copy(context, id, to_repository, start).await,
+        PointCommand::Copy { id, to_repository, start } => copy(call.connect().await?, id, to_repository, start).await,
     }
 }
 

@@ -9,9 +9,9 @@ use haulier_proto::control::v1::RepositoryOutcome;
 use haulier_proto::control::v1::create_repository_request::Key;
 use serde::Serialize;
 
-use super::Context;
 use super::several::{self, Several};
-use crate::args::{ObjectLock, RepositoryArguments, Start};
+use super::{Context, import, key};
+use crate::args::{ObjectLock, RepositoryArguments, RepositoryCommand, Start};
 use crate::exit::{CliError, Exit};
 use crate::output::{self, Format};
 use crate::view::{HiddenView, RepositoryView};
@@ -23,15 +23,26 @@ struct Created<'v> {
     outcome: Option<&'static str>,
 }
 
-pub(super) async fn create(mut context: Context<'_>, arguments: RepositoryArguments) -> Result<Exit, CliError> {
+pub(super) async fn run(context: Context<'_>, command: RepositoryCommand) -> Result<Exit, CliError> {
+    match command {
+        RepositoryCommand::Create(arguments) => create(context, arguments).await,
+        RepositoryCommand::Import(arguments) => import::run(context, arguments).await,
+        RepositoryCommand::List => list(context).await,
+        RepositoryCommand::Key(command) => key::run(context, command).await,
+        RepositoryCommand::Undelete { name, all, dry_run } => undelete(context, name, all, dry_run).await,
+        RepositoryCommand::Prune { name, dry_run, start } => prune(context, name, dry_run, start).await,
+    }
+}
+
+async fn create(mut context: Context<'_>, arguments: RepositoryArguments) -> Result<Exit, CliError> {
     let doing = format!("creating the repository {}", arguments.name);
     let key =
         arguments.kms_key_arn.map(Key::KmsKeyArn).or(arguments.passphrase_secret_arn.map(Key::PassphraseSecretArn));
     let request = control::CreateRepositoryRequest {
         name: arguments.name,
-        bucket: arguments.bucket,
-        region: arguments.region,
-        prefix: arguments.prefix,
+        bucket: arguments.location.bucket,
+        region: arguments.location.region,
+        prefix: arguments.location.prefix,
         key,
         immutability: arguments.object_lock.zip(arguments.retention_days).map(|(lock, days)| {
             let mode = match lock {
@@ -69,7 +80,7 @@ pub(super) async fn create(mut context: Context<'_>, arguments: RepositoryArgume
     Ok(Exit::Success)
 }
 
-pub(super) async fn list(mut context: Context<'_>) -> Result<Exit, CliError> {
+async fn list(mut context: Context<'_>) -> Result<Exit, CliError> {
     let answer = context.client.list_repositories(control::ListRepositoriesRequest {}).await;
     let answer = answer.map_err(|status| CliError::from_status("listing the repositories", &status))?.into_inner();
     let views: Vec<RepositoryView> = answer.repositories.into_iter().map(RepositoryView::from).collect();
@@ -77,12 +88,7 @@ pub(super) async fn list(mut context: Context<'_>) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-pub(super) async fn prune(
-    mut context: Context<'_>,
-    name: String,
-    dry_run: bool,
-    start: Start,
-) -> Result<Exit, CliError> {
+async fn prune(mut context: Context<'_>, name: String, dry_run: bool, start: Start) -> Result<Exit, CliError> {
     let doing = format!("pruning the repository {name}");
     let request = control::PruneRepositoryRequest { name, dry_run, idempotency_key: start.key() };
     let answer = context.client.prune_repository(request).await;
@@ -98,12 +104,7 @@ pub(super) async fn prune(
     several::started(&mut context, Several::new(session_ids, skipped, repeated_call), start.wait, nothing).await
 }
 
-pub(super) async fn undelete(
-    mut context: Context<'_>,
-    name: String,
-    all: bool,
-    dry_run: bool,
-) -> Result<Exit, CliError> {
+async fn undelete(mut context: Context<'_>, name: String, all: bool, dry_run: bool) -> Result<Exit, CliError> {
     let doing = format!("bringing back what is hidden in repository {name}");
     let answer = context.client.undelete_repository(control::UndeleteRepositoryRequest { name, all, dry_run }).await;
     let answer = answer.map_err(|status| CliError::from_status(&doing, &status))?.into_inner();

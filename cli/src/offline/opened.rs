@@ -8,7 +8,7 @@ use haulier_cloud::object_store::ObjectStore;
 use haulier_repository::{Error, KeyInfoKind, KmsKey, Repository, Unlock, UnlockedRepository};
 
 use super::of_repository;
-use crate::args::place::Place;
+use crate::args::place::{Location, Place};
 use crate::exit::{CliError, Exit};
 use crate::passphrase;
 
@@ -20,13 +20,13 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens the repository at that place.
     pub(crate) async fn at(place: &Place) -> Result<Self, CliError> {
-        let doing = format!("opening the repository at s3://{}/{}", place.bucket, place.prefix);
+        let doing = format!("opening the repository at s3://{}/{}", place.location.bucket, place.location.prefix);
         let unlock = match &place.passphrase_file {
             Some(file) => Some(Unlock::Passphrase(passphrase::read(file, &doing)?)),
             None => None,
         };
-        let cloud = AwsCloud::from_environment(&place.region).await;
-        let store = cloud.object_store(&place.bucket, &place.region);
+        let cloud = AwsCloud::from_environment(&place.location.region).await;
+        let store = cloud.object_store(&place.location.bucket, &place.location.region);
         match open(&cloud, Arc::clone(&store), place, unlock).await {
             Ok(repository) => Ok(Self { repository }),
             Err(error) => Err(why_not(&doing, place, store.as_ref(), &error).await),
@@ -40,7 +40,7 @@ async fn open(
     place: &Place,
     unlock: Option<Unlock>,
 ) -> Result<UnlockedRepository, Error> {
-    let repository = Repository::open(store, &place.prefix).await?;
+    let repository = Repository::open(store, &place.location.prefix).await?;
     match unlock {
         Some(unlock) => repository.unlock(&unlock).await,
         None => with_kms(cloud, &repository).await,
@@ -67,7 +67,7 @@ async fn with_kms(cloud: &AwsCloud, repository: &Repository) -> Result<UnlockedR
 
 /// A bucket that is not there, or lies in another Region, shows in strange ways: S3 is asked what it is.
 async fn why_not(doing: &str, place: &Place, store: &dyn ObjectStore, error: &Error) -> CliError {
-    let Place { bucket, region, .. } = place;
+    let Location { bucket, region, .. } = &place.location;
     let is_about_bucket = matches!(error, Error::NoRepository { .. } | Error::Store { .. });
     match store.region().await {
         Err(error) if is_about_bucket && error.is_not_found() => CliError::new(

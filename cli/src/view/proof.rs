@@ -1,6 +1,5 @@
 //! Restore tests that went well.
 
-use haulier_domain::proof;
 use haulier_proto::control::v1::{Proof, ProofDatabase, ProofException};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -71,42 +70,6 @@ impl From<ProofDatabase> for ProofDatabaseView {
 
 impl From<ProofException> for ProofExceptionView {
     fn from(ProofException { place, what, reason }: ProofException) -> Self {
-        Self { place, what, reason }
-    }
-}
-
-impl From<proof::Proof> for ProofView {
-    fn from(proof: proof::Proof) -> Self {
-        Self {
-            session_id: proof.session.to_string(),
-            verified_at: Some(proof.verified_at),
-            verdict: proof.verdict(),
-            server_version: proof.server_version,
-            databases: proof.databases.into_iter().map(ProofDatabaseView::from).collect(),
-            exceptions: proof.exceptions.into_iter().map(ProofExceptionView::from).collect(),
-        }
-    }
-}
-
-impl From<proof::DatabaseProof> for ProofDatabaseView {
-    fn from(database: proof::DatabaseProof) -> Self {
-        Self {
-            name: database.name,
-            tables: database.tables,
-            tables_counted: database.tables_counted,
-            tables_unrecorded: database.tables_unrecorded,
-            tables_skipped: database.tables_skipped,
-            rows: database.rows,
-            large_objects: database.large_objects,
-            mismatches: database.mismatches,
-            restore_seconds: database.restore_seconds,
-            compare_seconds: database.compare_seconds,
-        }
-    }
-}
-
-impl From<proof::Exception> for ProofExceptionView {
-    fn from(proof::Exception { place, what, reason }: proof::Exception) -> Self {
         Self { place, what, reason }
     }
 }

@@ -24,10 +24,10 @@ impl From<DatabaseTarget> for TargetView {
 }
 
 impl TargetView {
-    /// From which database to which: `shop -> shop_restored_1`.
+    /// From which database to which: `shop -> shop_restored_1 (restored)`.
     pub(crate) fn line(&self) -> String {
         let what_if = match self.on_clash {
-            _ if self.restored => "",
+            _ if self.restored => " (restored)",
             "suffix" => " (or the next free name)",
             "replace" => " (replacing the one that is there)",
             _ => "",

@@ -78,9 +78,9 @@ fn a_restore_says_which_database_becomes_which() {
         ]
     );
     let waited = coordinator.run(&[&restore[..], &["--wait"]].concat());
-    assert!(waited.out.contains("database: shop -> shop_restored_1\n"), "{}", waited.out);
+    assert!(waited.out.contains("database: shop -> shop_restored_1 (restored)\n"), "{}", waited.out);
     let shown = coordinator.run(&["session", "show", "ses-restored"]);
-    assert!(shown.out.contains("database: shop -> shop_restored_1\n"), "{}", shown.out);
+    assert!(shown.out.contains("database: shop -> shop_restored_1 (restored)\n"), "{}", shown.out);
     let json = coordinator.run(&["session", "show", "ses-restored", "-o", "json"]).json();
     let want = serde_json::json!([
         {"source": "shop", "target": "shop_restored_1", "on_clash": "suffix", "restored": true}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use haulier_domain::id::SessionId;
 use haulier_domain::policy::owners;
 use haulier_proto::common::v1 as common;
@@ -13,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::tail::{Tail, tail};
-use super::{convert, copy, filters, import, keys, prune, repository, restore, start, status};
+use super::{convert, copy, filters, import, keys, prune, repository, restore, session, start, status};
 use crate::policies::{ApplyError, Found, Listing, Policies};
 use crate::services::Services;
 use crate::sessions::Sessions;
-use crate::state::{PointFilter, SessionFilter};
+use crate::state::{self, PointFilter, Session, SessionFilter};
 
 /// The control service.
 #[derive(Debug, Clone)]
@@ -40,6 +41,14 @@ impl Control {
 
     fn sessions(&self) -> &Sessions {
         self.policies.sessions()
+    }
+
+    async fn shown(&self, what: &str, session: state::Result<Session>) -> Result<wire::Session, Status> {
+        let shown = match session {
+            Ok(session) => session::shown(self.sessions(), session).await,
+            Err(error) => Err(error),
+        };
+        shown.map_err(|error| status::of_state(what, &error))
     }
 
     async fn policy(&self, name: &str) -> Result<wire::Policy, Status> {
@@ -141,7 +150,7 @@ impl ControlService for Control {
         let what = "listing the sessions";
         let request = request.into_inner();
         let filter = SessionFilter {
-            states: convert::states(&request.states),
+            states: session::states(&request.states),
             policy: filled(request.policy),
             resource: filled(request.resource),
             limit: request.limit,
@@ -155,7 +164,8 @@ impl ControlService for Control {
                 filters::resource(&self.policies, id, what).await?;
             }
         }
-        let sessions = sessions.into_iter().map(convert::session).collect();
+        let shown = sessions.into_iter().map(|one| session::shown(self.sessions(), one));
+        let sessions = try_join_all(shown).await.map_err(|error| status::of_state(what, &error))?;
         Ok(Response::new(wire::ListSessionsResponse { sessions }))
     }
 
@@ -163,8 +173,8 @@ impl ControlService for Control {
         let id = request.into_inner().id;
         let what = format!("showing session {id}");
         let id: SessionId = status::parsed(&what, &id, "session-unknown")?;
-        let session = self.sessions().get(&id).await.map_err(|error| status::of_state(&what, &error))?;
-        Ok(Response::new(wire::GetSessionResponse { session: Some(convert::session(session)) }))
+        let session = self.shown(&what, self.sessions().get(&id).await).await?;
+        Ok(Response::new(wire::GetSessionResponse { session: Some(session) }))
     }
 
     type TailSessionStream = Tail;
@@ -186,8 +196,8 @@ impl ControlService for Control {
         let what = format!("cancelling session {id}");
         let id: SessionId = status::parsed(&what, &id, "session-unknown")?;
         let reason = if reason.is_empty() { "asked for by an operator".to_owned() } else { reason };
-        let session = self.sessions().cancel(&id, &reason).await.map_err(|error| status::of_state(&what, &error))?;
-        Ok(Response::new(wire::CancelSessionResponse { session: Some(convert::session(session)) }))
+        let session = self.shown(&what, self.sessions().cancel(&id, &reason).await).await?;
+        Ok(Response::new(wire::CancelSessionResponse { session: Some(session) }))
     }
 
     async fn list_points(&self, request: Request<wire::ListPointsRequest>) -> Answer<wire::ListPointsResponse> {
@@ -214,7 +224,7 @@ impl ControlService for Control {
         let what = format!("showing restore point {id}");
         let failed = |error| status::of_state(&what, &error);
         let point = restore::point(&self.policies, &id, &what).await?;
-        let latest_proof = self.sessions().state().latest_proof(&point.id).await.map_err(failed)?.map(convert::proof);
+        let latest_proof = self.sessions().state().latest_proof(&point.id).await.map_err(failed)?.map(Into::into);
         let repositories = self.sessions().state().repositories().await.map_err(failed)?;
         let mut own = repositories.iter().filter(|repository| repository.name == point.repository);
         let terms = own.next().and_then(|repository| repository.immutability).filter(|_| point.locked_until.is_some());

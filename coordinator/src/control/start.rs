@@ -6,7 +6,7 @@ use tonic::Status;
 
 use super::repeat::{Answer, Keyed};
 use super::restore::Depth;
-use super::{convert, restore, status};
+use super::{restore, session, status};
 use crate::policies::Policies;
 use crate::sessions::{Request, RestoreRequest};
 
@@ -107,5 +107,5 @@ pub(super) async fn plan(
 }
 
 fn shown(chosen: &RestoreRequest) -> (Vec<wire::DatabaseTarget>, String) {
-    (convert::targets(chosen, None), chosen.target.id.clone())
+    (session::targets(chosen, &[]), chosen.target.id.clone())
 }

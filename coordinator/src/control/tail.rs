@@ -1,15 +1,16 @@
 //! A session's events as a stream of wire messages.
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use haulier_domain::id::SessionId;
 use haulier_proto::control::v1 as wire;
 use haulier_proto::control::v1::tail_session_response::Event;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{convert, status};
+use super::{convert, session, status};
 use crate::sessions::{Sessions, TailEvent};
+use crate::state;
 
 /// The stream that `TailSession` answers with.
 pub(super) type Tail = BoxStream<'static, Result<wire::TailSessionResponse, Status>>;
@@ -17,10 +18,11 @@ pub(super) type Tail = BoxStream<'static, Result<wire::TailSessionResponse, Stat
 /// History, then what happens, until the session has ended or the coordinator stops.
 pub(super) fn tail(sessions: &Sessions, id: &SessionId, after: u64, stop: &CancellationToken) -> Tail {
     let what = format!("following session {id}");
-    let events = sessions.tail(id, after).map(move |event| match event {
-        Ok(event) => Ok(response(event)),
-        Err(error) => Err(status::of_state(&what, &error)),
-    });
+    let events = sessions.tail(id, after);
+    let sessions = sessions.clone();
+    let events = events
+        .and_then(move |event| response(sessions.clone(), event))
+        .map_err(move |error| status::of_state(&what, &error));
     // Told as a failure, or a follower would take the end of the coordinator for the end of the session.
     let stopped = stop.clone().cancelled_owned();
     let farewell =
@@ -32,11 +34,11 @@ pub(super) fn tail(sessions: &Sessions, id: &SessionId, after: u64, stop: &Cance
         .boxed()
 }
 
-fn response(event: TailEvent) -> wire::TailSessionResponse {
+async fn response(sessions: Sessions, event: TailEvent) -> state::Result<wire::TailSessionResponse> {
     let (sequence, event) = match event {
-        TailEvent::Session(session) => (0, Event::Session(convert::session(*session))),
+        TailEvent::Session(session) => (0, Event::Session(session::shown(&sessions, *session).await?)),
         TailEvent::Log(line) => (line.sequence, Event::Log(convert::log_line(line))),
         TailEvent::Progress(progress) => (0, Event::Progress(convert::progress(progress))),
     };
-    wire::TailSessionResponse { sequence, event: Some(event) }
+    Ok(wire::TailSessionResponse { sequence, event: Some(event) })
 }

@@ -23,6 +23,7 @@ pub use request::{
 use crate::ledger::Entry;
 use crate::services::Services;
 use crate::state::{LogLine, NewSession, Point, PointFilter, Result, Session, SessionFilter, State, Worker};
+use crate::workers::restored;
 use crate::workflows::engine::Engine;
 
 /// One thing that happened to a session.
@@ -135,6 +136,20 @@ impl Sessions {
         let mut session = self.state().session(id).await?;
         session.progress = self.services.feeds.progress(id).or(session.progress);
         Ok(session)
+    }
+
+    /// For each database of a restore, in the order they were asked for, the name under which it is there, complete; none for
+    /// other kinds. What is complete stays, also where the session ends badly.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub async fn restored(&self, session: &Session) -> Result<Vec<Option<String>>> {
+        let Request::DatabaseRestore(request) = &session.request else { return Ok(Vec::new()) };
+        let report = session.completed().and_then(|completed| completed.report.as_deref());
+        match report {
+            Some(report) => Ok(restored::names_of_report(request, report)),
+            None => Ok(restored::names(request, &restored::parts(self.state(), &session.id).await?)),
+        }
     }
 
     /// Sessions, newest first.

@@ -147,6 +147,13 @@ pub struct DatabaseSelection {
     pub tables: Vec<String>,
 }
 
+impl DatabaseSelection {
+    /// Name that it is to get, before any suffix.
+    pub fn name_on_target(&self) -> &str {
+        if self.target_name.is_empty() { &self.database } else { &self.target_name }
+    }
+}
+
 /// What to do where a database of the target's name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

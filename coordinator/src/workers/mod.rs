@@ -9,6 +9,7 @@ mod attach;
 pub mod credentials;
 mod enrol;
 mod presence;
+pub(crate) mod restored;
 mod service;
 pub mod user_data;
 mod wire;

@@ -11,7 +11,7 @@ use prost::Message as _;
 
 use crate::sessions::{DatabaseSelection, OnClash, Request, RestoreRequest};
 use crate::state::{Result, Session, State};
-use crate::workers::{EVENT_FINISHED, EVENT_PART_RESTORED};
+use crate::workers::{EVENT_FINISHED, restored};
 
 /// The outcome, with what may be left where nobody has said that it is not.
 pub(super) async fn said(state: &State, session: &Session, outcome: Outcome) -> Result<Outcome> {
@@ -21,7 +21,7 @@ pub(super) async fn said(state: &State, session: &Session, outcome: Outcome) -> 
     if last.is_some_and(|event| Finished::decode(event.body.as_slice()).is_ok_and(|last| last.result.is_some())) {
         return Ok(outcome);
     }
-    let databases = unrestored(request, &restored(state, session).await?);
+    let databases = unrestored(request, &restored::parts(state, &session.id).await?);
     if databases.is_empty() {
         return Ok(outcome);
     }
@@ -34,25 +34,17 @@ pub(super) async fn said(state: &State, session: &Session, outcome: Outcome) -> 
     }))
 }
 
-/// What the workers of a session have reported as complete.
-pub(super) async fn restored(state: &State, session: &Session) -> Result<Vec<PartRestored>> {
-    let events = state.events_of_session(&session.id, EVENT_PART_RESTORED).await?;
-    // One that cannot be read says nothing; its database is found on the target by its mark.
-    Ok(events.iter().filter_map(|event| PartRestored::decode(event.body.as_slice()).ok()).collect())
-}
-
 /// The databases that nobody has reported as complete.
-fn unrestored(request: &RestoreRequest, restored: &[PartRestored]) -> Vec<Asked> {
-    let mut restored: Vec<_> =
-        restored.iter().map(|part| (part.database.as_str(), part.target_name.as_str())).collect();
-    let still_open = |asked: &Asked| {
-        let found = restored.iter().position(|one| *one == (asked.database.as_str(), asked.name.as_str()));
-        found.map(|place| restored.remove(place)).is_none()
-    };
-    request.databases.iter().map(asked).filter(still_open).collect()
+fn unrestored(request: &RestoreRequest, parts: &[PartRestored]) -> Vec<Asked> {
+    let names = restored::names(request, parts);
+    let open = request.databases.iter().zip(names).filter(|(_, name)| name.is_none());
+    open.map(|(selection, _)| asked(selection)).collect()
 }
 
 fn asked(selection: &DatabaseSelection) -> Asked {
-    let name = if selection.target_name.is_empty() { &selection.database } else { &selection.target_name };
-    Asked { database: selection.database.clone(), name: name.clone(), replaces: selection.on_clash == OnClash::Replace }
+    Asked {
+        database: selection.database.clone(),
+        name: selection.name_on_target().to_owned(),
+        replaces: selection.on_clash == OnClash::Replace,
+    }
 }

@@ -1,9 +1,14 @@
 //! What is refused at once, before a worker is booted for it, and what is told where it used to be passed over.
 
-use haulier_domain::session::Completed;
+use haulier_coordinator::state::{DurableEvent, NewWorker};
+use haulier_coordinator::workers::worker_id;
+use haulier_domain::failure::Failure;
+use haulier_domain::id::{Epoch, SessionId};
+use haulier_domain::session::{Completed, Stop};
 use haulier_proto::control::v1 as wire;
 use haulier_proto::control::v1::RepositoryOutcome;
 use haulier_proto::worker::v1 as worker;
+use prost::Message as _;
 use tonic::Code;
 
 use crate::points::{restore, scene};
@@ -86,6 +91,45 @@ async fn a_session_names_its_databases_as_asked_for_and_then_as_they_came_to_be_
     let outcome = Ok(Completed { warnings: Vec::new(), report: Some(report.to_owned()) });
     scene.sessions().state().begin_teardown(&id.parse().unwrap(), &outcome).await.unwrap();
     assert_eq!(named().await, [("shop".to_owned(), "shop2_restored_1".to_owned(), true)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_failed_names_what_it_has_restored_all_the_same() {
+    let scene = scene().await;
+    let named = |target_name: &str| worker::DatabaseRestore { target_name: target_name.to_owned(), ..shop() };
+    let suffix = worker::DatabaseRestore { on_clash: worker::OnClash::Suffix.into(), ..named("second") };
+    let request = wire::RestoreDatabaseRequest { databases: vec![named("first"), suffix], ..restore() };
+    let id = scene.client().restore_database(request).await.unwrap().into_inner().session_id;
+    let (state, session) = (scene.sessions().state(), id.parse::<SessionId>().unwrap());
+    // The worker of a later epoch than any that the session itself may come to.
+    let (worker, token_sha256) = (worker_id(&session, Epoch(9)), "t".to_owned());
+    let new = NewWorker {
+        id: worker.clone(),
+        session: session.clone(),
+        epoch: Epoch(9),
+        region: REGION.to_owned(),
+        token_sha256,
+    };
+    state.create_worker(&new).await.unwrap();
+    let restored_as = "second_restored_1".to_owned();
+    let part = worker::PartRestored {
+        database: "shop".to_owned(),
+        target_name: "second".to_owned(),
+        restored_as,
+        report: Vec::new(),
+    };
+    let reported = DurableEvent::Other { kind: "part-restored", body: part.encode_to_vec() };
+    assert_eq!(state.commit_event(&worker, 1, &reported).await.unwrap(), 1);
+    let lost = Failure::new("worker-lost", "restoring", "its machine is gone", "restore the rest");
+    state.begin_teardown(&session, &Err(Stop::Failed(lost))).await.unwrap();
+
+    let answer = scene.client().get_session(wire::GetSessionRequest { id: id.clone() }).await.unwrap().into_inner();
+    let listed = scene.client().list_sessions(wire::ListSessionsRequest::default()).await.unwrap().into_inner();
+    for session in [answer.session.unwrap(), listed.sessions[0].clone()] {
+        assert_eq!(session.failure.unwrap().code, "worker-lost");
+        let rows: Vec<_> = session.databases.iter().map(|one| (one.target.as_str(), one.restored)).collect();
+        assert_eq!(rows, [("first", false), ("second_restored_1", true)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,26 +11,9 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::support::observer::Observer;
+use crate::support::prepared::prepared;
 use crate::support::worker::Script;
-use crate::support::{Scene, groups_of};
-
-const STEPS: [&str; 15] = [
-    "wait-for-turn",
-    "preflight",
-    "check-login",
-    "open-domain",
-    "snapshot",
-    "plan-worker",
-    "open-groups",
-    "launch-worker",
-    "join-instance",
-    "assign",
-    "transfer",
-    "publish",
-    "begin-teardown",
-    "teardown",
-    "end",
-];
+use crate::support::{Scene, groups_of, steps};
 
 fn crash_at(step: &str, moment: Moment) {
     let scene = Scene::new(Script::Obedient);
@@ -52,29 +35,30 @@ fn crash_at(step: &str, moment: Moment) {
 }
 
 #[test]
-fn the_steps_above_are_those_of_a_backup() {
+fn the_steps_of_a_backup_are_these() {
     let scene = Scene::new(Script::Obedient);
     let observer = Arc::new(Observer::default());
     let running = scene.start_with(scene.settings(), observer.clone());
     let id = running.backup("orders");
     running.assert_state(&id, SessionState::Succeeded);
-    assert_eq!(observer.begun(), STEPS);
-    assert_eq!(STEPS.iter().collect::<BTreeSet<_>>().len(), STEPS.len());
+    let steps = steps::backup();
+    assert_eq!(observer.begun(), steps);
+    assert_eq!(steps.iter().collect::<BTreeSet<_>>().len(), steps.len());
 }
 
 #[test]
 fn a_crash_before_a_step_is_made_up_for() {
-    STEPS.iter().for_each(|step| crash_at(step, Moment::Before));
+    steps::backup().iter().for_each(|step| crash_at(step, Moment::Before));
 }
 
 #[test]
 fn a_crash_between_a_step_and_its_commit_repeats_it_without_harm() {
-    STEPS.iter().for_each(|step| crash_at(step, Moment::Done));
+    steps::backup().iter().for_each(|step| crash_at(step, Moment::Done));
 }
 
 #[test]
 fn a_crash_after_a_commit_goes_on_with_the_next_step() {
-    STEPS.iter().for_each(|step| crash_at(step, Moment::Committed));
+    steps::backup().iter().for_each(|step| crash_at(step, Moment::Committed));
 }
 
 #[test]
@@ -144,21 +128,16 @@ fn a_restore_survives_a_crash_at_each_of_its_own_steps() {
         ("transfer", Moment::Done),
         ("teardown", Moment::Before),
     ] {
-        let scene = Scene::new(Script::Obedient);
-        let before = groups_of(&scene.access.memory, "billing");
-        let first = scene.start();
-        let backup = first.backup("orders");
-        let point = first.assert_state(&backup, SessionState::Succeeded).point.unwrap();
-        first.kill();
+        let prepared = prepared(Script::Obedient);
+        let scene = &prepared.scene;
         let (observer, frozen) = Observer::freezing(step, moment);
         let running = scene.start_with(scene.settings(), Arc::new(observer));
-        let id = running.restore(point, "billing");
+        let id = running.restore(prepared.point.clone(), "billing");
         assert!(frozen.wait(), "{moment:?} of {step}");
         running.kill();
         let again = scene.start();
         again.assert_state(&id, SessionState::Succeeded);
-        assert_eq!(scene.leftovers(&[&backup]), [""; 0], "{moment:?} of {step}");
-        assert_eq!(groups_of(&scene.access.memory, "billing"), before, "{moment:?} of {step}");
+        prepared.assert_clean_after(&format!("{moment:?} of {step}"));
         assert_eq!(scene.access.memory.compute().launches().len(), 2, "{moment:?} of {step}");
     }
 }

@@ -8,41 +8,18 @@ use std::time::{Duration, Instant};
 use haulier_coordinator::sessions::{DatabaseSelection, OnClash};
 use haulier_coordinator::state::Session;
 use haulier_coordinator::workflows::observer::Moment;
-use haulier_domain::id::{PointId, SessionId};
+use haulier_domain::id::SessionId;
 use haulier_domain::postgres::clash::{replaced_name, working_name};
 use haulier_domain::session::SessionState;
 
+use crate::support::Running;
 use crate::support::observer::Observer;
+use crate::support::prepared::{Prepared, prepared};
 use crate::support::worker::Script;
-use crate::support::{Running, Scene, groups_of};
-
-/// A scene in which `orders` has been backed up, and from now on workers that follow the script.
-struct Prepared {
-    scene: Scene,
-    backup: SessionId,
-    point: PointId,
-    groups: String,
-}
-
-fn prepared(script: Script) -> Prepared {
-    let scene = Scene::new(Script::Obedient);
-    let running = scene.start();
-    let backup = running.backup("orders");
-    let point = running.assert_state(&backup, SessionState::Succeeded).point.unwrap();
-    running.kill();
-    scene.fleet.follow(script);
-    let groups = groups_of(&scene.access.memory, "billing");
-    Prepared { scene, backup, point, groups }
-}
 
 impl Prepared {
     fn restore(&self, running: &Running) -> SessionId {
         running.restore_databases(self.point.clone(), "billing", databases())
-    }
-
-    fn assert_clean(&self) {
-        assert_eq!(self.scene.leftovers(&[&self.backup]), [""; 0]);
-        assert_eq!(groups_of(&self.scene.access.memory, "billing"), self.groups);
     }
 }
 
@@ -130,6 +107,9 @@ fn when_all_workers_are_lost_what_they_may_have_left_is_named() {
     let [shop, crm] = working(&id);
     assert_named(&session, "worker-lost", &[&crm, &replaced_name(&crm)], &[&shop]);
     assert!(session.failure().unwrap().retryable);
+    let sessions = running.sessions.clone();
+    let restored = running.run(async move { sessions.restored(&session).await.unwrap() });
+    assert_eq!(restored, [Some("copy_restored_1".to_owned()), None], "what is complete stays");
     prepared.assert_clean();
 }
 

@@ -11,8 +11,9 @@ use haulier_domain::id::SessionId;
 use haulier_domain::session::SessionState;
 
 use crate::support::observer::Observer;
+use crate::support::prepared::prepared;
 use crate::support::worker::Script;
-use crate::support::{Running, Scene, backup_of, groups_of, instance};
+use crate::support::{Running, Scene, backup_of, groups_of, instance, steps};
 
 #[test]
 fn sessions_on_one_instance_take_turns_in_order() {
@@ -52,23 +53,7 @@ fn a_policy_uses_no_more_workers_than_it_may() {
 
 #[test]
 fn a_cancel_at_any_step_tears_down() {
-    let steps = [
-        "wait-for-turn",
-        "preflight",
-        "check-login",
-        "open-domain",
-        "snapshot",
-        "plan-worker",
-        "open-groups",
-        "launch-worker",
-        "join-instance",
-        "assign",
-        "transfer",
-    ];
-    for (step, moment) in steps.iter().flat_map(|step| [Moment::Before, Moment::Done].map(|moment| (*step, moment))) {
-        if (step, moment) == ("transfer", Moment::Done) {
-            continue;
-        }
+    for (step, moment) in moments_of_cancels(&steps::backup()) {
         let scene = Scene::new(Script::Endless);
         let before = groups_of(&scene.access.memory, "orders");
         let (observer, frozen) = Observer::freezing(step, moment);
@@ -83,59 +68,38 @@ fn a_cancel_at_any_step_tears_down() {
     }
 }
 
-/// Steps of a restore before its teardown.
-const RESTORE_STEPS: [&str; 11] = [
-    "wait-for-turn",
-    "preflight",
-    "check-login",
-    "find-point",
-    "read-point",
-    "plan-worker",
-    "open-groups",
-    "launch-worker",
-    "join-instance",
-    "assign",
-    "transfer",
-];
+/// Before and after each step up to the transfer, but not after that: a worker that works without an end has none.
+fn moments_of_cancels(steps: &[&'static str]) -> Vec<(&'static str, Moment)> {
+    let moments = |step| [Moment::Before, Moment::Done].map(|moment| (step, moment));
+    let mut moments: Vec<_> = steps::up_to_transfer(steps).into_iter().flat_map(moments).collect();
+    assert_eq!(moments.pop(), Some(("transfer", Moment::Done)));
+    moments
+}
 
 #[test]
 fn a_cancel_of_a_restore_at_any_step_tears_down() {
-    let scene = Scene::new(Script::EndlessAfterBackups);
-    let before = groups_of(&scene.access.memory, "billing");
-    let first = scene.start();
-    let backup = first.backup("orders");
-    let point = first.assert_state(&backup, SessionState::Succeeded).point.unwrap();
-    first.kill();
-    let moments = |step: &&'static str| [Moment::Before, Moment::Done].map(|moment| (*step, moment));
-    for (step, moment) in RESTORE_STEPS.iter().flat_map(moments) {
-        if (step, moment) == ("transfer", Moment::Done) {
-            continue;
-        }
+    let prepared = prepared(Script::Endless);
+    for (step, moment) in moments_of_cancels(&steps::restore()) {
         let (observer, frozen) = Observer::freezing(step, moment);
-        let running = scene.start_with(scene.settings(), Arc::new(observer));
-        let id = running.restore(point.clone(), "billing");
+        let running = prepared.scene.start_with(prepared.scene.settings(), Arc::new(observer));
+        let id = running.restore(prepared.point.clone(), "billing");
         assert!(frozen.wait(), "{moment:?} of {step}");
         cancel(&running, &id);
         frozen.release();
         running.assert_state(&id, SessionState::Cancelled);
-        assert_eq!(scene.leftovers(&[&backup]), [""; 0], "{moment:?} of {step}");
-        assert_eq!(groups_of(&scene.access.memory, "billing"), before, "{moment:?} of {step}");
+        prepared.assert_clean_after(&format!("{moment:?} of {step}"));
         running.kill();
     }
 }
 
 #[test]
 fn the_steps_of_a_restore_are_these() {
-    let scene = Scene::new(Script::Obedient);
+    let prepared = prepared(Script::Obedient);
     let observer = Arc::new(Observer::default());
-    let running = scene.start_with(scene.settings(), observer.clone());
-    let backup = running.backup("orders");
-    let point = running.assert_state(&backup, SessionState::Succeeded).point.unwrap();
-    let of_backup = observer.begun().len();
-    let id = running.restore(point, "billing");
+    let running = prepared.scene.start_with(prepared.scene.settings(), observer.clone());
+    let id = running.restore(prepared.point, "billing");
     running.assert_state(&id, SessionState::Succeeded);
-    let steps = [&RESTORE_STEPS[..], &["begin-teardown", "teardown", "end"]].concat();
-    assert_eq!(observer.begun()[of_backup..], steps);
+    assert_eq!(observer.begun(), steps::restore());
 }
 
 #[test]
@@ -252,11 +216,9 @@ fn fifty_sessions_at_once() {
 
 #[test]
 fn a_point_is_restored_and_verified_and_a_follower_sees_all_of_it() {
-    let scene = Scene::new(Script::Obedient);
-    let before = groups_of(&scene.access.memory, "billing");
-    let running = scene.start();
-    let backup = running.backup("orders");
-    let point = running.assert_state(&backup, SessionState::Succeeded).point.unwrap();
+    let prepared = prepared(Script::Obedient);
+    let running = prepared.scene.start();
+    let point = prepared.point.clone();
     let restored = running.restore(point.clone(), "billing");
     let verify = VerifyRequest {
         policy: None,
@@ -273,8 +235,7 @@ fn a_point_is_restored_and_verified_and_a_follower_sees_all_of_it() {
     let followed = running.run(async move { sessions.tail(&of, 0).map(Result::unwrap).collect::<Vec<_>>().await });
     running.assert_state(&restored, SessionState::Succeeded);
     running.assert_state(&verified, SessionState::Succeeded);
-    assert_eq!(scene.leftovers(&[&backup]), [""; 0]);
-    assert_eq!(groups_of(&scene.access.memory, "billing"), before);
+    prepared.assert_clean();
     let lines: Vec<_> = followed
         .iter()
         .filter_map(|event| match event {

@@ -30,6 +30,16 @@ pub(crate) fn documented_for(stage: &Stage, name: &str, bucket: &str) -> Result<
     Ok(policy)
 }
 
+/// Lets coordinator and workers do from now on what the document says that they need, with a repository in that bucket, and
+/// nothing else.
+pub(crate) fn permit_alone(stage: &mut Stage, bucket: &str) -> Result<()> {
+    for role in ["coordinator", "session"] {
+        let policy = documented_for(stage, role, bucket)?;
+        stage.cloud.put_role_policy(&format!("haulier-{role}"), "work", &policy)?;
+    }
+    stage.restart_coordinator_as("haulier-coordinator")
+}
+
 /// The commands of a document's blocks of shell, in their order, a list of words each; lines that end in a backslash go on.
 pub(crate) fn commands(document: &str) -> Result<Vec<Vec<String>>> {
     let document = std::fs::read_to_string(bin::source().join(document))?;

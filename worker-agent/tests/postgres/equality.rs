@@ -116,11 +116,12 @@ ALTER TABLE app.orders ALTER COLUMN doc SET STORAGE EXTERNAL, ALTER COLUMN total
 ALTER TABLE app.orders SET (fillfactor = 70);
 "#;
 
-const NAME: &str = "Da\"ta' base\\ =; --";
+/// A name that has to be quoted everywhere, and differently.
+pub(crate) const NAME: &str = "Da\"ta' base\\ =; --";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_with_everything_comes_back_equal_on_another_server() {
-    let (source, target) = (Server::start(&[]), Server::start(&[]));
+/// Roles, and a database [`NAME`] with everything that is hard to carry in it and of its own.
+pub(crate) fn source_with_everything() -> Server {
+    let source = Server::start(&[]);
     source.sql_as("master", "postgres", ROLES);
     source.create(NAME, EVERYTHING);
     let quoted = NAME.replace('"', "\"\"");
@@ -129,15 +130,21 @@ async fn a_database_with_everything_comes_back_equal_on_another_server() {
         "postgres",
         &format!(
             "ALTER DATABASE \"{quoted}\" SET search_path TO app, 'odd, name';
-         ALTER DATABASE \"{quoted}\" SET datestyle TO 'German, DMY';
-         ALTER ROLE app IN DATABASE \"{quoted}\" SET statement_timeout = '7s';
-         COMMENT ON DATABASE \"{quoted}\" IS 'the \"one\"';
-         GRANT CREATE ON DATABASE \"{quoted}\" TO readers WITH GRANT OPTION;
-         REVOKE TEMPORARY ON DATABASE \"{quoted}\" FROM PUBLIC;
-         ALTER DATABASE \"{quoted}\" CONNECTION LIMIT 40;
-         ALTER DATABASE \"{quoted}\" OWNER TO app"
+             ALTER DATABASE \"{quoted}\" SET datestyle TO 'German, DMY';
+             ALTER ROLE app IN DATABASE \"{quoted}\" SET statement_timeout = '7s';
+             COMMENT ON DATABASE \"{quoted}\" IS 'the \"one\"';
+             GRANT CREATE ON DATABASE \"{quoted}\" TO readers WITH GRANT OPTION;
+             REVOKE TEMPORARY ON DATABASE \"{quoted}\" FROM PUBLIC;
+             ALTER DATABASE \"{quoted}\" CONNECTION LIMIT 40;
+             ALTER DATABASE \"{quoted}\" OWNER TO app"
         ),
     );
+    source
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_with_everything_comes_back_equal_on_another_server() {
+    let (source, target) = (source_with_everything(), Server::start(&[]));
     let store = MemoryStore::new();
     let bench = Bench::new(&store);
     let backup = bench.back_up(&source, &[NAME]).await.unwrap();

@@ -1,8 +1,10 @@
 //! The last step of a restore, the name: what came of it is found out and said, whatever became of the answer.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haulier_domain::postgres::clash::{replaced_name, working_name};
+use haulier_domain::postgres::manifest::StreamReference;
 use haulier_worker_agent::postgres::{DatabaseRestore, OnClash};
 
 use crate::bench::{Bench, as_name, failure};
@@ -35,6 +37,25 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// `shop`, backed up into a store: what it is restored from.
+async fn backed_up() -> (Arc<MemoryStore>, StreamReference) {
+    let source = Server::start(&[]);
+    source.create("shop", SHOP);
+    let store = MemoryStore::new();
+    let manifest = Bench::new(&store).back_up(&source, &["shop"]).await.unwrap().manifest_stream;
+    (store, manifest)
+}
+
+/// Whether anybody may connect to `shop`.
+fn is_open(server: &Server) -> bool {
+    server.sql("postgres", "SELECT datallowconn FROM pg_database WHERE datname = 'shop'") == "t"
+}
+
+/// The older database is there, and nothing else.
+fn assert_as_it_was(target: &Server) {
+    assert_eq!((target.databases(), is_new(target)), (vec!["shop".to_owned()], false));
+}
+
 /// Keeps the database from being renamed for as long as the process lives.
 fn hold(server: &Server, database: &str) -> std::process::Child {
     let sql = format!("BEGIN; COMMENT ON DATABASE {database} IS 'held'; SELECT pg_sleep(600)");
@@ -56,10 +77,7 @@ const RENAMING: &str = "SELECT count(*) FROM pg_stat_activity
 /// The answer to the commit is lost, with the name given: the restore has succeeded, and says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_whose_answer_was_lost_is_looked_for() {
-    let source = Server::start(&[]);
-    source.create("shop", SHOP);
-    let store = MemoryStore::new();
-    let manifest = Bench::new(&store).back_up(&source, &["shop"]).await.unwrap().manifest_stream;
+    let (store, manifest) = backed_up().await;
     let working = working_name("ses-test", "shop", "shop");
     for on_clash in [OnClash::Replace, OnClash::Refuse] {
         let target = if on_clash == OnClash::Replace { target() } else { Server::start(&[]) };
@@ -91,17 +109,13 @@ async fn a_name_whose_answer_was_lost_is_looked_for() {
 /// The connection breaks before the swap: the old database is as it was, and open.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_that_did_not_happen_leaves_the_old_database_open() {
-    let source = Server::start(&[]);
-    source.create("shop", SHOP);
-    let store = MemoryStore::new();
+    let (store, manifest) = backed_up().await;
     let bench = Bench::new(&store);
-    let manifest = bench.back_up(&source, &["shop"]).await.unwrap().manifest_stream;
     let target = target();
     let holder = tokio::task::block_in_place(|| hold(&target, "shop"));
     let breaking = async {
         until("the swap is about to happen", || target.sql("postgres", RENAMING) == "1").await;
-        let open = "SELECT datallowconn FROM pg_database WHERE datname = 'shop'";
-        assert_eq!(tokio::task::block_in_place(|| target.sql("postgres", open)), "f", "nobody is let in meanwhile");
+        assert!(!tokio::task::block_in_place(|| is_open(&target)), "nobody is let in meanwhile");
         let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         tokio::task::block_in_place(|| target.sql("postgres", cut));
     };
@@ -109,41 +123,34 @@ async fn a_swap_that_did_not_happen_leaves_the_old_database_open() {
     let failed = failure(failed);
     let_go(&target, holder);
     assert!(failed.cause.contains("is as it was"), "{failed}");
-    assert_eq!((target.databases(), is_new(&target)), (vec!["shop".to_owned()], false));
+    assert_as_it_was(&target);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_lost_just_before_the_swap_leaves_a_database_that_the_next_one_opens() {
-    let source = Server::start(&[]);
-    source.create("shop", SHOP);
-    let store = MemoryStore::new();
+    let (store, manifest) = backed_up().await;
     let mut bench = Bench::new(&store);
-    let manifest = bench.back_up(&source, &["shop"]).await.unwrap().manifest_stream;
     let target = target();
     let holder = tokio::task::block_in_place(|| hold(&target, "shop"));
     tokio::select! {
         ended = bench.restore(&target, &manifest, shop(OnClash::Replace)) => panic!("too late: {ended:?}"),
         () = until("the swap is about to happen", || target.sql("postgres", RENAMING) == "1") => {}
     }
-    let open = "SELECT datallowconn FROM pg_database WHERE datname = 'shop'";
-    assert_eq!(target.sql("postgres", open), "f", "it did not strike");
+    assert!(!is_open(&target), "it did not strike");
     // The next one is asked to stop at once: nothing is replaced any more.
     bench.repeated = true;
     bench.cancel.cancel();
     let stopped = bench.restore(&target, &manifest, shop(OnClash::Replace)).await.unwrap_err();
     let_go(&target, holder);
     assert_eq!(stopped, haulier_worker_agent::postgres::Stopped::Cancelled);
-    assert_eq!(target.sql("postgres", open), "t");
-    assert_eq!((target.databases(), is_new(&target)), (vec!["shop".to_owned()], false));
+    assert!(is_open(&target));
+    assert_as_it_was(&target);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_stay_are_said_and_the_old_database_with_them() {
-    let source = Server::start(&[]);
-    source.create("shop", SHOP);
-    let store = MemoryStore::new();
+    let (store, manifest) = backed_up().await;
     let bench = Bench::new(&store);
-    let manifest = bench.back_up(&source, &["shop"]).await.unwrap().manifest_stream;
     let target = target();
     // A superuser cannot be thrown out.
     let mut guest = target.program("psql", "rdsadmin", "shop").args(["-c", "SELECT pg_sleep(600)"]).spawn().unwrap();
@@ -153,20 +160,17 @@ async fn connections_that_stay_are_said_and_the_old_database_with_them() {
     let failed = failure(bench.restore(&target, &manifest, shop(OnClash::Replace)).await);
     assert_eq!(failed.code, "restore-target-in-use", "{failed}");
     assert!(failed.cause.contains("is as it was"), "{failed}");
-    assert_eq!(target.sql("postgres", "SELECT datallowconn FROM pg_database WHERE datname = 'shop'"), "t");
+    assert!(is_open(&target));
     guest.kill().unwrap();
     guest.wait().unwrap();
-    assert_eq!((target.databases(), is_new(&target)), (vec!["shop".to_owned()], false));
+    assert_as_it_was(&target);
 }
 
 /// What was replaced cannot be dropped: the restored database is complete all the same, and the operator is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_database_that_stays_is_a_warning_with_its_name() {
-    let source = Server::start(&[]);
-    source.create("shop", SHOP);
-    let store = MemoryStore::new();
+    let (store, manifest) = backed_up().await;
     let bench = Bench::new(&store);
-    let manifest = bench.back_up(&source, &["shop"]).await.unwrap().manifest_stream;
     let target = target();
     target.sql("postgres", "ALTER DATABASE shop IS_TEMPLATE true");
     let restored = bench.restore(&target, &manifest, shop(OnClash::Replace)).await.unwrap();

@@ -19,9 +19,8 @@ use crate::certificates::sha256_hex;
 use crate::ledger::{Intent, Resource};
 use crate::sessions::WorkerNetwork;
 use crate::state::NewWorker;
-use crate::workers::{credentials, user_data, worker_id};
+use crate::workers::{credentials, restored, user_data, worker_id};
 use crate::workflows::flow::Work;
-use crate::workflows::left_behind;
 use crate::workflows::trouble::{Attempt, During as _, Made, SoonAfter as _, Trouble, of_vault};
 
 /// Everything a launch is made of. It is committed before the launch, so that a repeated launch is the same one.
@@ -295,7 +294,7 @@ fn intent(work: &Work, epoch: Epoch, name: &str) -> Intent {
 pub(in crate::workflows) async fn assign(work: &Work, job: &Job, launched: &Launched) -> Attempt<()> {
     credentials::mint(&work.services, &job.grant, &launched.worker).await.map_err(of_vault)?;
     // Earlier workers are given up by now: what they have reported is all that they will.
-    let restored = left_behind::restored(&work.services.state, &work.session).await?;
+    let restored = restored::parts(&work.services.state, work.id()).await?;
     work.services.state.assign(&launched.worker, &job.after(restored).encode_to_vec(), &job.grant).await?;
     work.services.feeds.changed(work.id());
     Ok(())

@@ -5,6 +5,8 @@
 
 pub(crate) mod cloud;
 pub(crate) mod observer;
+pub(crate) mod prepared;
+pub(crate) mod steps;
 pub(crate) mod worker;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 use super::*;
 
-fn role(name: &str) -> Role {
+pub(super) fn role(name: &str) -> Role {
     Role {
         name: name.into(),
         superuser: false,

@@ -77,7 +77,7 @@ impl Control {
         let filter = PointFilter { resource: Some(found.instance.id.clone()), repository: None };
         let points = self.sessions().points(&filter).await;
         let points = points.map_err(|error| status::of_state("listing the resources", &error))?;
-        let is_its = |point: &&crate::state::Point| {
+        let is_its = |point: &&state::Point| {
             point.account == found.place.account.id && point.region == found.place.region
         };
         // A copy is published later than what it copies, and is no newer.

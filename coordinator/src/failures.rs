@@ -81,7 +81,7 @@ pub fn cloud(what: &str, error: &CloudError) -> Failure {
 
 /// A failed repository operation.
 pub fn repository(what: &str, error: &haulier_repository::Error) -> Failure {
-    use haulier_repository::Error;
+    use haulier_repository::{Error, ObjectKind};
     let cause = chain(error);
     match error {
         Error::Store { source, .. } | Error::Wrapping { source, .. } => {
@@ -89,6 +89,12 @@ pub fn repository(what: &str, error: &haulier_repository::Error) -> Failure {
             failure.cause = cause;
             failure
         }
+        Error::Damaged { kind: ObjectKind::Prune, .. } => Failure::new(
+            "repository-damaged",
+            what,
+            cause,
+            "restores go on as before; once no session works in the repository, remove the prune record as docs/failures.md says, and run again",
+        ),
         Error::Missing { .. } | Error::Damaged { .. } | Error::ChunkMissing { .. } => Failure::new(
             "repository-damaged",
             what,

@@ -172,7 +172,7 @@ fn bases_at_work(plan: &Plan) -> Semaphore {
 
 impl Core {
     /// The same domain with an index of its own.
-    pub(crate) fn with_index(&self, index: LoadedIndex) -> Self {
+    pub(crate) fn with_index(&self, index: Arc<LoadedIndex>) -> Self {
         Self {
             repository: self.repository.clone(),
             domain: self.domain.clone(),
@@ -186,7 +186,7 @@ impl Core {
             folder: self.folder.clone(),
             bases_at_work: bases_at_work(&self.plan),
             bases_read: std::sync::Mutex::default(),
-            index: Mutex::new(Some(Arc::new(index))),
+            index: Mutex::new(Some(index)),
         }
     }
 

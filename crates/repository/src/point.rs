@@ -225,7 +225,7 @@ impl Domain {
     /// while they were listed.
     async fn verify_twice(&self, root: &PointRoot) -> Result<Verified> {
         match self.verify(root).await {
-            Err(Error::NotReachable { .. }) if self.core.index().await?.marks.number().is_some() => {
+            Err(Error::NotReachable { .. }) if self.core.index().await?.marks()?.number().is_some() => {
                 self.core.forget_index().await;
                 self.verify(root).await
             }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use haulier_domain::failure::Failure;
+use haulier_repository::ObjectKind;
 use haulier_repository::check::{CheckProgress, CheckReport, CheckScope};
 
 use super::backup::unwritable;
@@ -38,7 +39,11 @@ impl Bench<'_> {
         for finding in report.findings.iter().take(MOST_LINES) {
             self.task.desk.log(Severity::Error, &finding.to_string());
         }
-        Err(damaged(&what, cause(&report)).into())
+        let mut failure = damaged(&what, cause(&report));
+        if report.findings.iter().all(|finding| finding.kind == ObjectKind::Prune) {
+            failure.remedy = failures::PRUNE_RECORD.to_owned();
+        }
+        Err(failure.into())
     }
 }
 

@@ -2,17 +2,21 @@
 
 use haulier_cloud::ErrorKind;
 use haulier_domain::failure::Failure;
-use haulier_repository::Error;
+use haulier_repository::{Error, ObjectKind};
 
 use crate::cause::chain;
 
 /// What to do about delete markers.
 const HIDDEN: &str = "somebody has deleted what the repository keeps locked: find out who, and remove the delete markers as docs/cli.md says";
 
+/// What to do about a prune record that cannot be read.
+pub(super) const PRUNE_RECORD: &str = "restores go on as before; once no session works in the repository, remove the prune record as docs/failures.md says, and run again";
+
 /// What a repository error means to an operator.
 pub(super) fn repository(what: &str, error: &Error) -> Failure {
     let cause = chain(error);
     match root_of(error) {
+        Error::Damaged { kind: ObjectKind::Prune, .. } => Failure::new("repository-damaged", what, cause, PRUNE_RECORD),
         Error::Missing { .. } | Error::Damaged { .. } | Error::ChunkMissing { .. } => Failure::new(
             "repository-damaged",
             what,
@@ -87,7 +91,6 @@ mod tests {
     use std::sync::Arc;
 
     use haulier_cloud::{CloudError, Outcome};
-    use haulier_repository::ObjectKind;
 
     use super::*;
 
@@ -128,5 +131,8 @@ mod tests {
             let failure = repository("testing", &error);
             assert_eq!((failure.code.as_str(), failure.retryable), (code, retryable), "{error}");
         }
+        let record = Error::Damaged { kind: ObjectKind::Prune, object: "prune/1".into(), what: "cut".into() };
+        let failure = repository("testing", &record);
+        assert_eq!((failure.code.as_str(), failure.remedy.as_str()), ("repository-damaged", PRUNE_RECORD));
     }
 }

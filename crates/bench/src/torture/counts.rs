@@ -20,6 +20,8 @@ pub(super) struct Counts {
     pub(super) prunes: u64,
     pub(super) prunes_killed: u64,
     pub(super) prunes_overlapped: u64,
+    /// Prunes at the end until nothing was left to delete.
+    pub(super) prunes_to_rest: u64,
     /// What prunes say that they deleted; those that were killed say nothing.
     pub(super) freed_objects: u64,
     pub(super) freed_bytes: u64,
@@ -49,6 +51,7 @@ impl Counts {
             prunes: 0,
             prunes_killed: 0,
             prunes_overlapped: 0,
+            prunes_to_rest: 0,
             freed_objects: 0,
             freed_bytes: 0,
             repacked: 0,
@@ -126,6 +129,7 @@ impl Counts {
             "prunes": self.prunes,
             "prunes_killed": self.prunes_killed,
             "prunes_overlapped": self.prunes_overlapped,
+            "prunes_to_rest": self.prunes_to_rest,
             "objects_deleted": self.freed_objects,
             "bytes_deleted": self.freed_bytes,
             "packs_repacked": self.repacked,

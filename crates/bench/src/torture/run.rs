@@ -288,6 +288,7 @@ impl Run {
         let mut last = Value::Null;
         for _ in 0..LAST_PRUNES {
             self.counts.prunes += 1;
+            self.counts.prunes_to_rest += 1;
             let Outcome::Done(report) = self.one(Job::Prune { oldest: None, reckless: true }).await? else {
                 bail!("a prune that nobody disturbed did not come to its end");
             };

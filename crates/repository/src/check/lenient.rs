@@ -20,12 +20,17 @@ const AT_ONCE: usize = 4;
 
 const CONSEQUENCE: &str = "the chunks it names are not found, and streams that need them not readable, until the index is rebuilt from the packs";
 
+/// What hangs on the prune record.
+const UNKNOWN: &str = "what is stored can be read, and restored, but no backup can be made and nothing deleted until the record is \
+                       removed, as docs/failures.md says";
+
 /// A handle with an index of what could be opened, and the number of rows of each pack by its local number.
 pub(super) async fn load(core: &Core, reporter: &Reporter) -> Result<(Checked, Vec<u32>)> {
     let prefix = core.layout.indexes();
     let objects = core.store.list_all(&prefix).await?;
-    let mut loaded = core.loader().empty(objects.iter().map(|object| object.size).sum()).await?;
-    loaded.marks = Arc::new(Marks::read(&core.store, &core.layout, &core.keys).await?);
+    let marks = Marks::read(&core.store, &core.layout, &core.keys).await?;
+    reporter.take(marks.known(), UNKNOWN)?;
+    let loaded = core.loader().empty(objects.iter().map(|object| object.size).sum()).await?.with_marks(marks);
     let packs = Arc::new(PackListing::read(&core.store, &core.layout).await?);
     let mut rows: Vec<u32> = Vec::new();
     let mut opened = stream::iter(objects.into_iter().map(|object| object.key))
@@ -47,7 +52,7 @@ pub(super) async fn load(core: &Core, reporter: &Reporter) -> Result<(Checked, V
     drop(opened);
     let index = Arc::clone(&loaded.index);
     core.pool.run(move || index.compact()).await?;
-    Ok((Arc::new(core.with_index(loaded)), rows))
+    Ok((Arc::new(core.with_index(Arc::new(loaded))), rows))
 }
 
 /// Adds an index object. Gives the local number of its first pack, and the number of rows of each.

@@ -83,11 +83,11 @@ impl Domain {
             Err(error) => return Err(error),
         };
         let loaded = core.index().await?;
-        let Walked { packs, deltas } =
-            points::walk(&core, &reporter, std::slice::from_ref(root), Some(&loaded.marks)).await?;
+        let marks = loaded.marks()?;
+        let Walked { packs, deltas } = points::walk(&core, &reporter, std::slice::from_ref(root), Some(marks)).await?;
         for number in packs.iter() {
             let id = loaded.index.pack(number)?.id;
-            if loaded.marks.condemns_pack(&id) {
+            if marks.condemns_pack(&id) {
                 let missing = Error::Missing { kind: ObjectKind::Pack, object: core.layout.pack(&id) };
                 reporter.add(&missing, "it is being deleted, because no point needed it");
             }
@@ -100,7 +100,7 @@ impl Domain {
         let findings = reporter.finish().findings;
         if findings.is_empty() {
             let features = deltas.then_some(DELTAS).into_iter().collect();
-            Ok(Verified { record: loaded.marks.number(), features })
+            Ok(Verified { record: marks.number(), features })
         } else {
             Err(Error::NotReachable { point: root.point.clone(), findings })
         }

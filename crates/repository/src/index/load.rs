@@ -38,7 +38,7 @@ pub(crate) struct Loader {
 pub(crate) struct LoadedIndex {
     pub(crate) index: Arc<LocalIndex>,
     /// What was marked when loading began: not to be relied on by anything new.
-    pub(crate) marks: Arc<Marks>,
+    marks: Arc<Marks>,
     seen: tokio::sync::Mutex<HashSet<String>>,
 }
 
@@ -61,9 +61,12 @@ impl Loader {
 
     async fn load_once(&self) -> Result<LoadedIndex> {
         let marks = Marks::read(&self.store, &self.layout, &self.keys).await?;
+        if let Err(error) = marks.known() {
+            tracing::warn!(%error, "what is stored can be read, and nothing stored anew or deleted");
+        }
         let objects = self.store.list_all(&self.layout.indexes()).await?;
         let bytes: u64 = objects.iter().map(|object| object.size).sum();
-        let loaded = LoadedIndex { marks: Arc::new(marks), ..self.empty(bytes).await? };
+        let loaded = self.empty(bytes).await?.with_marks(marks);
         let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
         let count = keys.len();
         let packs = PackListing::read(&self.store, &self.layout).await?;
@@ -86,11 +89,23 @@ impl Loader {
 }
 
 impl LoadedIndex {
+    pub(crate) fn with_marks(self, marks: Marks) -> Self {
+        Self { marks: Arc::new(marks), ..self }
+    }
+
+    /// What is marked, for whoever means to add something, or to say that something can be relied on.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::Unsupported`] where the prune record could not be read.
+    pub(crate) fn marks(&self) -> Result<&Arc<Marks>> {
+        self.marks.known().map(|()| &self.marks)
+    }
+
     /// Loads the index objects that have appeared since. `false`: a prune has come between, so that what is loaded here may
     /// name what is gone.
     pub(crate) async fn refresh(&self, loader: &Loader) -> Result<bool> {
         let marks = Marks::read(&loader.store, &loader.layout, &loader.keys).await?;
-        if marks.number() != self.marks.number() {
+        if !marks.are_as(&self.marks) {
             return Ok(false);
         }
         let objects = loader.store.list_all(&loader.layout.indexes()).await?;

@@ -91,7 +91,7 @@ async fn put(shared: &Arc<Shared>, page: Page) -> Result<Child> {
     let page = Arc::new(page);
     let mut spoilt: Vec<ListId> = Vec::new();
     loop {
-        let (keys, marks) = (Arc::clone(&shared.core.keys), Arc::clone(&shared.loaded.marks));
+        let (keys, marks) = (Arc::clone(&shared.core.keys), Arc::clone(shared.loaded.marks()?));
         let (sealed, avoided) = (Arc::clone(&page), spoilt.clone());
         let seal = move || sealed.seal(&keys, |id| marks.has_list(id) || avoided.contains(id));
         let (id, body): (ListId, Vec<u8>) = shared.core.pool.run(seal).await?;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::check::needed_packs;
 use crate::domain::Core;
 use crate::error::{ObjectKind, Result};
+use crate::index::load::LoadedIndex;
 use crate::stream::StreamRoot;
 
 /// Locks that are looked at, and extended, at once.
@@ -23,15 +24,22 @@ pub(crate) struct Began {
 }
 
 /// Extends the locks of the packs that the streams of this catalogue need, bases of deltas included, and of the index objects.
-/// Gives the number of locks that were extended.
-pub(crate) async fn extend(core: &Arc<Core>, catalogue: &StreamRoot, began: Began) -> Result<u64> {
-    let loaded = core.index().await?;
+/// Gives the number of locks that were extended. `loaded` is the index that the writer has used: numbers of packs mean nothing in
+/// another one, and one that was loaded since need not know what this writer has stored.
+pub(crate) async fn extend(
+    core: &Arc<Core>,
+    loaded: &Arc<LoadedIndex>,
+    catalogue: &StreamRoot,
+    began: Began,
+) -> Result<u64> {
+    let core = Arc::new(core.with_index(Arc::clone(loaded)));
     let (index, store) = (&loaded.index, &core.store);
-    let packs = needed_packs(core, catalogue).await?;
+    let packs = needed_packs(&core, catalogue).await?;
     let numbers: Vec<u32> = packs.iter().filter(|number| *number < began.first_own).collect();
+    let layout = &core.layout;
     let of_packs = stream::iter(numbers)
         .map(|number| async move {
-            let key = core.layout.pack(&index.pack(number)?.id);
+            let key = layout.pack(&index.pack(number)?.id);
             store.hold(ObjectKind::Pack, &key, began.needed).await
         })
         .buffer_unordered(AT_ONCE)
@@ -39,7 +47,13 @@ pub(crate) async fn extend(core: &Arc<Core>, catalogue: &StreamRoot, began: Bega
         .await?;
     let indexes = store.list_all(&core.layout.indexes()).await?;
     let of_indexes = stream::iter(indexes)
-        .map(|object| async move { store.hold(ObjectKind::Index, &object.key, began.needed).await })
+        .map(|object| async move {
+            match store.hold(ObjectKind::Index, &object.key, began.needed).await {
+                // A prune has replaced it since it was listed, by ones that it has locked for long enough.
+                Err(error) if error.is_absent() => Ok(false),
+                held => held,
+            }
+        })
         .buffer_unordered(AT_ONCE)
         .try_fold(0, |extended, more| async move { Ok(extended + u64::from(more)) })
         .await?;

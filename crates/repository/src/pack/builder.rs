@@ -6,7 +6,7 @@ use super::record::ChunkRecord;
 use crate::chunker::LONGEST_CHUNK;
 use crate::crypto::TAG_LENGTH;
 use crate::crypto::domain_keys::DomainKeys;
-use crate::crypto::seal::{SALT_LENGTH, SealedKind, Sealer};
+use crate::crypto::seal::{HEADER_LENGTH, SALT_LENGTH, SealedKind, Sealer};
 use crate::error::Result;
 use crate::ids::PackId;
 use crate::wire::put_u32;
@@ -15,6 +15,9 @@ use crate::wire::put_u32;
 pub(crate) const TRAILER_LENGTH: usize = 16;
 /// The mark at a pack's end.
 pub(crate) const TRAILER_MARK: &[u8; 8] = b"HAULTAIL";
+
+/// What a pack takes beside its chunks and their rows.
+pub(crate) const OVERHEAD: usize = HEADER_LENGTH + TAG_LENGTH + TRAILER_LENGTH;
 
 /// A pack being filled.
 pub(crate) struct PackBuilder {

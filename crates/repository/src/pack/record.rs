@@ -47,6 +47,11 @@ pub(crate) enum BadRecord {
 }
 
 impl ChunkRecord {
+    /// Length of the row that [`ChunkRecord::put`] writes.
+    pub(crate) fn row_length(&self) -> usize {
+        FIXED_LENGTH + self.base.map_or(0, |base| base.0.len()) + self.sketch.as_deref().map_or(0, <[u8]>::len)
+    }
+
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         let sketch = self.sketch.as_deref().unwrap_or_default();
         let flags = if self.base.is_some() { HAS_BASE } else { 0 } | if self.sketch.is_some() { HAS_SKETCH } else { 0 };
@@ -113,6 +118,7 @@ mod tests {
         for record in [plain, delta] {
             let mut bytes = Vec::new();
             record.put(&mut bytes);
+            assert_eq!(record.row_length(), bytes.len());
             let mut cursor = Cursor::new(&bytes);
             assert_eq!(ChunkRecord::take(&mut cursor), Ok(record));
             assert!(cursor.is_empty());

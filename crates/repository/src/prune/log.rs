@@ -56,18 +56,9 @@ pub(super) fn overlap(core: &Core) -> Error {
     Error::PruneOverlap { domain: core.domain.clone() }
 }
 
-/// What became of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Appended {
-    /// It is the newest.
-    Newest,
-    /// Another run's record has the number: nobody has ever seen this one.
-    Never,
-}
-
-/// Adds the record, if it is the next one. Older ones are removed: the newest is whole. [`Error::PruneOverlap`]: a later one is
-/// there, whose writer may or may not have seen this one.
-pub(super) async fn append(core: &Core, record: &Record) -> Result<Appended> {
+/// Adds the record, if it is the next one. Older ones are removed: the newest is whole. [`Error::PruneOverlap`]: another run's
+/// record has the number, or a later one is there, whose writer may or may not have seen this one.
+pub(super) async fn append(core: &Core, record: &Record) -> Result<()> {
     let key = core.layout.prune(record.number);
     let body = record.seal(&core.keys)?;
     if !core.store.put_loose(&key, body).await? {
@@ -77,7 +68,7 @@ pub(super) async fn append(core: &Core, record: &Record) -> Result<Appended> {
             stored => stored?,
         };
         if Record::open(&core.keys, record.number, &key, &stored)? != *record {
-            return Ok(Appended::Never);
+            return Err(overlap(core));
         }
     }
     let mut records = numbers(&core.store, &core.layout).await?;
@@ -89,5 +80,5 @@ pub(super) async fn append(core: &Core, record: &Record) -> Result<Appended> {
     for (_, key, _) in records {
         core.store.delete(&key).await?;
     }
-    Ok(Appended::Newest)
+    Ok(())
 }

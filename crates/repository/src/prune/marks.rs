@@ -3,7 +3,7 @@
 use super::log;
 use super::record::Names;
 use crate::crypto::domain_keys::DomainKeys;
-use crate::error::Result;
+use crate::error::{Error, ObjectKind, Result};
 use crate::ids::{ListId, PackId};
 use crate::layout::DomainLayout;
 use crate::store::Store;
@@ -15,13 +15,30 @@ pub(crate) struct Marks {
     packs: Vec<PackId>,
     lists: Vec<ListId>,
     condemned: Names,
+    /// Why nothing is known.
+    fault: Option<Fault>,
+}
+
+/// What is wrong with a record that cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+enum Fault {
+    Damaged { object: String, what: String },
+    Unsupported { object: String, needs: String },
 }
 
 impl Marks {
-    /// Reads the newest record. Whoever means to write reads it before anything else of the domain.
+    /// Reads the newest record. Whoever means to write reads it before anything else of the domain. A record that cannot be
+    /// opened is no failure yet: who only reads needs none. See [`Marks::known`].
     pub(crate) async fn read(store: &Store, layout: &DomainLayout, keys: &DomainKeys) -> Result<Self> {
-        let Some(record) = log::newest(store, layout, keys).await? else { return Ok(Self::default()) };
-        let mut record = record.record;
+        let mut record = match log::newest(store, layout, keys).await {
+            Ok(Some(stored)) => stored.record,
+            Ok(None) => return Ok(Self::default()),
+            Err(Error::Damaged { object, what, .. }) => return Ok(Self::unknown(Fault::Damaged { object, what })),
+            Err(Error::Unsupported { object, needs, .. }) => {
+                return Ok(Self::unknown(Fault::Unsupported { object, needs }));
+            }
+            Err(error) => return Err(error),
+        };
         let names = || record.marked.iter().map(|marked| &marked.names).chain([&record.condemned]);
         let mut packs: Vec<PackId> = names().flat_map(|names| names.packs.iter().copied()).collect();
         let mut lists: Vec<ListId> = names().flat_map(|names| names.lists.iter().copied()).collect();
@@ -29,7 +46,32 @@ impl Marks {
         lists.sort_unstable();
         record.condemned.packs.sort_unstable();
         record.condemned.lists.sort_unstable();
-        Ok(Self { number: Some(record.number), packs, lists, condemned: record.condemned })
+        Ok(Self { number: Some(record.number), packs, lists, condemned: record.condemned, fault: None })
+    }
+
+    fn unknown(fault: Fault) -> Self {
+        Self { fault: Some(fault), ..Self::default() }
+    }
+
+    /// That the record could be read. Without it nobody can tell what is about to be deleted, so that nothing new may rely on
+    /// what is stored.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] and [`Error::Unsupported`], which name the record.
+    pub(crate) fn known(&self) -> Result<()> {
+        let kind = ObjectKind::Prune;
+        match &self.fault {
+            None => Ok(()),
+            Some(Fault::Damaged { object, what }) => Err(Error::damaged(kind, object, what)),
+            Some(Fault::Unsupported { object, needs }) => {
+                Err(Error::Unsupported { kind, object: object.clone(), needs: needs.clone() })
+            }
+        }
+    }
+
+    /// Whether the other ones are of the same record, in the same state.
+    pub(crate) fn are_as(&self, others: &Self) -> bool {
+        (self.number, &self.fault) == (others.number, &others.fault)
     }
 
     /// The number of the record, if there is one.

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::usage::Standing;
 use crate::ids::{ListId, PackId};
+use crate::pack::builder::OVERHEAD;
 
 /// Most entries of a kind that a record holds. What goes beyond waits for the next run.
 pub(super) const MOST: usize = 1 << 18;
@@ -28,8 +29,10 @@ pub(super) struct PackFacts {
     pub(super) size: u64,
     /// When the store took it.
     pub(super) modified: Timestamp,
-    /// Bytes of it that are needed: sealed chunks that have their home here.
+    /// Bytes of it that are needed: sealed chunks that have their home here, and their rows in its table.
     pub(super) used: u64,
+    /// No index object names it, and chunks are missing: it may be what holds them.
+    pub(super) sought: bool,
     pub(super) fate: Fate,
     /// Where nothing needs it: until when it is locked, if it is.
     pub(super) locked: Option<Timestamp>,
@@ -236,7 +239,7 @@ impl Plan {
 
     fn pack(&mut self, number: u32, pack: &PackFacts, terms: &Terms) {
         self.figures.stored.add(pack.size);
-        let mut verdict = terms.verdict(pack.used > 0, pack.fate, pack.modified, pack.locked);
+        let mut verdict = terms.verdict(pack.used > 0 || pack.sought, pack.fate, pack.modified, pack.locked);
         let copied = match verdict {
             Verdict::Finish => pack.used > 0,
             Verdict::Keep | Verdict::Rescue => {
@@ -320,9 +323,10 @@ fn note_due(next: &mut Option<Timestamp>, graced: Timestamp, locked: Option<Time
     *next = (*next).into_iter().chain([due]).min();
 }
 
-/// Whether so little of a pack is needed that copying it pays.
+/// Whether so little of a pack is needed that copying it pays: a copy has less than half of its length. One that is needed in
+/// full is no such pack, however small its chunks are beside their rows, or else each run would copy it once more.
 fn mostly_dead(pack: &PackFacts) -> bool {
-    pack.used > 0 && pack.used < pack.size / 2
+    pack.used > 0 && pack.used + (OVERHEAD as u64) < pack.size / 2
 }
 
 /// Decides.

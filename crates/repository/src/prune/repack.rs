@@ -13,7 +13,7 @@ use super::{PrunePhase, Teller};
 use crate::crypto::seal::{SealedKind, read_header};
 use crate::domain::Core;
 use crate::error::{Error, ObjectKind, Result};
-use crate::ids::{ChunkId, IndexId};
+use crate::ids::ChunkId;
 use crate::index::object::{IndexTable, PackEntry};
 use crate::pack::builder::{PackBuilder, TRAILER_LENGTH};
 use crate::pack::open::PackOpener;
@@ -144,9 +144,8 @@ impl Copier<'_> {
 }
 
 /// Writes an index object.
-pub(super) async fn put_index(core: &Arc<Core>, mut table: IndexTable) -> Result<IndexId> {
+pub(super) async fn put_index(core: &Arc<Core>, mut table: IndexTable) -> Result<()> {
     let keys = Arc::clone(&core.keys);
     let (id, body) = core.pool.run(move || table.seal(&keys)).await?;
-    core.store.put_content(&core.layout.index(&id), Bytes::from(body)).await?;
-    Ok(id)
+    core.store.put_content(&core.layout.index(&id), Bytes::from(body)).await
 }

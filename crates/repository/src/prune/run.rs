@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::fates::by_time;
-use super::log::{self, Appended};
+use super::log;
 use super::plan::{Object, Plan, Terms, plan};
 use super::record::{Names, Record};
 use super::survey::{Survey, follow, survey};
@@ -54,7 +54,7 @@ async fn prune(core: &Arc<Core>, options: &PruneOptions, tell: &Teller<'_>) -> R
         return Ok(report(&plan));
     }
     if plan.is_empty() && outdated.is_empty() && survey.replaced.is_empty() {
-        bury(core).await?;
+        bury(core, &survey).await?;
         return Ok(report(&plan));
     }
     let unreadable = repack::repack(core, &survey, &plan.repack, tell).await?;
@@ -62,6 +62,7 @@ async fn prune(core: &Arc<Core>, options: &PruneOptions, tell: &Teller<'_>) -> R
     let next = stored.map_or(1, |stored| stored.record.number + 1);
     let settled = settle(core, &survey, &plan, &outdated, &Numbered { next, now }).await?;
     sweep(core, &settled, tell).await?;
+    bury(core, &survey).await?;
     tracing::info!(domain = %core.domain, figures = ?plan.figures, "pruned");
     Ok(report(&plan))
 }
@@ -92,29 +93,20 @@ async fn settle(
     if !condemned.is_empty() {
         let going_on = (finish.clone(), survey.replaced.clone());
         let record = Record::new(number, *now, marked.clone(), going_on, condemned.clone());
-        if log::append(core, &record).await? == Appended::Never {
-            return Err(log::overlap(core));
-        }
+        log::append(core, &record).await?;
         let needed = needed_since(core, survey, &condemned).await?;
         condemned = condemned.without(&needed);
         number += 1;
     }
     let gone = finish.and(condemned);
-    let mut written = Vec::new();
-    let mut settled = None;
-    if sweep::replace(core, survey, outdated, &gone, &mut written).await? {
-        let outdated = outdated.iter().map(|at| survey.indexes[*at].id);
-        let replaced = survey.replaced.iter().copied().chain(outdated).collect();
-        let record = Record::new(number, *now, marked, (gone, replaced), Names::default());
-        settled = (log::append(core, &record).await? == Appended::Newest).then_some(record);
-    }
-    if settled.is_none() {
-        // They would name what another run has deleted meanwhile.
-        for id in written {
-            core.store.remove(&core.layout.index(&id)).await?;
-        }
-    }
-    settled.ok_or_else(|| log::overlap(core))
+    // Whatever becomes of this run, they stay: another one may have seen them, and replaced others because of what they say.
+    // What they name in vain, should that one have deleted it, the next run takes out of them.
+    sweep::replace(core, survey, outdated, &gone).await?;
+    let outdated = outdated.iter().map(|at| survey.indexes[*at].id);
+    let replaced = survey.replaced.iter().copied().chain(outdated).collect();
+    let record = Record::new(number, *now, marked, (gone, replaced), Names::default());
+    log::append(core, &record).await?;
+    Ok(record)
 }
 
 /// What of the condemned is needed by points that the survey has not seen.

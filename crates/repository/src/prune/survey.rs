@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::fates::Fates;
 use super::locks;
-use super::log::Stored;
+use super::log::{self, Stored};
 use super::plan::{ListFacts, Object, PackFacts};
 use super::record::Names;
 use super::sorter::{Sorted, Sorter};
@@ -93,8 +93,23 @@ pub(super) async fn survey(core: &Arc<Core>, stored: Option<&Stored>, tell: &Tel
     }
     locks::look(core, &mut packs, &mut lists).await?;
     let Measured { live, homeless, missed, .. } = measured;
+    if missed {
+        seek(&mut packs, &indexes);
+    }
     indexes.iter_mut().for_each(|index| index.stale &= !missed);
     Ok(Survey { points, packs, lists, indexes, replaced, homeless, missed, live, places })
+}
+
+/// Where chunks are missing, an index object may have been lost, and what it named is all that is left of them: their packs
+/// tell what they hold.
+fn seek(packs: &mut [PackFacts], indexes: &[IndexFacts]) {
+    let mut named = vec![false; packs.len()];
+    for pack in indexes.iter().flat_map(|index| &index.packs) {
+        named[*pack as usize] = true;
+    }
+    for (pack, named) in packs.iter_mut().zip(named) {
+        pack.sought = !named;
+    }
 }
 
 /// Takes note of what a point needs. `false`: it has been removed since it was listed.
@@ -130,6 +145,11 @@ impl Survey {
             Object::Pack(number) => names.packs.push(self.packs[number as usize].id),
             Object::List(number) => names.lists.push(self.lists[number as usize].id),
         }
+    }
+
+    /// Whether something that is needed is in no index object.
+    pub(super) fn misses(&self) -> bool {
+        self.missed
     }
 
     /// Whether the index is to go on naming a pack: one that is lost only where something is missed.
@@ -184,6 +204,7 @@ async fn list_packs(core: &Core, fates: &Fates) -> Result<Vec<PackFacts>> {
                 size: object.size,
                 modified: object.modified,
                 used: 0,
+                sought: false,
                 fate: fates.pack(&id),
                 locked: None,
             }));
@@ -239,7 +260,11 @@ async fn read_indexes(
             let (known, sorters) = (Arc::clone(&known), Arc::clone(&sorters));
             async move {
                 let key = core.layout.index(&id);
-                let body = core.store.get(ObjectKind::Index, &key).await?;
+                let body = match core.store.get(ObjectKind::Index, &key).await {
+                    // Another run has replaced it since it was listed.
+                    Err(error) if error.is_absent() => return Err(log::overlap(core)),
+                    body => body?,
+                };
                 let keys = Arc::clone(&core.keys);
                 let folder = core.folder.clone();
                 let job = move || {
@@ -287,7 +312,8 @@ fn take(
         if pack == NO_PACK {
             continue;
         }
-        places.push(Place { id: record.id, delta: record.base.is_some(), pack, stored: record.stored }.to_record())?;
+        let stored = record.stored + record.row_length() as u32;
+        places.push(Place { id: record.id, delta: record.base.is_some(), pack, stored }.to_record())?;
         if let Some(base) = &record.base {
             deltas.push(by_pack(pack, base))?;
         }

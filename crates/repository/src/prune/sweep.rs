@@ -13,7 +13,7 @@ use super::survey::{IndexFacts, Survey};
 use super::{PrunePhase, Teller, log};
 use crate::domain::Core;
 use crate::error::{ObjectKind, Result};
-use crate::ids::{IndexId, PackId};
+use crate::ids::PackId;
 use crate::index::object::IndexTable;
 use crate::lock::hidden::MOST;
 
@@ -46,15 +46,11 @@ pub(super) fn outdated(indexes: &[IndexFacts], condemned: impl Fn(u32) -> bool, 
     (0..indexes.len()).filter(|at| outdated[*at]).collect()
 }
 
-/// Writes the index objects that are to replace the `outdated` ones: what these say, without what is `gone`. Their names
-/// are added to `written`. `false`: an outdated one is not there any more, so that another run has come between.
-pub(super) async fn replace(
-    core: &Arc<Core>,
-    survey: &Survey,
-    outdated: &[usize],
-    gone: &Names,
-    written: &mut Vec<IndexId>,
-) -> Result<bool> {
+/// Writes the index objects that are to replace the `outdated` ones: what these say, without what is `gone`.
+/// [`Error::PruneOverlap`]: an outdated one is not there any more, so that another run has come between.
+///
+/// [`Error::PruneOverlap`]: crate::error::Error::PruneOverlap
+pub(super) async fn replace(core: &Arc<Core>, survey: &Survey, outdated: &[usize], gone: &Names) -> Result<()> {
     let gone: HashSet<PackId> = gone.packs.iter().copied().collect();
     let mut elsewhere: HashSet<PackId> = HashSet::new();
     let mut next = outdated.iter().peekable();
@@ -67,7 +63,7 @@ pub(super) async fn replace(
     for at in outdated {
         let key = core.layout.index(&survey.indexes[*at].id);
         let body = match core.store.get(ObjectKind::Index, &key).await {
-            Err(error) if error.is_absent() => return Ok(false),
+            Err(error) if error.is_absent() => return Err(log::overlap(core)),
             body => body?,
         };
         let keys = Arc::clone(&core.keys);
@@ -84,13 +80,13 @@ pub(super) async fn replace(
         }
         table.rows.extend(rows.into_iter().filter_map(|(pack, record)| Some((kept[pack as usize]?, record))));
         if table.rows.len() >= core.plan.index_object_rows {
-            written.push(put_index(core, std::mem::take(&mut table)).await?);
+            put_index(core, std::mem::take(&mut table)).await?;
         }
     }
     if !table.packs.is_empty() {
-        written.push(put_index(core, table).await?);
+        put_index(core, table).await?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Deletes what the record settles, as long as it is the newest. What the newest one settles may be deleted by anyone at any
@@ -122,12 +118,13 @@ pub(super) async fn sweep(core: &Arc<Core>, record: &Record, tell: &Teller<'_>) 
     if protected > 0 {
         tracing::info!(protected, "S3 keeps objects that a lock protects");
     }
-    bury(core).await
+    Ok(())
 }
 
-/// Destroys index objects that earlier runs have replaced and put out of sight, once their locks have ended.
-pub(super) async fn bury(core: &Arc<Core>) -> Result<()> {
-    if core.store.lock().is_none() {
+/// Destroys index objects that earlier runs have replaced and put out of sight, once their locks have ended. As long as chunks
+/// are missed, one that somebody else has hidden may be among them.
+pub(super) async fn bury(core: &Arc<Core>, survey: &Survey) -> Result<()> {
+    if core.store.lock().is_none() || survey.misses() {
         return Ok(());
     }
     for hidden in core.store.hidden(&core.layout.indexes(), MOST).await? {
@@ -139,6 +136,7 @@ pub(super) async fn bury(core: &Arc<Core>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::IndexId;
 
     fn index(rows: usize, packs: &[u32]) -> IndexFacts {
         IndexFacts { id: IndexId([0; 32]), rows, packs: packs.to_vec(), stale: false }

@@ -7,7 +7,7 @@ use crate::ids::ChunkId;
 
 /// A chunk's id, as it is sorted.
 pub(super) type IdRecord = [u8; 32];
-/// A chunk's place as it is sorted: id, whether it is a delta, number of the pack, stored length.
+/// A chunk's place as it is sorted: id, whether it is a delta, number of the pack, bytes it takes.
 pub(super) type PlaceRecord = [u8; 41];
 
 /// Where a chunk lies.
@@ -18,7 +18,7 @@ pub(super) struct Place {
     pub(super) delta: bool,
     /// Number of the pack.
     pub(super) pack: u32,
-    /// Bytes it takes there.
+    /// Bytes it takes there: sealed, and in the pack's table.
     pub(super) stored: u32,
 }
 

@@ -70,6 +70,7 @@ pub struct Writer {
 impl Writer {
     pub(crate) async fn start(core: Arc<Core>, base: Option<BasePoint>) -> Result<Self> {
         let loaded = core.index().await?;
+        loaded.marks()?;
         let (shared, finished) = Shared::new(core, loaded, base);
         let shared = Arc::new(shared);
         let uploader = AbortOnDropHandle::new(tokio::spawn(uploader::run(Arc::clone(&shared), finished)));
@@ -136,7 +137,7 @@ impl Writer {
         );
         let locked_until = match shared.began {
             Some(began) => {
-                let extended = extend(&shared.core, &catalogue, began).await?;
+                let extended = extend(&shared.core, &shared.loaded, &catalogue, began).await?;
                 tracing::info!(extended, until = %began.needed, "everything the streams need is locked");
                 Some(began.needed)
             }

@@ -8,6 +8,7 @@ mod support;
 mod beside;
 mod hooked;
 mod killed;
+mod record;
 mod scene;
 mod stalled;
 
@@ -149,13 +150,11 @@ async fn many_index_objects_become_one() {
     assert_eq!(GRACE, options(0).grace);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_base_that_no_point_names_stays_while_a_delta_needs_it() {
-    let fixture = Fixture::new().await;
-    let mut points = Points::default();
+/// Two points, the second of which has a byte changed after so many.
+async fn publish_two_days(fixture: &Fixture, points: &mut Points, every: usize) {
     let first = rows(6_000_000, 1);
     let mut second = first.clone();
-    second.iter_mut().step_by(20_000).for_each(|byte| *byte = b'#');
+    second.iter_mut().step_by(every).for_each(|byte| *byte = b'#');
     let mut base = None;
     for (name, data) in [("a", first), ("b", second)] {
         let domain = fixture.domain().await;
@@ -169,6 +168,56 @@ async fn a_base_that_no_point_names_stays_while_a_delta_needs_it() {
     }
     let deltas = points.0["b"].0.totals.chunks_delta;
     assert!(deltas > 5, "{deltas} deltas");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_needed_in_full_is_left_alone_though_its_rows_take_more_than_its_chunks() {
+    let fixture = Fixture::new().await;
+    let mut points = Points::default();
+    // A delta takes some dozens of bytes, and its row 84.
+    publish_two_days(&fixture, &mut points, 50_000).await;
+    let before = fixture.bucket.keys("");
+    for hours in [0, 24, 48] {
+        let report = prune(&fixture, fixture.bucket.clone(), hours).await.unwrap();
+        assert_eq!((report.figures.repacked.objects, report.figures.marked.objects), (0, 0), "{report:?}");
+        assert_eq!(fixture.bucket.keys(""), before);
+    }
+    points.assert_intact(&fixture, &fixture.bucket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_index_object_named_stays_as_long_as_it_is_missed() {
+    let fixture = Fixture::new().await;
+    let mut points = Points::default();
+    let data = noise(4_000_000, 1);
+    points.publish(&fixture.domain().await, "a", data.clone()).await;
+    let index = fixture.bucket.keys("/index/").remove(0);
+    let lost = fixture.bucket.object(&index);
+    points.publish(&fixture.domain().await, "b", data).await;
+    points.remove(&fixture.domain().await, "a").await;
+    // The second point's own objects are all there: what it shares with the first is in no index object now.
+    fixture.bucket.remove(&index);
+    let packs = fixture.bucket.keys("/packs/");
+    for hours in [0, 24, 48] {
+        let report = prune(&fixture, fixture.bucket.clone(), hours).await.unwrap();
+        assert!(report.chunks_missing > 10, "{report:?}");
+        assert_eq!(fixture.bucket.keys("/packs/"), packs);
+    }
+    fixture.bucket.replace(&index, lost);
+    points.assert_intact(&fixture, &fixture.bucket).await;
+    for hours in [72, 96, 120] {
+        prune(&fixture, fixture.bucket.clone(), hours).await.unwrap();
+        points.assert_intact(&fixture, &fixture.bucket).await;
+    }
+    let last = prune(&fixture, fixture.bucket.clone(), 144).await.unwrap();
+    assert_eq!((last.chunks_missing, last.figures.freed_later.objects), (0, 0), "{last:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_that_no_point_names_stays_while_a_delta_needs_it() {
+    let fixture = Fixture::new().await;
+    let mut points = Points::default();
+    publish_two_days(&fixture, &mut points, 20_000).await;
     points.remove(&fixture.domain().await, "a").await;
     for hours in [0, 24, 48, 72] {
         prune(&fixture, fixture.bucket.clone(), hours).await.unwrap();

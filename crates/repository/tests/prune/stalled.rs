@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use haulier_cloud::object_store::ObjectStore;
+use haulier_repository::check::{CheckDepth, CheckScope};
 use haulier_repository::prune::PruneReport;
 use haulier_repository::{Error, PointRoot};
 use tokio::sync::oneshot;
@@ -10,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::hooked::{Action, Hooked, Moment};
 use crate::scene::{Points, domain_with_dead_data, prepare, reckless};
-use crate::support::Fixture;
+use crate::support::{Bucket, Fixture, noise};
 
 async fn prune_on(fixture: &Fixture, store: Arc<dyn ObjectStore>, hours: i64) -> Result<PruneReport, Error> {
     fixture.domain_on(store).await.prune(&reckless(hours), |_, _, _| {}).await
@@ -24,6 +25,11 @@ struct Stalled {
 
 impl Stalled {
     async fn at(fixture: &Arc<Fixture>, name: &'static str, moment: Moment, hours: i64) -> Self {
+        Self::on(fixture, &fixture.bucket, name, moment, hours).await
+    }
+
+    /// The same on a bucket with other objects.
+    async fn on(fixture: &Arc<Fixture>, bucket: &Arc<Bucket>, name: &'static str, moment: Moment, hours: i64) -> Self {
         let ((arrive, arrived), (wake, awake)) = (oneshot::channel(), oneshot::channel());
         let action: Action = Box::new(move || {
             Box::pin(async move {
@@ -31,7 +37,7 @@ impl Stalled {
                 awake.await.unwrap();
             })
         });
-        let store = Hooked::new(fixture.bucket.clone(), name, moment, action);
+        let store = Hooked::new(bucket.clone(), name, moment, action);
         let fixture = Arc::clone(fixture);
         let run = tokio::spawn(async move { prune_on(&fixture, store, hours).await });
         arrived.await.unwrap_or_else(|_| panic!("the prune ended without coming to {moment:?} {name}"));
@@ -112,15 +118,29 @@ async fn a_prune_that_stalls_while_it_deletes_takes_nothing_that_others_have_com
     }
 }
 
+/// A domain in which an index object names packs that are needed, and one that is not. Gives what that one held.
+async fn domain_with_a_dead_pack() -> (Fixture, Points, Vec<u8>) {
+    let fixture = Fixture::new().await;
+    let (mut points, domain) = (Points::default(), fixture.domain().await);
+    // Packs of 2.7 MB: of the second one, more than half is needed, so that it is not copied.
+    let (kept, dead) = (noise(4_300_000, 1), noise(8_000_000, 2));
+    points.publish(&domain, "a", [kept.clone(), dead.clone()].concat()).await;
+    points.publish(&domain, "b", kept).await;
+    points.remove(&domain, "a").await;
+    (fixture, points, dead)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prune_that_stalls_before_it_settles_is_passed_by_and_stops() {
-    // Its first record condemns, its second one settles. Its index objects keep no row here, so that none is written between them.
+    // Its first record condemns, its second one settles; between them it writes an index object without what goes.
     for (name, moment) in [
         ("/prune/0000000000000002", Moment::BeforePut),
         ("/prune/0000000000000002", Moment::AfterPut),
+        ("/index/", Moment::BeforePut),
+        ("/index/", Moment::AfterPut),
         ("/prune/0000000000000003", Moment::BeforePut),
     ] {
-        let (fixture, mut points, data) = domain_with_dead_data().await;
+        let (fixture, mut points, data) = domain_with_a_dead_pack().await;
         let fixture = Arc::new(fixture);
         prune_on(&fixture, fixture.bucket.clone(), 0).await.unwrap();
         let stalled = Stalled::at(&fixture, name, moment, 1).await;
@@ -151,4 +171,42 @@ async fn index_objects_that_two_prunes_replace_are_never_all_deleted() {
     stalled.wake().await;
     assert_all_goes_on(&fixture, &points, "many").await;
     assert_eq!(fixture.bucket.keys("/index/").len(), 1);
+}
+
+/// A prune has written an index object, and waits to make known what it replaces. Another one finds it, and counts on it for what
+/// it says: then the first one, which finds its number taken, must not take it away.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_object_on_which_another_prune_counts_outlives_the_one_that_wrote_it() {
+    let (fixture, points, _) = domain_with_a_dead_pack().await;
+    // Lost, and missed by nobody: the index object that names it is to be replaced.
+    let mut lost = false;
+    for pack in fixture.bucket.keys("/packs/") {
+        let without = fixture.bucket.copy();
+        without.remove(&pack);
+        let scope = CheckScope::Points(vec![points.0["b"].0.point.clone()]);
+        let report = fixture.domain_on(without).await.check(scope, CheckDepth::Reachable, |_| {}).await.unwrap();
+        if report.is_clean() {
+            fixture.bucket.remove(&pack);
+            lost = true;
+            break;
+        }
+    }
+    assert!(lost);
+    let fixture = Arc::new(fixture);
+    let mut counted_on = 0;
+    for round in 0..64 {
+        let bucket = fixture.bucket.copy();
+        let before = bucket.keys("/index/");
+        let stalled = Stalled::on(&fixture, &bucket, "/index/", Moment::AfterPut, 0).await;
+        let written: Vec<String> = bucket.keys("/index/").into_iter().filter(|key| !before.contains(key)).collect();
+        prune_on(&fixture, bucket.clone(), 1).await.unwrap();
+        counted_on += usize::from(bucket.keys("/index/").contains(&written[0]));
+        stalled.wake().await;
+        println!("round {round}");
+        points.assert_intact(&fixture, &bucket).await;
+        if counted_on > 2 {
+            return;
+        }
+    }
+    panic!("by its name it never came first");
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use base64::Engine;
 use haulier_domain::id::RepositoryId;
 use haulier_domain::secret::SecretBytes;
@@ -56,6 +57,49 @@ async fn versions_and_features_that_it_does_not_know_are_refused() {
     root.required_features = vec!["telepathy".to_owned()];
     let refused = fixture.domain().await.publish_point(&root).await.unwrap_err();
     assert!(matches!(&refused, Error::Unsupported { needs, .. } if needs == "telepathy"), "{refused:?}");
+}
+
+/// Opens a point as the document says (§2, §6), and seals it again with another feature that readers must have.
+fn requiring(sealed: &[u8], domain_key: &[u8], name: &str, feature: &str) -> Vec<u8> {
+    let (header, part) = sealed.split_at(48);
+    let point_key = blake3::derive_key("haulier repository v1: point", domain_key);
+    let subkey = |salt: &[u8]| {
+        let key = blake3::derive_key("haulier repository v1: object subkey", &[&point_key[..], salt].concat());
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).unwrap())
+    };
+    let bound_to =
+        |salt: &[u8]| Aad::from([&b"haulier1"[..], &[4, 7], b"dom-one", salt, &[0; 8], name.as_bytes()].concat());
+    let nonce = || Nonce::assume_unique_for_key([0; 12]);
+    let (salt, mut plain) = (&header[16..], part.to_vec());
+    let length = subkey(salt).open_in_place(nonce(), bound_to(salt), &mut plain).unwrap().len();
+    let mut document: Value = serde_json::from_slice(&plain[..length]).unwrap();
+    document["required_features"] = json!([feature]);
+    let salt = [7; 32];
+    let mut part = serde_json::to_vec(&document).unwrap();
+    subkey(&salt).seal_in_place_append_tag(nonce(), bound_to(&salt), &mut part).unwrap();
+    [&header[..16], &salt, &part].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_that_requires_what_it_does_not_know_is_refused() {
+    let (fixture, root) = published().await;
+    let object = fixture.bucket.keys("/points/").remove(0);
+    let key = fixture.repository.domain_key(&fixture.id, false).await.unwrap();
+    let point = fixture.bucket.object(&object);
+    for (feature, is_known) in [("deltas", true), ("telepathy", false)] {
+        fixture.bucket.replace(&object, requiring(&point, key.expose(), "pnt-a", feature));
+        let (files, read) = (Files::of(&fixture.bucket), fixture.domain().await.read_point(&root.point).await);
+        if is_known {
+            assert_eq!(read.unwrap().required_features, [feature]);
+            files.restore("pnt-a");
+            continue;
+        }
+        assert!(matches!(&read, Err(Error::Unsupported { needs, .. }) if needs == feature), "{read:?}");
+        let saying = format!("points/pnt-a: requires '{feature}', which this reader lacks");
+        for said in [files.restore_refusal("pnt-a").unwrap(), files.check_refusal()] {
+            assert!(said.contains(&saying), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -10,8 +10,13 @@ fn terms(oldest_session: Option<i64>) -> Terms {
     Terms { now: at(100), grace: SignedDuration::from_hours(24), oldest_session: oldest_session.map(at) }
 }
 
+/// A hundredth of a pack, in bytes.
+const PART: u64 = 1_000;
+
+/// Of it, so many hundredths are needed.
 fn pack(used: u64, fate: Fate, modified: i64) -> PackFacts {
-    PackFacts { id: PackId([1; 32]), size: 100, modified: at(modified), used, fate, locked: None }
+    let (size, used) = (100 * PART, used * PART);
+    PackFacts { id: PackId([1; 32]), size, modified: at(modified), used, sought: false, fate, locked: None }
 }
 
 fn list(live: bool, fate: Fate, modified: i64) -> ListFacts {
@@ -78,6 +83,33 @@ fn each_pack_gets_what_its_state_asks_for() {
 }
 
 #[test]
+fn a_pack_that_is_needed_in_full_is_never_copied_however_little_its_chunks_take() {
+    let overhead = OVERHEAD as u64;
+    for (used, size) in [(69, 69 + overhead), (4_000, 4_000 + overhead), (1 << 25, (1 << 25) + overhead)] {
+        let pack = PackFacts { size, used, ..pack(0, Fate::Open, 0) };
+        assert_eq!(done(&plan(&[pack], &[], &terms(None))), Done::Kept, "{used} of {size}");
+    }
+    // Nor one whose copy would not be less than half as long.
+    for (used, expected) in [(5_000 - overhead, Done::Kept), (4_999 - overhead, Done::Repacked)] {
+        let pack = PackFacts { size: 10_000, used, ..pack(0, Fate::Open, 0) };
+        assert_eq!(done(&plan(&[pack], &[], &terms(None))), expected, "{used}");
+    }
+}
+
+#[test]
+fn a_pack_that_may_hold_what_is_missing_is_kept_unless_it_was_settled() {
+    for (fate, expected) in [
+        (Fate::Open, Done::Kept),
+        (Fate::Marked(at(70)), Done::Rescued),
+        (Fate::Condemned, Done::Rescued),
+        (Fate::Settled, Done::Finished),
+    ] {
+        let pack = PackFacts { sought: true, ..pack(0, fate, 0) };
+        assert_eq!(done(&plan(&[pack], &[], &terms(None))), expected, "{fate:?}");
+    }
+}
+
+#[test]
 fn list_pages_are_treated_as_packs_are() {
     let cases = [
         (list(true, Fate::Open, 0), Done::Kept),
@@ -125,7 +157,7 @@ fn what_is_locked_is_never_condemned_and_marked_in_time() {
         let locked = Some(at(until));
         let packs = [PackFacts { locked, ..pack(0, fate, 0) }];
         let lists = [ListFacts { locked, ..list(false, fate, 0) }];
-        for (plan, bytes) in [(plan(&packs, &[], &terms(None)), 100), (plan(&[], &lists, &terms(None)), 10)] {
+        for (plan, bytes) in [(plan(&packs, &[], &terms(None)), 100 * PART), (plan(&[], &lists, &terms(None)), 10)] {
             assert_eq!(done(&plan), expected, "{what}");
             let figures = plan.figures;
             assert_eq!(figures.locked.bytes, if until > 100 { bytes } else { 0 }, "{what}");

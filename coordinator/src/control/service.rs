@@ -77,9 +77,8 @@ impl Control {
         let filter = PointFilter { resource: Some(found.instance.id.clone()), repository: None };
         let points = self.sessions().points(&filter).await;
         let points = points.map_err(|error| status::of_state("listing the resources", &error))?;
-        let is_its = |point: &&state::Point| {
-            point.account == found.place.account.id && point.region == found.place.region
-        };
+        let is_its =
+            |point: &&state::Point| point.account == found.place.account.id && point.region == found.place.region;
         // A copy is published later than what it copies, and is no newer.
         let last = points.iter().filter(is_its).min_by_key(|point| point.copy_of.is_some());
         Ok(last.map(|point| point.id.to_string()).unwrap_or_default())

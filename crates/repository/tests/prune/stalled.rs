@@ -158,7 +158,7 @@ async fn index_objects_that_two_prunes_replace_are_never_all_deleted() {
     let fixture = Arc::new(Fixture::new().await);
     let mut points = Points::default();
     for name in 0..20_u64 {
-        let data = crate::support::noise(30_000, name);
+        let data = noise(30_000, name);
         points.publish(&fixture.domain().await, &format!("{name:02}"), data).await;
     }
     // It has written one that replaces all of them, and deletes the first.

@@ -116,11 +116,6 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
         Err(no_parts("AbortMultipartUpload", &upload.key))
     }
 
-    /// Up to 1,000 uploads that have not ended, of keys that start with `prefix`.
-    async fn uploads(&self, _prefix: &str) -> Result<Vec<Upload>> {
-        Ok(Vec::new())
-    }
-
     /// As [`ObjectStore::put_new`], and the object cannot be destroyed before the retention ends. Needs a bucket with
     /// Object Lock.
     ///

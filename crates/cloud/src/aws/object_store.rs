@@ -188,15 +188,6 @@ impl ObjectStore for S3ObjectStore {
         }
     }
 
-    async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>> {
-        let call = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(prefix);
-        let answer = call.send().await.map_err(|error| failed("ListMultipartUploads", self.target(prefix), error))?;
-        let upload = |upload: &aws_sdk_s3::types::MultipartUpload| {
-            Some(Upload { key: upload.key()?.to_owned(), id: upload.upload_id()?.to_owned() })
-        };
-        Ok(answer.uploads().iter().filter_map(upload).collect())
-    }
-
     async fn put_new_retained(&self, key: &str, body: Bytes, retention: &Retention) -> Result<()> {
         let call = self
             .client

@@ -171,6 +171,12 @@ const KNOWN: &[Known] = &[
         "give the instance more storage, then run again",
     ),
     known(
+        &["could not be exclusively locked"],
+        "restore-target-in-use",
+        Class::Permanent,
+        "end the connections to the database, then run again",
+    ),
+    known(
         &["because the database is in use"],
         "restore-target-in-use",
         Class::Permanent,

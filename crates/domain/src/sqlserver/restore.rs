@@ -150,9 +150,7 @@ pub enum Swap {
     MoveAside,
     /// Give the new one the final name.
     TakeName,
-    /// Drop the old one.
-    DropReplaced,
-    /// Nothing is left to do.
+    /// It has its place; the old one is still there, and can go once it is remembered that it may.
     Done,
     /// Somebody has made another database of the final name meanwhile.
     Taken,
@@ -160,16 +158,16 @@ pub enum Swap {
     Gone,
 }
 
-/// What comes next, by the names that exist. Whichever step a worker was killed at, the next one goes on from there.
+/// What comes next, by the names that exist. Whichever step a worker was killed at, the next one goes on from there: as long
+/// as nobody has been told that the new one is complete, the old one is there to show it.
 pub fn swap(existing: &BTreeSet<String>, working: &str, last: &str, replaced: &str) -> Swap {
     let has = |name: &str| existing.contains(name);
     match (has(working), has(last), has(replaced)) {
         (true, true, false) => Swap::MoveAside,
         (true, true, true) => Swap::Taken,
         (true, false, _) => Swap::TakeName,
-        (false, true, true) => Swap::DropReplaced,
-        (false, true, false) => Swap::Done,
-        (false, false, _) => Swap::Gone,
+        (false, true, true) => Swap::Done,
+        (false, true, false) | (false, false, _) => Swap::Gone,
     }
 }
 
@@ -269,8 +267,9 @@ mod tests {
             (names(&["new", "shop"]), Swap::MoveAside),
             (names(&["new", "old"]), Swap::TakeName),
             (names(&["new"]), Swap::TakeName),
-            (names(&["shop", "old"]), Swap::DropReplaced),
-            (names(&["shop"]), Swap::Done),
+            (names(&["shop", "old"]), Swap::Done),
+            // It cannot be told from the old one.
+            (names(&["shop"]), Swap::Gone),
             (names(&["new", "shop", "old"]), Swap::Taken),
             (names(&["old"]), Swap::Gone),
             (names(&[]), Swap::Gone),

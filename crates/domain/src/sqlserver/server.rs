@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::row::{Malformed, Row};
 
@@ -91,12 +91,15 @@ impl ServerFacts {
     /// # Errors
     /// It is not one.
     pub fn of_row(row: &Row) -> Result<Self, Malformed> {
+        let (now, utc_now): (DateTime, DateTime) = (row.parsed("now")?, row.parsed("utc_now")?);
+        // Clocks are ahead by quarters of an hour, and the two may have been read a moment apart.
+        let quarters = (now.duration_since(utc_now).as_secs_f64() / 900.0).round();
         Ok(Self {
             version: row.text("product_version")?.to_owned(),
             edition: row.text("edition")?.to_owned(),
             collation: row.get("collation").unwrap_or_default().to_owned(),
-            utc_offset_minutes: row.parsed("utc_offset_minutes")?,
-            now: moment(row, "now")?.ok_or(Malformed::Missing("now"))?,
+            utc_offset_minutes: quarters as i32 * 15,
+            now,
             login: row.get("login").unwrap_or_default().to_owned(),
             compression: None,
         })
@@ -117,24 +120,11 @@ impl ServerFacts {
         let offset = Offset::from_seconds(self.utc_offset_minutes.saturating_mul(60)).unwrap_or(Offset::UTC);
         offset.to_timestamp(at).unwrap_or(Timestamp::UNIX_EPOCH)
     }
-
-    /// How long ago a moment on the server's clock was.
-    pub fn since(&self, at: DateTime) -> SignedDuration {
-        self.now.duration_since(at)
-    }
 }
 
 /// The major of a version as the server prints it.
 pub fn major(version: &str) -> Option<u32> {
     version.trim().split('.').next()?.parse().ok()
-}
-
-/// A moment as a row has it.
-///
-/// # Errors
-/// It is something else.
-pub fn moment(row: &Row, column: &'static str) -> Result<Option<DateTime>, Malformed> {
-    row.maybe(column)
 }
 
 /// What an instance says of a database.
@@ -264,8 +254,8 @@ pub(crate) mod tests {
             ("product_version", Some("15.0.4430.1")),
             ("edition", Some("Standard Edition (64-bit)")),
             ("collation", None),
-            ("utc_offset_minutes", Some("-300")),
             ("now", Some("2026-11-20T03:00:01.123")),
+            ("utc_now", Some("2026-11-20T08:00:01.124")),
             ("login", Some("admin")),
         ]))
         .unwrap();

@@ -137,7 +137,6 @@ fn part(number: u8) -> Bytes {
 
 async fn uploads_in_parts<S: ObjectStore + ?Sized>(store: &S, key: &str) {
     let upload = store.begin_upload(key).await.unwrap();
-    assert_eq!(store.uploads(key).await.unwrap(), [upload.clone()]);
     // The last one first, and one of them twice: the second body counts.
     let last = store.put_part(&upload, 3, Bytes::from_static(b"end")).await.unwrap();
     let _replaced = store.put_part(&upload, 1, part(9)).await.unwrap();
@@ -149,7 +148,6 @@ async fn uploads_in_parts<S: ObjectStore + ?Sized>(store: &S, key: &str) {
     let whole = [&part(1)[..], &part(2)[..], b"end"].concat();
     assert!(store.get(key).await.unwrap() == whole, "the parts in their order");
     assert_eq!(store.head(key).await.unwrap().map(|meta| meta.size), Some(whole.len() as u64));
-    assert!(store.uploads(key).await.unwrap().is_empty());
 
     // What is there is never replaced, and an upload for it is still to be given up.
     let late = store.begin_upload(key).await.unwrap();
@@ -173,6 +171,5 @@ async fn gives_an_upload_up<S: ObjectStore + ?Sized>(store: &S, key: &str) {
     assert_eq!(gone.kind, ErrorKind::NotFound, "{gone:?}");
     let unknown = Upload { key: key.to_owned(), id: "unknown".to_owned() };
     store.abort_upload(&unknown).await.unwrap();
-    assert!(store.uploads(key).await.unwrap().is_empty());
     assert_eq!(store.head(key).await.unwrap(), None);
 }

@@ -52,10 +52,6 @@ impl<P: ObjectStore + ?Sized> ObjectStore for Faulty<P> {
         self.call("AbortMultipartUpload", &upload.key, self.inner.abort_upload(upload)).await
     }
 
-    async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>> {
-        self.read("ListMultipartUploads", prefix, Vec::new, self.inner.uploads(prefix)).await
-    }
-
     async fn put_new_retained(&self, key: &str, body: Bytes, retention: &Retention) -> Result<()> {
         self.call("PutObject", key, self.inner.put_new_retained(key, body, retention)).await
     }

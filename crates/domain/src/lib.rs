@@ -3,6 +3,7 @@
 
 pub mod clash;
 pub mod failure;
+pub mod file_name;
 pub mod id;
 pub mod immutability;
 pub mod left_behind;

@@ -57,7 +57,12 @@ impl Bench<'_> {
     }
 
     /// Makes what a mover has written durable, and a point of it.
-    pub(super) async fn proposed(&self, what: &str, made: Made, streams: &RepositoryStreams) -> Result<Report, Failure> {
+    pub(super) async fn proposed(
+        &self,
+        what: &str,
+        made: Made,
+        streams: &RepositoryStreams,
+    ) -> Result<Report, Failure> {
         self.task.desk.phase("store");
         let stored = streams.finish().await.map_err(|error| failures::repository(what, &error))?;
         let root = PointRoot {

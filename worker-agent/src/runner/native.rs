@@ -20,9 +20,7 @@ use crate::desk::Desk;
 use crate::mover::sinks::Stopped;
 use crate::session::Report;
 use crate::sqlserver::restore::unrestored;
-use crate::sqlserver::{
-    self, BackupJob, Context, FullPoint, PartSink, RestoreJob, RestoredDatabase, Server, TaskSink,
-};
+use crate::sqlserver::{self, BackupJob, Context, FullPoint, PartSink, RestoreJob, RestoredDatabase, Server, TaskSink};
 
 impl Bench<'_> {
     /// Has RDS back up the databases, and proposes the point.

@@ -55,13 +55,7 @@ pub(super) async fn deliver(context: &Context, file: &File, key: &str, name: &st
     delivered
 }
 
-async fn whole(
-    context: &Context,
-    what: &str,
-    file: &File,
-    key: &str,
-    pieces: &mut Pieces,
-) -> Result<(), Stopped> {
+async fn whole(context: &Context, what: &str, file: &File, key: &str, pieces: &mut Pieces) -> Result<(), Stopped> {
     // One byte more than there should be, so that too many are seen.
     let body = context.obey(pieces.take(file.bytes + 1)).await??;
     let hashing = Hashing::default().update(body.clone()).await?;

@@ -138,9 +138,9 @@ impl ObjectStore for S3ObjectStore {
         let call = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
         // Said here, or the parts' checksums would come as a surprise to S3.
         let call = call.checksum_algorithm(ChecksumAlgorithm::Crc32);
-        let answer =
-            call.send().await.map_err(|error| failed("CreateMultipartUpload", self.target(key), error))?;
-        let id = answer.upload_id().ok_or_else(|| incomplete("CreateMultipartUpload", self.target(key), "an upload id"))?;
+        let answer = call.send().await.map_err(|error| failed("CreateMultipartUpload", self.target(key), error))?;
+        let id =
+            answer.upload_id().ok_or_else(|| incomplete("CreateMultipartUpload", self.target(key), "an upload id"))?;
         Ok(Upload { key: key.to_owned(), id: id.to_owned() })
     }
 

@@ -7,6 +7,7 @@
 
 pub mod chain;
 pub mod diagnosis;
+pub mod export;
 pub mod keys;
 pub mod left_behind;
 pub mod manifest;

@@ -15,7 +15,12 @@ const RESERVED: [&str; 6] = ["master", "model", "msdb", "tempdb", "rdsadmin", "r
 
 /// A name without what RDS does not tell names apart by: two that differ only by case or accent are not allowed.
 pub fn folded(name: &str) -> String {
-    name.nfkd().filter(|letter| !is_combining_mark(*letter)).flat_map(char::to_lowercase).collect::<String>().nfkc().collect()
+    name.nfkd()
+        .filter(|letter| !is_combining_mark(*letter))
+        .flat_map(char::to_lowercase)
+        .collect::<String>()
+        .nfkc()
+        .collect()
 }
 
 /// Whether the name belongs to the server or to RDS.
@@ -28,7 +33,9 @@ pub fn is_reserved(name: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameRefused {
     /// It is taken, perhaps in other letters.
-    #[error("the target has database {there:?}, and RDS allows no two databases whose names differ only by case or accent")]
+    #[error(
+        "the target has database {there:?}, and RDS allows no two databases whose names differ only by case or accent"
+    )]
     Taken {
         /// The name that was asked for.
         wanted: String,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
-use jiff::Timestamp;
 
 use super::row::{Malformed, Row};
 
@@ -259,7 +259,10 @@ pub(crate) mod tests {
             ("login", Some("admin")),
         ]))
         .unwrap();
-        assert_eq!((read.major(), read.edition(), read.edition().engine()), (Some(15), Edition::Standard, "sqlserver-se"));
+        assert_eq!(
+            (read.major(), read.edition(), read.edition().engine()),
+            (Some(15), Edition::Standard, "sqlserver-se")
+        );
         assert_eq!(read.to_utc(read.now).to_string(), "2026-11-20T08:00:01.123Z");
         assert_eq!(Edition::of("Express Edition (64-bit)").engine(), "sqlserver-ex");
         assert_eq!(Edition::of("Something").engine(), "sqlserver");

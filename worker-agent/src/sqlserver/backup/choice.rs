@@ -24,7 +24,8 @@ pub(super) struct Choice {
 /// What was asked for of this database already. Of several the newest counts.
 pub(super) async fn earlier(scope: &Scope<'_>, folder: &str, context: &Context) -> Result<Option<Choice>, Stopped> {
     let job = scope.job;
-    let choice = |arn: &str, id: TaskId| FileSet::of_arn(&job.place, folder, arn).map(|set| Choice { set, task: Some(id) });
+    let choice =
+        |arn: &str, id: TaskId| FileSet::of_arn(&job.place, folder, arn).map(|set| Choice { set, task: Some(id) });
     let told = job.submitted.iter().filter_map(|task| choice(&task.object_arn, task.id));
     let told = told.max_by_key(|choice| choice.task);
     // A worker may have been lost before it could tell of its task.

@@ -25,11 +25,7 @@ pub(super) struct Done {
 }
 
 /// Backs up one database.
-pub(super) async fn back_up(
-    scope: &Scope<'_>,
-    database: &DatabaseFacts,
-    context: &Context,
-) -> Result<Done, Stopped> {
+pub(super) async fn back_up(scope: &Scope<'_>, database: &DatabaseFacts, context: &Context) -> Result<Done, Stopped> {
     let folder = scope.job.place.folder(&database.name, "");
     let mut warnings = Vec::new();
     let (set, backup_set) = write(scope, database, &folder, &mut warnings, context).await?;

@@ -121,11 +121,7 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
     Ok(BackupOutcome { manifest_stream, summary, manifest, warnings })
 }
 
-async fn each(
-    scope: &Scope<'_>,
-    chosen: &[&DatabaseFacts],
-    context: &Context,
-) -> Result<Vec<database::Done>, Stopped> {
+async fn each(scope: &Scope<'_>, chosen: &[&DatabaseFacts], context: &Context) -> Result<Vec<database::Done>, Stopped> {
     let one = |database| together(&context.cancel, database::back_up(scope, database, context));
     let at_once = TASKS + MOVES;
     all_or_why(stream::iter(chosen.iter().copied()).map(one).buffered(at_once).collect().await)

@@ -108,7 +108,8 @@ async fn online(wanted: &Wanted<'_>, what: &str, context: &Context) -> Result<()
         let there = context.read(what, || context.server.databases()).await?;
         let find = |name: &str| there.iter().find(|database| database.name == name);
         // An earlier worker may have come so far that it has its final name: the replaced one is aside then.
-        let is_swapped = wanted.working.as_deref().is_some_and(|working| find(&clash::replaced_name(working)).is_some());
+        let is_swapped =
+            wanted.working.as_deref().is_some_and(|working| find(&clash::replaced_name(working)).is_some());
         let found: Option<&DatabaseFacts> =
             find(wanted.restored_under()).or_else(|| find(&wanted.name).filter(|_| is_swapped));
         if found.is_some_and(|database| database.state == State::Online) {

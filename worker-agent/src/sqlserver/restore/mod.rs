@@ -90,13 +90,13 @@ async fn run_within(
         }
     }
     let mut warnings = planned.warnings;
-    warnings.extend(settle(job, &planned.open, context).await?);
+    warnings.extend(settle(job, context).await?);
     Ok(warnings)
 }
 
 /// Removes what a later worker would need until it is remembered that everything is complete: files, and databases that were
 /// replaced. Gives what stays.
-async fn settle(job: &RestoreJob, restored: &[Wanted<'_>], context: &Context) -> Result<Vec<String>, Stopped> {
+async fn settle(job: &RestoreJob, context: &Context) -> Result<Vec<String>, Stopped> {
     context.phase("finish");
     context.obey(context.parts.remembered()).await?;
     let mut stay = Vec::new();
@@ -107,8 +107,8 @@ async fn settle(job: &RestoreJob, restored: &[Wanted<'_>], context: &Context) ->
     for text in &stay {
         context.warn(text);
     }
-    for wanted in restored {
-        release(&wanted.folder, context).await;
+    for asked in &job.databases {
+        release(&job.place.folder(&asked.database, &asked.target_name), context).await;
     }
     Ok(stay)
 }

@@ -87,7 +87,8 @@ pub(super) async fn plan<'a>(
         let wanted = want(scope, points, &tasks, &mut taken, asked)?;
         for step in &wanted.steps {
             let Step::Apply { backup, .. } = step else { continue };
-            let source = points.iter().find(|point| point.manifest.databases.iter().any(|own| std::ptr::eq(own, *backup)));
+            let source =
+                points.iter().find(|point| point.manifest.databases.iter().any(|own| std::ptr::eq(own, *backup)));
             if let Some(source) = source {
                 planned.warnings.extend(preflight::restore(&server, &source.manifest, backup)?);
             }

@@ -39,10 +39,12 @@ fn text(value: &ColumnData<'_>) -> Option<String> {
             let at = DateTime::from(date(1900, 1, 1)).checked_add(SignedDuration::from_nanos(nanos_of(value)?)).ok()?;
             Some(at.time().to_string())
         }),
-        ColumnData::Date(value) => value.and_then(|value| after(date(1, 1, 1), value.days().into())).map(|it| it.to_string()),
-        ColumnData::DateTime2(value) => value.and_then(|value| {
-            moment(after(date(1, 1, 1), value.date().days().into())?, nanos_of(value.time())?)
-        }),
+        ColumnData::Date(value) => {
+            value.and_then(|value| after(date(1, 1, 1), value.days().into())).map(|it| it.to_string())
+        }
+        ColumnData::DateTime2(value) => {
+            value.and_then(|value| moment(after(date(1, 1, 1), value.date().days().into())?, nanos_of(value.time())?))
+        }
         // In UTC, with the minutes that the place was ahead of it.
         ColumnData::DateTimeOffset(value) => value.and_then(|value| {
             let utc = value.datetime2();
@@ -101,7 +103,10 @@ mod tests {
             ),
             (ColumnData::Numeric(Some(Numeric::new_with_scale(-105, 2))), Some("-1.05")),
             (ColumnData::Numeric(Some(Numeric::new_with_scale(5, 2))), Some("0.05")),
-            (ColumnData::DateTime(Some(time::DateTime::new(46_344, 300 * 3_661 + 37))), Some("2026-11-20T01:01:01.123333333")),
+            (
+                ColumnData::DateTime(Some(time::DateTime::new(46_344, 300 * 3_661 + 37))),
+                Some("2026-11-20T01:01:01.123333333"),
+            ),
             (ColumnData::SmallDateTime(Some(time::SmallDateTime::new(46_344, 61))), Some("2026-11-20T01:01:00")),
             (ColumnData::Date(Some(day)), Some("2025-11-20")),
             (ColumnData::Time(Some(Time::new(3_661_1234567, 7))), Some("01:01:01.1234567")),

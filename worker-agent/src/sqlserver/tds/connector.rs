@@ -64,9 +64,7 @@ impl Connector {
     /// Connects. A refused login is read anew once.
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
         match self.connect_with(self.login.login(false).await?).await {
-            Err(failure) if failure.code == "db-auth-failed" => {
-                self.connect_with(self.login.login(true).await?).await
-            }
+            Err(failure) if failure.code == "db-auth-failed" => self.connect_with(self.login.login(true).await?).await,
             other => other,
         }
     }
@@ -89,7 +87,8 @@ impl Connector {
                 None => TcpStream::connect((host.as_str(), *port)).await,
             }
         };
-        let dialled = timeout(CONNECT_TIMEOUT, dialling).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let dialled =
+            timeout(CONNECT_TIMEOUT, dialling).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         let socket = dialled.and_then(prepared).map_err(|error| unreachable(&what, &error.to_string()))?;
         Client::connect(config, socket.compat_write()).await.map_err(|error| refused(&what, &error))
     }
@@ -114,12 +113,9 @@ fn unreachable(what: &str, cause: &str) -> Failure {
 
 fn refused(what: &str, error: &Error) -> Failure {
     match error {
-        Error::Server(refusal) if refusal.code() == LOGIN_FAILED => Failure::new(
-            "db-auth-failed",
-            what,
-            refusal.message(),
-            "check user and password in the database secret",
-        ),
+        Error::Server(refusal) if refusal.code() == LOGIN_FAILED => {
+            Failure::new("db-auth-failed", what, refusal.message(), "check user and password in the database secret")
+        }
         Error::Server(refusal) => diagnosis::failure("db-query-failed", what, refusal.message()),
         Error::Tls(text) => {
             // What the client advises besides is to trust what should not be.

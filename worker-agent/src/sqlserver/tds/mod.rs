@@ -183,7 +183,8 @@ impl Server for TdsServer {
     async fn rename_database(&self, from: &str, to: &str) -> Result<(), CallError> {
         let rename = self.change(statements::RENAME, &[&from, &to]).await;
         match &rename {
-            Err(CallError::Refused { number, text }) if *number == NOT_EXCLUSIVE || text.contains("exclusively lock") => {}
+            Err(CallError::Refused { number, text })
+                if *number == NOT_EXCLUSIVE || text.contains("exclusively lock") => {}
             _ => return rename.map(drop),
         }
         self.change(&statements::single_user(from), &[]).await?;

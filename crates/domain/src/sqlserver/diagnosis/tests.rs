@@ -34,11 +34,7 @@ fn every_documented_text_has_its_meaning() {
             "sqlserver-key-denied",
             Fix,
         ),
-        (
-            "BACKUP DATABASE WITH COMPRESSION isn't supported on Web Edition",
-            "sqlserver-compression-unsupported",
-            Fix,
-        ),
+        ("BACKUP DATABASE WITH COMPRESSION isn't supported on Web Edition", "sqlserver-compression-unsupported", Fix),
         (
             "The Restore task is unable to restore from more than 10 backup file(s). Please reduce the number of files matched and try again.",
             "sqlserver-too-many-files",
@@ -106,7 +102,12 @@ fn a_generic_line_is_looked_behind_wherever_it_stands() {
         (format!("{at} {concurrent}"), Some("sqlserver-task-busy")),
         (format!("{at} {window} {at} Access Denied"), Some("sqlserver-s3-denied")),
         (format!("{at} Access Denied {at} {following} {at} {window}"), Some("sqlserver-s3-denied")),
-        (format!("{at} 65 percent processed. {at} {following} {at} Aborting native backup because there is an RDS automated backup in progress. {at} {window}"), Some("sqlserver-backup-window")),
+        (
+            format!(
+                "{at} 65 percent processed. {at} {following} {at} Aborting native backup because there is an RDS automated backup in progress. {at} {window}"
+            ),
+            Some("sqlserver-backup-window"),
+        ),
         (format!("{at} {window} {at} The moon is in the seventh house."), None),
         (format!("{at} {window} {at} Something new. BACKUP DATABASE is terminating abnormally."), None),
         (format!("{at} {window} The moon is in the seventh house."), None),

@@ -111,22 +111,21 @@ async fn what_cannot_be_done_is_refused_before_anything_moves() {
 async fn a_failed_restore_leaves_nothing() {
     let source = Scene::new(&[("shop", "s1")]);
     let point = source.point("ses-1", "pnt-1", None).await;
-    for (text, code) in [
-        (
-            "Cannot find server certificate. RESTORE FILELIST is terminating abnormally.",
-            "sqlserver-certificate-missing",
-        ),
-        ("The moon is in the seventh house.", "sqlserver-task-failed"),
+    let certificate = "Cannot find server certificate. RESTORE FILELIST is terminating abnormally.";
+    let unknown = "The moon is in the seventh house.";
+    for (session, text, code, on_clash) in [
+        ("ses-2", certificate, "sqlserver-certificate-missing", OnClash::Suffix),
+        ("ses-3", certificate, "sqlserver-certificate-missing", OnClash::Replace),
+        ("ses-4", unknown, "sqlserver-task-failed", OnClash::Suffix),
+        ("ses-5", unknown, "sqlserver-task-failed", OnClash::Replace),
     ] {
-        for on_clash in [OnClash::Suffix, OnClash::Replace] {
-            let scene = source.next("ses-2");
-            scene.instance.fault(Fault::Fail(text.into()));
-            let job = scene.restore_job(&[&point], vec![wanted("shop", "shop", on_clash)]);
-            let failure = failure(scene.restore(job).await);
-            assert!(failure.code == code && failure.cause.contains(text), "{failure}");
-            assert_eq!(scene.instance.names(), ["shop"]);
-            assert_eq!(scene.store.keys(), Vec::<String>::new());
-        }
+        let scene = source.next(session);
+        scene.instance.fault(Fault::Fail(text.into()));
+        let job = scene.restore_job(&[&point], vec![wanted("shop", "shop", on_clash)]);
+        let failure = failure(scene.restore(job).await);
+        assert!(failure.code == code && failure.cause.contains(text), "{failure}");
+        assert_eq!(scene.instance.names(), ["shop"]);
+        assert_eq!(scene.store.keys(), Vec::<String>::new());
     }
 }
 

@@ -105,6 +105,16 @@ impl Desk {
         self.push(Event::PartRestored(part));
     }
 
+    /// A task of the engine's own was submitted.
+    pub(crate) fn task_submitted(&self, task: wire::TaskSubmitted) {
+        self.push(Event::TaskSubmitted(task));
+    }
+
+    /// A task of the engine's own has ended.
+    pub(crate) fn task_ended(&self, task: wire::TaskEnded) {
+        self.push(Event::TaskEnded(task));
+    }
+
     /// The work is done, perhaps with remarks.
     pub(crate) fn done(&self, warnings: Vec<String>, report: Vec<u8>) {
         let warnings = warnings.iter().map(|text| self.0.redactor.clean(text).into_owned()).collect();

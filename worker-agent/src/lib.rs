@@ -3,7 +3,7 @@
 //! [`agent`] is its life from top to bottom. What it is told at its launch is [`user_data`]; [`enrol`] turns that into a
 //! certificate, trusting the coordinator by one digest ([`tls`]); [`attach`] keeps the stream to the coordinator;
 //! [`session`] holds what was said on it and the one job that came of it; [`runner`] carries the job out, with the
-//! [`postgres`] mover; [`desk`] is where the job reports to. [`watchdog`] and [`power`] see to it that the machine does
+//! movers [`postgres`] and [`sqlserver`]; [`desk`] is where the job reports to. [`watchdog`] and [`power`] see to it that the machine does
 //! not outlive its use.
 
 pub mod agent;
@@ -13,6 +13,7 @@ mod cause;
 mod credentials;
 pub mod desk;
 pub mod enrol;
+pub mod mover;
 mod outbox;
 pub mod postgres;
 pub mod power;
@@ -22,6 +23,7 @@ pub mod runner;
 pub mod session;
 pub mod settings;
 pub mod signer;
+pub mod sqlserver;
 #[cfg(test)]
 mod testing;
 pub mod tls;

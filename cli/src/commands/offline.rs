@@ -5,12 +5,15 @@ mod meter;
 use std::io::Write;
 use std::path::Path;
 
+use haulier_domain::sqlserver::export::restore_statement;
+use haulier_domain::sqlserver::server::is_engine;
 use haulier_proto::control::v1 as control;
 
 use super::point::print;
 use crate::Io;
 use crate::args::place::{ExportArguments, Place};
 use crate::exit::{CliError, Exit};
+use crate::export::native::{ExportedBackup, ExportedNatively};
 use crate::export::{self, Exported, ExportedDatabase};
 use crate::offline::{Opened, latest_proof};
 use crate::output::{self, Format, Row};
@@ -90,6 +93,19 @@ async fn export(arguments: &ExportArguments, format: Format, io: &mut Io) -> Res
     let opened = Opened::at(place).await?;
     let (domain, root) = opened.point(id, &std::env::temp_dir()).await?;
     let mut meter = Meter::new(&mut io.err, io.err_is_terminal);
+    if is_engine(&root.engine) {
+        let exported = export::native::run(&domain, &root, databases, to, &mut meter).await;
+        meter.end();
+        let exported = exported?;
+        match format {
+            Format::Json => output::json(&mut io.out, &exported)?,
+            Format::Table => {
+                output::table(&mut io.out, &exported.databases)?;
+                advise_natively(&mut io.err, &exported)?;
+            }
+        }
+        return Ok(Exit::Success);
+    }
     let exported = export::run(&domain, &root, databases, to, &mut meter).await;
     meter.end();
     let exported = exported?;
@@ -118,6 +134,19 @@ fn advise(to: &mut dyn Write, exported: &Exported) -> std::io::Result<()> {
     writeln!(to, "or into a database that is there, under any name: pg_restore --dbname NAME --jobs 4 FILE")
 }
 
+/// The same for native backups.
+fn advise_natively(to: &mut dyn Write, exported: &ExportedNatively) -> std::io::Result<()> {
+    for remark in &exported.remarks {
+        writeln!(to, "remark: {}", output::printable(remark))?;
+    }
+    writeln!(to, "to restore, where SQL Server can read the files:")?;
+    for database in &exported.databases {
+        let files: Vec<_> = database.files.iter().map(|file| file.display().to_string()).collect();
+        writeln!(to, "  {}", output::printable(&restore_statement(&database.name, &files)))?;
+    }
+    Ok(())
+}
+
 /// A path as a shell reads it.
 fn shell_word(path: &Path) -> String {
     let text = output::printable(&path.display().to_string());
@@ -137,6 +166,15 @@ impl Row for ExportedDatabase {
             self.rows.to_string(),
             self.large_objects.to_string(),
         ]
+    }
+}
+
+impl Row for ExportedBackup {
+    const HEAD: &'static [&'static str] = &["DATABASE", "TYPE", "FILES", ">BYTES"];
+
+    fn cells(&self) -> Vec<String> {
+        let files: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
+        vec![self.name.clone(), self.backup_type.to_owned(), files.join(" "), output::bytes(self.bytes)]
     }
 }
 

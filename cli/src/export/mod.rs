@@ -1,5 +1,5 @@
-//! A restore point as files that stock PostgreSQL tools read: for each database one archive in `pg_dump`'s custom format,
-//! and the roles as a script for `psql`.
+//! A restore point as files that stock tools read. Of PostgreSQL: for each database one archive in `pg_dump`'s custom format,
+//! and the roles as a script for `psql`. Of SQL Server: native backups, see [`native`].
 //!
 //! The point keeps a database as `pg_dump`'s archive without the rows of large tables, and those as streams of their own.
 //! Here they come together again: what an archive has to say so is decided in `haulier_domain::postgres::archive`. Rows
@@ -9,9 +9,11 @@
 mod archive;
 mod folder;
 mod names;
+pub mod native;
 
 use std::path::{Path, PathBuf};
 
+use haulier_domain::manifest::Unreadable;
 use haulier_domain::postgres::manifest::{Database, Manifest};
 use haulier_domain::postgres::{export, roles};
 use haulier_repository::{Domain, PointRoot};
@@ -30,8 +32,8 @@ pub trait Watcher {
     fn expects(&mut self, bytes: u64);
     /// So many more of them are written; they belong to this.
     fn moved(&mut self, what: &str, bytes: u64);
-    /// A database is complete.
-    fn completed(&mut self, database: &ExportedDatabase);
+    /// A file of a database is complete.
+    fn completed(&mut self, database: &str, file: &Path);
 }
 
 /// What was written.
@@ -91,7 +93,7 @@ pub async fn run(
     let mut databases = Vec::new();
     for (database, name) in chosen.into_iter().zip(names) {
         let exported = archive::write(domain, database, Output::create(&folder, &name)?, watcher).await?;
-        watcher.completed(&exported);
+        watcher.completed(&exported.name, &exported.file);
         databases.push(exported);
     }
     let remarks = root.summary.remarks.clone();
@@ -106,21 +108,28 @@ async fn manifest(domain: &Domain, root: &PointRoot, doing: &str) -> Result<Mani
     }
     let json = domain.read_to_bytes(&root.manifest, Manifest::MOST_BYTES as u64).await;
     let json = json.map_err(|error| of_repository(doing, &error))?;
-    Manifest::read(&json).map_err(|error| {
-        let remedy = "use a version of Haulier that is at least as new as the one that made the point";
-        CliError::new(Exit::Failure, "manifest-unreadable", doing, format!("the point's manifest: {error}"), remedy)
-    })
+    Manifest::read(&json).map_err(|error| unreadable(doing, &error))
+}
+
+fn unreadable(doing: &str, error: &Unreadable) -> CliError {
+    let remedy = "use a version of Haulier that is at least as new as the one that made the point";
+    CliError::new(Exit::Failure, "manifest-unreadable", doing, format!("the point's manifest: {error}"), remedy)
+}
+
+/// Refuses what is named and not there.
+fn unknown(known: &[&str], wanted: &[String], doing: &str) -> Result<(), CliError> {
+    let unknown: Vec<_> = wanted.iter().filter(|name| !known.contains(&name.as_str())).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let cause = format!("the point has no database {unknown:?}; it has {known:?}");
+    let remedy = "name databases that the point has, or none for all of them";
+    Err(CliError::new(Exit::NotFound, "restore-database-unknown", doing, cause, remedy))
 }
 
 fn choose<'m>(manifest: &'m Manifest, wanted: &[String], doing: &str) -> Result<Vec<&'m Database>, CliError> {
-    let unknown: Vec<_> =
-        wanted.iter().filter(|name| manifest.databases.iter().all(|database| database.name != **name)).collect();
-    if !unknown.is_empty() {
-        let known: Vec<_> = manifest.databases.iter().map(|database| &database.name).collect();
-        let cause = format!("the point has no database {unknown:?}; it has {known:?}");
-        let remedy = "name databases that the point has, or none for all of them";
-        return Err(CliError::new(Exit::NotFound, "restore-database-unknown", doing, cause, remedy));
-    }
+    let known: Vec<_> = manifest.databases.iter().map(|database| database.name.as_str()).collect();
+    unknown(&known, wanted, doing)?;
     let is_wanted = |database: &&Database| wanted.is_empty() || wanted.contains(&database.name);
     Ok(manifest.databases.iter().filter(is_wanted).collect())
 }

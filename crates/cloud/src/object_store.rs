@@ -31,6 +31,32 @@ pub struct ListPage {
     pub next: Option<String>,
 }
 
+/// A multipart upload that has begun. Until it is completed there is no object, and what it has stored is kept, and paid
+/// for, until it is aborted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// The key of the object to be.
+    pub key: String,
+    /// The store's id of it.
+    pub id: String,
+}
+
+/// A part that a multipart upload has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadedPart {
+    /// Its number, from 1.
+    pub number: u32,
+    /// The store's entity tag of it.
+    pub etag: String,
+    /// The checksum that the store has compared it with, where it tells.
+    pub checksum: Option<String>,
+}
+
+/// Most parts of a multipart upload.
+pub const MOST_PARTS: u64 = 10_000;
+/// Shortest part of a multipart upload but the last, in bytes.
+pub const SHORTEST_PART: u64 = 5 << 20;
+
 /// One bucket. Keys are full keys; a caller that works under a prefix prepends it.
 ///
 /// Every write is conditional: [`ObjectStore::put_new`] never replaces an object. Implementations retry transient
@@ -60,6 +86,35 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     /// Removes the object. Succeeds where there is none. In a bucket that keeps versions it is out of sight then, as if it
     /// were gone, and its bytes stay: see [`ObjectStore::destroy`].
     async fn delete(&self, key: &str) -> Result<()>;
+
+    /// Begins an upload in parts of an object that does not exist yet.
+    async fn begin_upload(&self, key: &str) -> Result<Upload> {
+        Err(no_parts("CreateMultipartUpload", key))
+    }
+
+    /// Stores a part: number 1 to [`MOST_PARTS`], of [`SHORTEST_PART`] at least unless it is the last one. A number that
+    /// is used again replaces what it had; so repeating the call after an indeterminate failure is safe.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NotFound`] where the upload has ended.
+    async fn put_part(&self, upload: &Upload, _number: u32, _body: Bytes) -> Result<UploadedPart> {
+        Err(no_parts("UploadPart", &upload.key))
+    }
+
+    /// Makes the object of these parts, in ascending order, unless the key is taken (`If-None-Match: *`).
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::AlreadyExists`] where the key is taken, [`crate::ErrorKind::NotFound`] where the upload has
+    /// ended, [`crate::ErrorKind::Invalid`] where the parts do not fit. An indeterminate failure may have made the
+    /// object: look for it before doing anything else.
+    async fn complete_upload(&self, upload: &Upload, _parts: &[UploadedPart]) -> Result<()> {
+        Err(no_parts("CompleteMultipartUpload", &upload.key))
+    }
+
+    /// Gives an upload up and what it has stored. Succeeds where it has ended.
+    async fn abort_upload(&self, upload: &Upload) -> Result<()> {
+        Err(no_parts("AbortMultipartUpload", &upload.key))
+    }
 
     /// As [`ObjectStore::put_new`], and the object cannot be destroyed before the retention ends. Needs a bucket with
     /// Object Lock.
@@ -124,6 +179,19 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
 
 /// Metadata or tags of a cloud resource.
 pub type Tags = BTreeMap<String, String>;
+
+/// What a store says that takes objects whole only.
+fn no_parts(operation: &'static str, key: &str) -> CloudError {
+    CloudError {
+        operation,
+        target: key.to_owned(),
+        kind: ErrorKind::Invalid,
+        outcome: Outcome::Determinate,
+        code: Some("NotImplemented".to_owned()),
+        message: "this store takes no uploads in parts".to_owned(),
+        source: None,
+    }
+}
 
 /// What a store without Object Lock says of retention, in S3's words.
 fn no_lock(operation: &'static str, key: &str) -> CloudError {

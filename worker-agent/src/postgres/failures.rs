@@ -6,22 +6,8 @@ use std::path::Path;
 use haulier_domain::failure::Failure;
 use haulier_domain::postgres::diagnosis::{self, Diagnosis};
 
-use super::streams::StoreError;
-
-/// An error and its causes, in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
-}
+pub(crate) use crate::cause::chain;
+pub(super) use crate::mover::streams::failure as store;
 
 /// A server or a connection refused something.
 pub(super) fn database(doing: impl Into<String>, error: &tokio_postgres::Error) -> Failure {
@@ -66,25 +52,6 @@ pub(super) fn connection_lost(doing: impl Into<String>, cause: impl Into<String>
         doing,
         cause,
         "check the instance's events, its security groups and the network, then run again",
-    )
-    .retryable()
-}
-
-/// The repository would not take or give a stream.
-pub(super) fn store(error: &StoreError) -> Failure {
-    if error.damaged {
-        return Failure::new(
-            "repository-damaged",
-            &error.doing,
-            chain(error.source.as_ref()),
-            "run a check of the restore point; restore from another point where this one is damaged",
-        );
-    }
-    Failure::new(
-        "repository-unavailable",
-        &error.doing,
-        chain(error.source.as_ref()),
-        "check that the bucket is reachable from the worker, then run again",
     )
     .retryable()
 }

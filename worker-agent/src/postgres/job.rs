@@ -1,25 +1,11 @@
 //! What to do, and what came of it.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use haulier_domain::point::PointSummary;
 use haulier_domain::postgres::manifest::{Manifest, StreamReference};
 use haulier_domain::proof::{DatabaseProof, Exception};
 use serde::{Deserialize, Serialize};
-
-/// How to reach a database instance.
-#[derive(Debug, Clone)]
-pub struct Instance {
-    /// Its identifier, for texts.
-    pub id: String,
-    /// DNS name; the server's certificate must be for it. Or the folder of a socket of this machine.
-    pub host: String,
-    /// Address to connect to instead of resolving the name.
-    pub address: Option<IpAddr>,
-    /// TCP port.
-    pub port: u16,
-}
 
 /// Dump databases of one instance.
 #[derive(Debug, Clone)]
@@ -85,7 +71,8 @@ pub struct DatabaseRestore {
     pub tables: Vec<String>,
 }
 
-pub use haulier_domain::postgres::clash::OnClash;
+pub use crate::mover::Instance;
+pub use haulier_domain::clash::OnClash;
 
 /// Restore a whole point into a scratch server of its own, and compare.
 #[derive(Debug, Clone)]

@@ -11,14 +11,14 @@ pub mod context;
 mod encoding;
 mod failures;
 pub mod job;
-pub mod login;
 mod private_files;
 pub mod restore;
-mod side_by_side;
-pub mod streams;
 mod text;
 mod tools;
 pub mod verify;
+
+use crate::mover::side_by_side;
+pub use crate::mover::{login, streams};
 
 pub use context::{Context, LogSink, PartSink, ProgressEvent, ProgressSink, Settings, Severity, Stopped, Unremembered};
 pub use job::{

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::id::PointId;
+use haulier_domain::manifest::StreamReference;
 use haulier_domain::point::PointSummary;
 use haulier_repository::{BasePoint, Domain, PointRoot, WriteStats};
 use jiff::Timestamp;
@@ -45,31 +46,57 @@ impl Bench<'_> {
             parallel_streams: work.parallel_streams,
         };
         let outcome = postgres::backup::run(job, &context).await?;
+        let made = Made {
+            point: work.point,
+            engine: "postgres".to_owned(),
+            manifest: outcome.manifest_stream,
+            summary: outcome.summary,
+            warnings: outcome.warnings,
+        };
+        Ok(self.proposed(&what, made, &streams).await?)
+    }
+
+    /// Makes what a mover has written durable, and a point of it.
+    pub(super) async fn proposed(
+        &self,
+        what: &str,
+        made: Made,
+        streams: &RepositoryStreams,
+    ) -> Result<Report, Failure> {
         self.task.desk.phase("store");
-        let stored = streams.finish().await.map_err(|error| failures::repository(&what, &error))?;
-        let manifest = root_of(&outcome.manifest_stream).map_err(|error| unwritable(&what, &error))?;
+        let stored = streams.finish().await.map_err(|error| failures::repository(what, &error))?;
         let root = PointRoot {
             version: PointRoot::VERSION,
-            point: work.point,
+            point: made.point,
             session: self.task.session_id.clone(),
             epoch: self.task.epoch,
             created: Timestamp::now(),
-            engine: "postgres".to_owned(),
-            manifest,
+            engine: made.engine,
+            manifest: root_of(&made.manifest).map_err(|error| unwritable(what, &error))?,
             catalogue: stored.catalogue,
             required_features: stored.required_features,
             locked_until: stored.locked_until,
             totals: stored.totals,
-            summary: outcome.summary,
+            summary: made.summary,
             labels: BTreeMap::new(),
         };
         let report = BackupReport { summary: &root.summary, totals: root.totals };
         Ok(Report {
-            warnings: outcome.warnings,
-            document: serde_json::to_vec(&report).map_err(|error| unwritable(&what, &error))?,
-            proposal: Some(serde_json::to_vec(&root).map_err(|error| unwritable(&what, &error))?),
+            warnings: made.warnings,
+            document: serde_json::to_vec(&report).map_err(|error| unwritable(what, &error))?,
+            proposal: Some(serde_json::to_vec(&root).map_err(|error| unwritable(what, &error))?),
         })
     }
+}
+
+/// What a mover has made, for a point.
+pub(super) struct Made {
+    pub(super) point: PointId,
+    /// As RDS names it.
+    pub(super) engine: String,
+    pub(super) manifest: StreamReference,
+    pub(super) summary: PointSummary,
+    pub(super) warnings: Vec<String>,
 }
 
 /// The streams of an earlier point. Without them the backup is larger, so whatever keeps them away is no failure.

@@ -8,7 +8,7 @@ use haulier_domain::secret::SecretString;
 
 use super::ports::Ports;
 use super::work::{LoginMethod, Source};
-use crate::postgres::{IamLogin, Login, LoginProvider, SecretLogin, TokenSource};
+use crate::mover::login::{IamLogin, Login, LoginProvider, SecretLogin, TokenSource};
 use crate::redact::Redactor;
 use crate::session::Task;
 

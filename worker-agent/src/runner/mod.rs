@@ -5,6 +5,7 @@ mod check;
 mod copy;
 mod failures;
 mod login;
+mod native;
 mod ports;
 mod prune;
 mod restore;
@@ -13,6 +14,7 @@ mod streams;
 mod tests;
 mod verify;
 mod work;
+mod work_native;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +68,8 @@ impl Runner for Movers {
                 Work::Verify(verify) => bench.verify(*verify).await,
                 Work::Prune(prune) => bench.prune(*prune).await,
                 Work::Copy(copy) => bench.copy(*copy).await,
+                Work::BackupNatively(backup) => bench.backup_natively(*backup).await,
+                Work::RestoreNatively(restore) => bench.restore_natively(*restore).await,
             }
         };
         tokio::select! {
@@ -84,21 +88,25 @@ impl Runner for Movers {
     fn left_behind(&self, assignment: &wire::Assignment, session: &SessionId) -> Option<Failure> {
         match &assignment.work {
             Some(wire::assignment::Work::RestorePostgres(message)) => restore::left_behind(message, session),
+            Some(wire::assignment::Work::RestoreSqlServer(message)) => native::left_behind(message, session),
             _ => None,
         }
     }
 }
 
-/// How long a scratch server may take to go: the machine goes with it, so nothing outlives a hurry.
+/// How long a scratch server may take to go: the machine goes with it, so nothing outlives a hurry. And how long RDS may take
+/// to hear that the tasks of a backup are to be cancelled: what it writes goes with the temporary bucket.
 const ENDING: Duration = Duration::from_secs(5);
-/// A backup, a copy, a check and a prune leave nothing anywhere that somebody would have to remove.
+/// A dump, a copy, a check and a prune leave nothing anywhere that somebody would have to remove.
 const LETTING_GO: Duration = Duration::from_millis(1_200);
 
 fn tidying(assignment: &wire::Assignment) -> Duration {
     match assignment.work {
         // The mover stops within two seconds; what it has to drop may take the server longer.
-        Some(wire::assignment::Work::RestorePostgres(_)) => SessionKind::DatabaseRestore.tidying(),
-        Some(wire::assignment::Work::VerifyRestore(_)) => ENDING,
+        Some(wire::assignment::Work::RestorePostgres(_) | wire::assignment::Work::RestoreSqlServer(_)) => {
+            SessionKind::DatabaseRestore.tidying()
+        }
+        Some(wire::assignment::Work::VerifyRestore(_) | wire::assignment::Work::BackupSqlServer(_)) => ENDING,
         _ => LETTING_GO,
     }
 }

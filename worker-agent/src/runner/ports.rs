@@ -1,5 +1,6 @@
-//! What of the cloud a worker touches, with the session's credentials: objects, secrets, database tokens.
+//! What a worker touches with the session's credentials: objects, secrets, database tokens, instances of SQL Server.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,6 +11,9 @@ use haulier_domain::failure::Failure;
 use haulier_domain::secret::SecretString;
 
 use crate::cause::chain;
+use crate::mover::Instance;
+use crate::mover::login::LoginProvider;
+use crate::sqlserver::{self, tds::TdsServer};
 
 /// What of the cloud a worker touches.
 #[async_trait]
@@ -18,6 +22,20 @@ pub trait Ports: Send + Sync + std::fmt::Debug {
     async fn object_store(&self, credentials: &SharedCredentials, bucket: &str, region: &str) -> Arc<dyn ObjectStore>;
     /// Secrets Manager in a Region.
     async fn secrets(&self, credentials: &SharedCredentials, region: &str) -> Arc<dyn Secrets>;
+    /// An instance of SQL Server; `key` names the work on the instance.
+    async fn sql_server(
+        &self,
+        instance: &Instance,
+        login: Arc<dyn LoginProvider>,
+        ca_bundle: &Path,
+        key: &str,
+    ) -> Result<Arc<dyn sqlserver::Server>, Failure> {
+        Ok(Arc::new(TdsServer::new(instance.clone(), login, ca_bundle, key)?))
+    }
+    /// How long work with SQL Server waits for what.
+    fn pace(&self) -> sqlserver::Pace {
+        sqlserver::Pace::default()
+    }
     /// A token for IAM database authentication.
     async fn database_token(
         &self,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use haulier_domain::postgres::manifest::StreamReference;
+use haulier_domain::manifest::StreamReference;
 use haulier_repository::{
     BasePoint, Domain, Error, StreamKind, StreamRoot, StreamWriter, WriteStats, WriteSummary, Writer,
 };
@@ -14,7 +14,7 @@ use tokio::sync::RwLock;
 
 use super::failures::is_damage;
 use crate::desk::Desk;
-use crate::postgres::streams::{self as mover, StoreError, StreamStore};
+use crate::mover::streams::{self as mover, StoreError, StreamStore};
 
 /// The streams of one domain: new ones through one writer, old ones read.
 pub(super) struct RepositoryStreams {
@@ -75,6 +75,7 @@ fn kind_of(kind: mover::StreamKind) -> StreamKind {
     match kind {
         mover::StreamKind::Archive => StreamKind::Archive,
         mover::StreamKind::TableRows => StreamKind::TableRows,
+        mover::StreamKind::Pages => StreamKind::Pages,
         mover::StreamKind::Document => StreamKind::Document,
     }
 }

@@ -1,5 +1,6 @@
 //! Assignments in our own types. Whatever is wrong with a message is found here, before anything is begun.
 
+use haulier_domain::clash::OnClash;
 use haulier_domain::id::{DomainId, PointId, RepositoryId};
 use haulier_domain::immutability::Immutability;
 use haulier_proto::worker::v1 as wire;
@@ -10,6 +11,8 @@ use haulier_repository::PointRoot;
 use haulier_repository::check::CheckDepth;
 use jiff::{SignedDuration, Timestamp};
 
+use super::work_native::{BackupNatively, RestoreNatively};
+use crate::mover::Instance;
 use crate::postgres;
 
 /// What to do.
@@ -21,6 +24,8 @@ pub(super) enum Work {
     Verify(Box<Verify>),
     Prune(Box<Prune>),
     Copy(Box<Copy>),
+    BackupNatively(Box<BackupNatively>),
+    RestoreNatively(Box<RestoreNatively>),
 }
 
 /// Dump databases into the repository.
@@ -102,7 +107,7 @@ pub(super) struct Place {
 /// An instance and how to log in.
 #[derive(Debug)]
 pub(super) struct Source {
-    pub(super) instance: postgres::Instance,
+    pub(super) instance: Instance,
     pub(super) region: String,
     pub(super) login: LoginMethod,
 }
@@ -116,11 +121,11 @@ pub(super) enum LoginMethod {
     Iam(String),
 }
 
-fn invalid(message: &'static str, field: &'static str, problem: impl ToString) -> InvalidMessage {
+pub(super) fn invalid(message: &'static str, field: &'static str, problem: impl ToString) -> InvalidMessage {
     InvalidMessage { message, field, problem: problem.to_string() }
 }
 
-fn filled(text: String, message: &'static str, field: &'static str) -> Result<String, InvalidMessage> {
+pub(super) fn filled(text: String, message: &'static str, field: &'static str) -> Result<String, InvalidMessage> {
     if text.is_empty() { Err(invalid(message, field, "is empty")) } else { Ok(text) }
 }
 
@@ -135,6 +140,8 @@ impl TryFrom<wire::Assignment> for Work {
             assignment::Work::PruneDomain(prune) => Self::Prune(Box::new(prune.try_into()?)),
             assignment::Work::VerifyRestore(verify) => Self::Verify(Box::new(verify.try_into()?)),
             assignment::Work::CopyPoint(copy) => Self::Copy(Box::new(copy.try_into()?)),
+            assignment::Work::BackupSqlServer(backup) => Self::BackupNatively(Box::new(backup.try_into()?)),
+            assignment::Work::RestoreSqlServer(restore) => Self::RestoreNatively(Box::new(restore.try_into()?)),
         })
     }
 }
@@ -164,9 +171,6 @@ impl TryFrom<wire::BackupPostgres> for Backup {
 
     fn try_from(message: wire::BackupPostgres) -> Result<Self, InvalidMessage> {
         const NAME: &str = "BackupPostgres";
-        if !(0..=19).contains(&message.compression_level) {
-            return Err(invalid(NAME, "compression_level", "is not within 0 and 19"));
-        }
         Ok(Self {
             point: parsed(&message.point_id, NAME, "point_id")?,
             source: required(message.instance, NAME, "instance")?.try_into()?,
@@ -175,9 +179,18 @@ impl TryFrom<wire::BackupPostgres> for Backup {
             large_table_bytes: message.large_table_bytes,
             split_table_bytes: message.split_table_bytes,
             parallel_streams: message.parallel_streams as usize,
-            level: (message.compression_level > 0).then_some(message.compression_level),
+            level: level(message.compression_level, NAME)?,
             base: base_point(&message.base_point_id, NAME)?,
         })
+    }
+}
+
+/// A Zstandard level; `None` for the repository's default.
+pub(super) fn level(level: i32, message: &'static str) -> Result<Option<i32>, InvalidMessage> {
+    match level {
+        0 => Ok(None),
+        1..=19 => Ok(Some(level)),
+        _ => Err(invalid(message, "compression_level", "is not within 0 and 19")),
     }
 }
 
@@ -196,7 +209,7 @@ impl TryFrom<wire::CopyPoint> for Copy {
     }
 }
 
-fn base_point(id: &str, message: &'static str) -> Result<Option<PointId>, InvalidMessage> {
+pub(super) fn base_point(id: &str, message: &'static str) -> Result<Option<PointId>, InvalidMessage> {
     if id.is_empty() { Ok(None) } else { parsed(id, message, "base_point_id").map(Some) }
 }
 
@@ -277,7 +290,7 @@ impl TryFrom<wire::DatabaseInstance> for Source {
         let port = u16::try_from(message.port).ok().filter(|port| *port > 0);
         let login = required(message.login, NAME, "login")?;
         Ok(Self {
-            instance: postgres::Instance {
+            instance: Instance {
                 id: filled(message.id, NAME, "id")?,
                 host: filled(message.host, NAME, "host")?,
                 address: None,
@@ -292,19 +305,24 @@ impl TryFrom<wire::DatabaseInstance> for Source {
     }
 }
 
-fn point_root(json: &[u8], message: &'static str) -> Result<PointRoot, InvalidMessage> {
+pub(super) fn point_root(json: &[u8], message: &'static str) -> Result<PointRoot, InvalidMessage> {
     PointRoot::from_json(json).map_err(|error| invalid(message, "root", format!("cannot be used: {error}")))
+}
+
+/// What to do on a clash of names.
+pub(super) fn on_clash(message: &wire::DatabaseRestore) -> Result<OnClash, InvalidMessage> {
+    match wire::OnClash::try_from(message.on_clash) {
+        Ok(wire::OnClash::Unspecified | wire::OnClash::Refuse) => Ok(OnClash::Refuse),
+        Ok(wire::OnClash::Suffix) => Ok(OnClash::Suffix),
+        Ok(wire::OnClash::Replace) => Ok(OnClash::Replace),
+        // An unknown value may be something dangerous that this agent would do wrongly.
+        Err(_) => Err(invalid("DatabaseRestore", "on_clash", "is unknown to this agent")),
+    }
 }
 
 fn database_restore(message: wire::DatabaseRestore) -> Result<postgres::DatabaseRestore, InvalidMessage> {
     const NAME: &str = "DatabaseRestore";
-    let on_clash = match wire::OnClash::try_from(message.on_clash) {
-        Ok(wire::OnClash::Unspecified | wire::OnClash::Refuse) => postgres::OnClash::Refuse,
-        Ok(wire::OnClash::Suffix) => postgres::OnClash::Suffix,
-        Ok(wire::OnClash::Replace) => postgres::OnClash::Replace,
-        // An unknown value may be something dangerous that this agent would do wrongly.
-        Err(_) => return Err(invalid(NAME, "on_clash", "is unknown to this agent")),
-    };
+    let on_clash = on_clash(&message)?;
     Ok(postgres::DatabaseRestore {
         database: filled(message.database, NAME, "database")?,
         target_name: message.target_name,

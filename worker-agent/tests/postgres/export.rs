@@ -81,8 +81,8 @@ impl Watcher for Seen {
         self.moved += bytes;
     }
 
-    fn completed(&mut self, database: &ExportedDatabase) {
-        self.completed.push(database.name.clone());
+    fn completed(&mut self, database: &str, _: &Path) {
+        self.completed.push(database.to_owned());
     }
 }
 

@@ -1,12 +1,13 @@
 //! How far an export is: a bar on a terminal, plain lines elsewhere.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::export::{ExportedDatabase, Watcher};
+use crate::export::Watcher;
 use crate::output::{bytes, printable};
 
 /// Plain lines come no faster than this.
@@ -68,8 +69,8 @@ impl Watcher for Meter<'_> {
         }
     }
 
-    fn completed(&mut self, database: &ExportedDatabase) {
-        let file = printable(&database.file.display().to_string());
-        self.line(&format!("== {} is complete: {file}", printable(&database.name)));
+    fn completed(&mut self, database: &str, file: &Path) {
+        let file = printable(&file.display().to_string());
+        self.line(&format!("== {} is complete: {file}", printable(database)));
     }
 }

@@ -99,6 +99,7 @@ fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
         | "DBSnapshotNotFound"
         | "DBSnapshotNotFoundFault"
         | "NoSuchKey"
+        | "NoSuchUpload"
         | "NoSuchBucket"
         | "NotFound"
         | "NotFoundException"

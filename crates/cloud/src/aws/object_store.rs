@@ -8,13 +8,14 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::error::failed;
+use super::error::{failed, incomplete};
 use super::object_lock::{self, Place};
 use crate::error::{CloudError, ErrorKind, Outcome, Result};
 use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
-use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
+use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart};
 
 /// How often the body of an answer is asked for again after its connection broke. The SDK itself repeats only what
 /// fails before the body.
@@ -131,6 +132,60 @@ impl ObjectStore for S3ObjectStore {
     async fn delete(&self, key: &str) -> Result<()> {
         let answer = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         answer.map(drop).map_err(|error| failed("DeleteObject", self.target(key), error))
+    }
+
+    async fn begin_upload(&self, key: &str) -> Result<Upload> {
+        let call = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
+        // Said here, or the parts' checksums would come as a surprise to S3.
+        let call = call.checksum_algorithm(ChecksumAlgorithm::Crc32);
+        let answer = call.send().await.map_err(|error| failed("CreateMultipartUpload", self.target(key), error))?;
+        let id =
+            answer.upload_id().ok_or_else(|| incomplete("CreateMultipartUpload", self.target(key), "an upload id"))?;
+        Ok(Upload { key: key.to_owned(), id: id.to_owned() })
+    }
+
+    async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPart> {
+        let call = self
+            .client
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(&upload.key)
+            .upload_id(&upload.id)
+            .part_number(i32::try_from(number).unwrap_or(i32::MAX))
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
+            .body(ByteStream::from(body));
+        let answer = call.send().await.map_err(|error| failed("UploadPart", self.target(&upload.key), error))?;
+        let etag = answer.e_tag().ok_or_else(|| incomplete("UploadPart", self.target(&upload.key), "an entity tag"))?;
+        Ok(UploadedPart { number, etag: etag.to_owned(), checksum: answer.checksum_crc32().map(str::to_owned) })
+    }
+
+    async fn complete_upload(&self, upload: &Upload, parts: &[UploadedPart]) -> Result<()> {
+        let part = |part: &UploadedPart| {
+            CompletedPart::builder()
+                .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
+                .e_tag(&part.etag)
+                .set_checksum_crc32(part.checksum.clone())
+                .build()
+        };
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.iter().map(part).collect())).build();
+        let call = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(&upload.key)
+            .upload_id(&upload.id)
+            .if_none_match("*")
+            .multipart_upload(parts);
+        let answer = call.send().await;
+        answer.map(drop).map_err(|error| failed("CompleteMultipartUpload", self.target(&upload.key), error))
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<()> {
+        let call = self.client.abort_multipart_upload().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
+        match call.send().await.map_err(|error| failed("AbortMultipartUpload", self.target(&upload.key), error)) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn put_new_retained(&self, key: &str, body: Bytes, retention: &Retention) -> Result<()> {

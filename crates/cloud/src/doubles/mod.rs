@@ -16,6 +16,7 @@ mod keys;
 mod locked;
 mod object_store;
 mod secrets;
+mod uploads;
 mod world;
 
 pub use compute::MemoryCompute;

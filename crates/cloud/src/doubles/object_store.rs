@@ -9,9 +9,10 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::errors::{not_found, refused};
+use super::uploads::Uploads;
 use crate::error::{ErrorKind, Result};
 use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
-use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
+use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart};
 
 const PAGE: usize = 1_000;
 
@@ -29,6 +30,7 @@ pub(super) struct Bucket {
     pub(super) locked: bool,
     /// How far its clock is ahead of the host's.
     pub(super) ahead: SignedDuration,
+    pub(super) uploads: Uploads,
     writes: u64,
     region: Option<String>,
 }
@@ -70,6 +72,11 @@ impl MemoryObjectStore {
         self.lock().objects.keys().cloned().collect()
     }
 
+    /// How many uploads in parts have not ended.
+    pub fn open_uploads(&self) -> usize {
+        self.lock().uploads.count()
+    }
+
     /// Bytes held.
     pub fn total_bytes(&self) -> u64 {
         self.lock().objects.values().map(|object| object.body.len() as u64).sum()
@@ -93,11 +100,16 @@ impl Bucket {
     }
 
     fn put_new(&mut self, key: &str, body: Bytes, retention: Option<Retention>) -> Result<()> {
+        self.check_new("PutObject", key)?;
+        self.put(key, body, retention);
+        Ok(())
+    }
+
+    fn check_new(&self, operation: &'static str, key: &str) -> Result<()> {
         if self.objects.contains_key(key) {
             let message = "at least one of the pre-conditions did not hold";
-            return Err(refused("PutObject", key, ErrorKind::AlreadyExists, "PreconditionFailed", message));
+            return Err(refused(operation, key, ErrorKind::AlreadyExists, "PreconditionFailed", message));
         }
-        self.put(key, body, retention);
         Ok(())
     }
 }
@@ -163,6 +175,27 @@ impl ObjectStore for MemoryObjectStore {
 
     async fn delete(&self, key: &str) -> Result<()> {
         self.lock().remove(key);
+        Ok(())
+    }
+
+    async fn begin_upload(&self, key: &str) -> Result<Upload> {
+        Ok(self.lock().uploads.begin(key))
+    }
+
+    async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPart> {
+        self.lock().uploads.put(upload, number, body)
+    }
+
+    async fn complete_upload(&self, upload: &Upload, parts: &[UploadedPart]) -> Result<()> {
+        let mut bucket = self.lock();
+        bucket.check_new("CompleteMultipartUpload", &upload.key)?;
+        let body = bucket.uploads.complete(upload, parts)?;
+        bucket.put(&upload.key, body, None);
+        Ok(())
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<()> {
+        self.lock().uploads.abort(upload);
         Ok(())
     }
 

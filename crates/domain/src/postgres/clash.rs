@@ -3,28 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use sha2::{Digest, Sha256};
-
-/// What to do where a database of the target's name exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnClash {
-    /// Refuse.
-    #[default]
-    Refuse,
-    /// Take the next free name: `orders_restored_1`.
-    Suffix,
-    /// Drop the existing database once the restored one is complete.
-    Replace,
-}
-
-/// The name a restored database gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetName {
-    /// The final name.
-    pub name: String,
-    /// Whether a database of that name is to go.
-    pub replaces: bool,
-}
+pub use crate::clash::{OnClash, TargetName, replaced_name, working_name};
 
 /// Why a name cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,35 +47,10 @@ pub fn choose(wanted: &str, on_clash: OnClash, taken: &BTreeSet<String>) -> Resu
         OnClash::Replace if wanted == MAINTENANCE => Err(NameRefused::Reserved(wanted.to_owned())),
         OnClash::Replace => Ok(TargetName { name: wanted.to_owned(), replaces: true }),
         OnClash::Suffix => {
-            let name = (1_u64..).map(|number| suffixed(wanted, number)).find(|name| !taken.contains(name));
+            let name = crate::clash::suffixed(wanted, LONGEST, str::len, |name| taken.contains(name));
             name.map(|name| TargetName { name, replaces: false }).ok_or_else(|| NameRefused::Taken(wanted.to_owned()))
         }
     }
-}
-
-fn suffixed(wanted: &str, number: u64) -> String {
-    let suffix = format!("_restored_{number}");
-    let mut end = wanted.len().min(LONGEST - suffix.len());
-    while !wanted.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{suffix}", &wanted[..end])
-}
-
-/// The name a database has while it is being restored. `wanted` is the name it was asked to get, before any suffix: so the
-/// same for every attempt under the same key, whatever is on the target, and a new attempt finds what an interrupted one left.
-pub fn working_name(key: &str, database: &str, wanted: &str) -> String {
-    let mut digest = Sha256::new();
-    for part in [key, database, wanted] {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part.as_bytes());
-    }
-    format!("haulier_restoring_{}", &hex::encode(digest.finalize())[..16])
-}
-
-/// The name a replaced database has between the swap and its end.
-pub fn replaced_name(working: &str) -> String {
-    working.replacen("restoring", "replaced", 1)
 }
 
 /// The role whose comment names the memberships that were taken for a restore and the roles that it created: the same for
@@ -133,13 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn working_names_repeat_for_one_key_and_differ_otherwise() {
-        let name = working_name("ses-1", "orders", "orders");
-        assert_eq!(name, working_name("ses-1", "orders", "orders"));
-        assert_ne!(name, working_name("ses-2", "orders", "orders"));
-        assert_ne!(working_name("k", "ab", "c"), working_name("k", "a", "bc"));
-        assert!(name.len() <= 63);
-        assert_ne!(replaced_name(&name), name);
+    fn the_note_of_each_restore_has_a_name_of_its_own() {
         let lent = lent_name("ses-1");
         assert!(lent.starts_with("haulier_lent_") && lent != lent_name("ses-2") && lent.len() <= 63, "{lent}");
     }

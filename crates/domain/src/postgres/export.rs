@@ -6,21 +6,11 @@ use super::content::Content;
 use super::manifest::{Database, Table};
 use super::quote;
 use super::verification::{self, Verdict};
+use crate::file_name;
 
-/// The name of the file that a database's archive goes to. Names of databases may hold anything: whatever could mean
-/// something to a file system or a shell is written as `%` and two hex digits, so that no two databases have one file.
+/// The name of the file that a database's archive goes to.
 pub fn file_name(database: &str) -> String {
-    let mut name = String::new();
-    for letter in database.chars() {
-        let plain = letter.is_alphanumeric() || letter == '_' || ("-.".contains(letter) && !name.is_empty());
-        if plain {
-            name.push(letter);
-        } else {
-            let mut bytes = [0; 4];
-            name.extend(letter.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02X}")));
-        }
-    }
-    name + ".dump"
+    file_name::stem(database) + ".dump"
 }
 
 /// What a table of the manifest holds, all its streams together.

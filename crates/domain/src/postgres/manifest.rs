@@ -6,15 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::content::{self, Content, LargeObjects, RowsHash};
 use super::roles::Role;
+use crate::manifest;
+
+pub use crate::manifest::{StreamReference, Unreadable};
 
 /// The version this code writes.
 pub const VERSION: u32 = 1;
-
-/// A stream in the repository, as the repository describes it: opaque here, so that the manifest's meaning does not
-/// depend on the repository's types.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StreamReference(pub serde_json::Value);
 
 /// The manifest of one restore point: one instance, some of its databases.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,35 +33,16 @@ pub struct Manifest {
     pub databases: Vec<Database>,
 }
 
-/// A manifest that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// It is not what a manifest is.
-    #[error("{0}")]
-    Malformed(String),
-    /// It is of a version that this program does not know.
-    #[error("it has version {0}, and this program reads {VERSION}")]
-    Version(u32),
-}
-
 impl Manifest {
     /// Most bytes of one: far beyond any instance, so that a damaged one cannot take all memory.
-    pub const MOST_BYTES: usize = 512 << 20;
+    pub const MOST_BYTES: usize = manifest::MOST_BYTES;
 
     /// Reads one, if it is of the version that this program knows.
     ///
     /// # Errors
     /// It is not.
     pub fn read(json: &[u8]) -> Result<Self, Unreadable> {
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
-        let malformed = |error: serde_json::Error| Unreadable::Malformed(error.to_string());
-        match serde_json::from_slice(json).map_err(malformed)? {
-            Version { version: VERSION } => serde_json::from_slice(json).map_err(malformed),
-            Version { version } => Err(Unreadable::Version(version)),
-        }
+        manifest::read(json, VERSION)
     }
 }
 
@@ -241,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_manifest_of_another_version_is_refused_whatever_else_it_is() {
-        assert_eq!(Manifest::read(br#"{"version":2}"#), Err(Unreadable::Version(2)));
+        assert_eq!(Manifest::read(br#"{"version":2}"#), Err(Unreadable::Version { found: 2, known: VERSION }));
         assert!(matches!(Manifest::read(br#"{"version":1}"#), Err(Unreadable::Malformed(_))));
         let whole = format!(
             r#"{{"version":1,"server-version-num":150018,"server-version":"15.18","client-version":"15.18","read-as":"x",

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::error::ErrorKind;
 use crate::object_lock::{Destruction, Retention, RetentionMode};
-use crate::object_store::{ObjectMeta, ObjectStore};
+use crate::object_store::{ObjectMeta, ObjectStore, SHORTEST_PART, Upload};
 
 /// Runs an object store through its suite, under a prefix (without a slash at the end) where nothing lies yet.
 pub async fn object_store<S: ObjectStore + ?Sized>(store: &S, prefix: &str) {
@@ -17,6 +17,8 @@ pub async fn object_store<S: ObjectStore + ?Sized>(store: &S, prefix: &str) {
     reads_ranges(store, &key("range")).await;
     takes_odd_keys(store, &key("odd")).await;
     lists_in_pages(store, &key("list/")).await;
+    uploads_in_parts(store, &key("parts")).await;
+    gives_an_upload_up(store, &key("given-up")).await;
     retains_nothing(store, &key("retained")).await;
     let left = list_all(store, &key("")).await;
     assert!(left.is_empty(), "the suite left {left:?}");
@@ -126,4 +128,48 @@ async fn list_all<S: ObjectStore + ?Sized>(store: &S, prefix: &str) -> Vec<Objec
             return all;
         }
     }
+}
+
+/// A part of the shortest length, unlike another one.
+fn part(number: u8) -> Bytes {
+    (0..SHORTEST_PART).map(|at| (at / 1_000) as u8 ^ number).collect::<Vec<_>>().into()
+}
+
+async fn uploads_in_parts<S: ObjectStore + ?Sized>(store: &S, key: &str) {
+    let upload = store.begin_upload(key).await.unwrap();
+    // The last one first, and one of them twice: the second body counts.
+    let last = store.put_part(&upload, 3, Bytes::from_static(b"end")).await.unwrap();
+    let _replaced = store.put_part(&upload, 1, part(9)).await.unwrap();
+    let first = store.put_part(&upload, 1, part(1)).await.unwrap();
+    let second = store.put_part(&upload, 2, part(2)).await.unwrap();
+    assert_eq!(store.head(key).await.unwrap(), None, "there is nothing before the end");
+    let parts = [first, second, last];
+    store.complete_upload(&upload, &parts).await.unwrap();
+    let whole = [&part(1)[..], &part(2)[..], b"end"].concat();
+    assert!(store.get(key).await.unwrap() == whole, "the parts in their order");
+    assert_eq!(store.head(key).await.unwrap().map(|meta| meta.size), Some(whole.len() as u64));
+
+    // What is there is never replaced, and an upload for it is still to be given up.
+    let late = store.begin_upload(key).await.unwrap();
+    let only = store.put_part(&late, 1, Bytes::from_static(b"other")).await.unwrap();
+    let refusal = store.complete_upload(&late, &[only]).await.unwrap_err();
+    assert!(refusal.is_already_exists() && !refusal.is_indeterminate(), "{refusal:?}");
+    store.abort_upload(&late).await.unwrap();
+    assert!(store.get(key).await.unwrap() == whole);
+    store.delete(key).await.unwrap();
+}
+
+async fn gives_an_upload_up<S: ObjectStore + ?Sized>(store: &S, key: &str) {
+    let upload = store.begin_upload(key).await.unwrap();
+    let small = store.put_part(&upload, 1, Bytes::from_static(b"small")).await.unwrap();
+    let last = store.put_part(&upload, 2, Bytes::from_static(b"last")).await.unwrap();
+    let refusal = store.complete_upload(&upload, &[small, last]).await.unwrap_err();
+    assert_eq!(refusal.kind, ErrorKind::Invalid, "{refusal:?}");
+    store.abort_upload(&upload).await.unwrap();
+    store.abort_upload(&upload).await.unwrap();
+    let gone = store.put_part(&upload, 1, Bytes::from_static(b"late")).await.unwrap_err();
+    assert_eq!(gone.kind, ErrorKind::NotFound, "{gone:?}");
+    let unknown = Upload { key: key.to_owned(), id: "unknown".to_owned() };
+    store.abort_upload(&unknown).await.unwrap();
+    assert_eq!(store.head(key).await.unwrap(), None);
 }

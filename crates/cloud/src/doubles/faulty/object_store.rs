@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Faulty;
 use crate::error::Result;
 use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
-use crate::object_store::{ListPage, ObjectMeta, ObjectStore};
+use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart};
 
 #[async_trait]
 impl<P: ObjectStore + ?Sized> ObjectStore for Faulty<P> {
@@ -34,6 +34,22 @@ impl<P: ObjectStore + ?Sized> ObjectStore for Faulty<P> {
 
     async fn delete(&self, key: &str) -> Result<()> {
         self.call("DeleteObject", key, self.inner.delete(key)).await
+    }
+
+    async fn begin_upload(&self, key: &str) -> Result<Upload> {
+        self.call("CreateMultipartUpload", key, self.inner.begin_upload(key)).await
+    }
+
+    async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPart> {
+        self.call("UploadPart", &upload.key, self.inner.put_part(upload, number, body)).await
+    }
+
+    async fn complete_upload(&self, upload: &Upload, parts: &[UploadedPart]) -> Result<()> {
+        self.call("CompleteMultipartUpload", &upload.key, self.inner.complete_upload(upload, parts)).await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<()> {
+        self.call("AbortMultipartUpload", &upload.key, self.inner.abort_upload(upload)).await
     }
 
     async fn put_new_retained(&self, key: &str, body: Bytes, retention: &Retention) -> Result<()> {

@@ -62,7 +62,7 @@ impl LoginProvider for SecretLogin {
             let failure = Failure::new(
                 "db-secret-unreadable",
                 &what,
-                crate::postgres::failures::chain(&error),
+                crate::cause::chain(&error),
                 "check that the secret exists, that the policy names its ARN, and that the session's role may read it",
             );
             if retryable { failure.retryable() } else { failure }

@@ -2,15 +2,15 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::context::Stopped;
+use super::sinks::Stopped;
 
 /// How many streams to move at once.
-pub(super) fn parallelism(asked: usize) -> usize {
+pub(crate) fn parallelism(asked: usize) -> usize {
     if asked > 0 { asked } else { std::thread::available_parallelism().map_or(2, std::num::NonZero::get) }
 }
 
 /// All results, or why there are not all: a failure says more than the cancellations it causes.
-pub(super) fn all_or_why<T>(results: Vec<Result<T, Stopped>>) -> Result<Vec<T>, Stopped> {
+pub(crate) fn all_or_why<T>(results: Vec<Result<T, Stopped>>) -> Result<Vec<T>, Stopped> {
     let mut all = Vec::with_capacity(results.len());
     let mut cancelled = false;
     for result in results {
@@ -24,7 +24,7 @@ pub(super) fn all_or_why<T>(results: Vec<Result<T, Stopped>>) -> Result<Vec<T>, 
 }
 
 /// Runs work that must end at once when another part has failed, and stops the others when it fails itself.
-pub(super) async fn together<T>(
+pub(crate) async fn together<T>(
     cancel: &CancellationToken,
     work: impl Future<Output = Result<T, Stopped>>,
 ) -> Result<T, Stopped> {

@@ -3,7 +3,10 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use haulier_domain::postgres::manifest::StreamReference;
+use haulier_domain::failure::Failure;
+use haulier_domain::manifest::StreamReference;
+
+use crate::cause::chain;
 
 /// What a stream carries; decides how it is cut into chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub enum StreamKind {
     Archive,
     /// Rows of one table.
     TableRows,
+    /// A native backup: pages of database files.
+    Pages,
     /// A small document.
     Document,
 }
@@ -27,6 +32,25 @@ pub struct StoreError {
     /// Why not.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// The repository would not take or give a stream, as an operator reads it.
+pub(crate) fn failure(error: &StoreError) -> Failure {
+    if error.damaged {
+        return Failure::new(
+            "repository-damaged",
+            &error.doing,
+            chain(error.source.as_ref()),
+            "run a check of the restore point; restore from another point where this one is damaged",
+        );
+    }
+    Failure::new(
+        "repository-unavailable",
+        &error.doing,
+        chain(error.source.as_ref()),
+        "check that the bucket is reachable from the worker, then run again",
+    )
+    .retryable()
 }
 
 /// Keeps streams.

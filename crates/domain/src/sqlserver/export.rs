@@ -1,0 +1,69 @@
+//! Export of native backups: what their files are called, and how SQL Server takes them back.
+
+use super::keys::BackupType;
+use super::manifest::{Database, Manifest};
+use crate::file_name;
+
+/// The names of the files that a database's backup goes to, in their order: `shop.bak`, `shop.differential.bak`,
+/// `shop.1-of-4.bak`.
+pub fn file_names(database: &Database) -> Vec<String> {
+    let stem = file_name::stem(&database.name);
+    let kind = if database.backup_type == BackupType::Differential { ".differential" } else { "" };
+    let count = database.files.len();
+    let number = |place: usize| if count > 1 { format!(".{}-of-{count}", place + 1) } else { String::new() };
+    (0..count).map(|place| format!("{stem}{kind}{}.bak", number(place))).collect()
+}
+
+/// What is to be known of the files of these databases before somebody restores them.
+pub fn remarks(manifest: &Manifest, chosen: &[&Database]) -> Vec<String> {
+    let version = &manifest.server_version;
+    let mut remarks = vec![format!("SQL Server must be of version {version} or a later one to read these files.")];
+    for database in chosen {
+        let name = &database.name;
+        if let Some(full) = &database.stands_on {
+            remarks.push(format!(
+                "The backup of {name:?} is differential: restore the full one of restore point {full} first, WITH NORECOVERY."
+            ));
+        }
+        if database.encrypted {
+            remarks.push(format!("{name:?} is encrypted: the server needs its certificate."));
+        }
+    }
+    remarks
+}
+
+/// The statement by which SQL Server restores a database from these files.
+pub fn restore_statement(database: &str, files: &[String]) -> String {
+    let disks: Vec<_> = files.iter().map(|file| format!("DISK = N'{}'", file.replace('\'', "''"))).collect();
+    format!("RESTORE DATABASE [{}] FROM {}", database.replace(']', "]]"), disks.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chain::tests::{differential, full};
+    use super::super::manifest::tests::{database, manifest};
+    use super::*;
+
+    #[test]
+    fn every_file_has_a_name_of_its_own() {
+        let base = full(1);
+        let mut striped = database("a/b", base.clone());
+        striped.files = vec![striped.files[0].clone(), striped.files[0].clone()];
+        assert_eq!(file_names(&striped), ["a%2Fb.1-of-2.bak", "a%2Fb.2-of-2.bak"]);
+        assert_eq!(file_names(&database("shop", base.clone())), ["shop.bak"]);
+        assert_eq!(file_names(&database("shop", differential(2, &base))), ["shop.differential.bak"]);
+    }
+
+    #[test]
+    fn what_a_restore_needs_is_said() {
+        let base = full(1);
+        let mut shop = database("shop", differential(2, &base));
+        shop.encrypted = true;
+        let manifest = manifest(vec![shop, database("crm", base)]);
+        let chosen: Vec<_> = manifest.databases.iter().collect();
+        let told = remarks(&manifest, &chosen);
+        assert!(told.len() == 3 && told[1].contains("pnt-full") && told[2].contains("certificate"), "{told:?}");
+        let statement = restore_statement("a]b", &["it's.1".into(), "2".into()]);
+        assert_eq!(statement, "RESTORE DATABASE [a]]b] FROM DISK = N'it''s.1', DISK = N'2'");
+    }
+}

@@ -1,0 +1,164 @@
+//! Backup of one database.
+
+use std::sync::atomic::Ordering;
+
+use haulier_domain::failure::Failure;
+use haulier_domain::sqlserver::chain::{self, BackupSet, Broken};
+use haulier_domain::sqlserver::keys::{BackupType, FileSet};
+use haulier_domain::sqlserver::manifest::{Database, File};
+use haulier_domain::sqlserver::server::DatabaseFacts;
+
+use super::Scope;
+use super::choice::{self, Choice};
+use crate::mover::sinks::{ProgressEvent, Stopped};
+use crate::sqlserver::context::Context;
+use crate::sqlserver::fetch::{self, Fetched};
+use crate::sqlserver::objects;
+use crate::sqlserver::port::TaskRequest;
+use crate::sqlserver::tasks::{self, Size};
+
+/// A database that is in the repository.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) database: Database,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Backs up one database.
+pub(super) async fn back_up(scope: &Scope<'_>, database: &DatabaseFacts, context: &Context) -> Result<Done, Stopped> {
+    let folder = scope.job.place.folder(&database.name, "");
+    let mut warnings = Vec::new();
+    let (set, backup_set) = write(scope, database, &folder, &mut warnings, context).await?;
+    for text in &warnings {
+        context.warn(text);
+    }
+    let _move = acquire(&scope.moves, context).await?;
+    let files = move_files(scope, database, &set, context).await?;
+    let consistent_at = match &backup_set {
+        Some(backup_set) => scope.server.to_utc(backup_set.finished),
+        None => scope.server.to_utc(scope.server.now),
+    };
+    let stands_on = (set.backup_type == BackupType::Differential).then_some(scope.full.as_ref()).flatten();
+    let database = Database {
+        name: database.name.clone(),
+        consistent_at,
+        backup_type: set.backup_type,
+        files,
+        server_bytes: database.bytes,
+        recovery_model: database.recovery_model.clone(),
+        collation: database.collation.clone(),
+        encrypted: database.encrypted,
+        backup_set,
+        stands_on: stands_on.map(|full| full.point.clone()),
+    };
+    Ok(Done { database, warnings })
+}
+
+/// Has RDS write a backup that is good for something: a differential one only where it stands on what it should. Gives its
+/// files, and what the server remembers of it.
+async fn write(
+    scope: &Scope<'_>,
+    database: &DatabaseFacts,
+    folder: &str,
+    warnings: &mut Vec<String>,
+    context: &Context,
+) -> Result<(FileSet, Option<BackupSet>), Stopped> {
+    let name = &database.name;
+    let _task = acquire(&scope.tasks, context).await?;
+    let mut choice = match choice::earlier(scope, folder, context).await? {
+        Some(earlier) => {
+            context.info(&format!("going on with what an earlier worker has asked for of database {name:?}"));
+            earlier
+        }
+        None => {
+            let (backup_type, broken) = choice::backup_type(scope, database, context).await?;
+            warnings.extend(broken.map(|why| format!("database {name:?} is backed up in full: {why}")));
+            Choice { set: choice::files(scope, database, folder, backup_type)?, task: None }
+        }
+    };
+    loop {
+        let written = written_by_task(scope, database, &choice, context).await?;
+        let base = choice::base(scope, name).and_then(|base| base.backup_set.as_ref());
+        let stands = match (choice.set.backup_type, &written, base) {
+            (BackupType::Full, ..) => Ok(()),
+            (BackupType::Differential, Some(written), Some(base)) => chain::stands_on(written, base),
+            (BackupType::Differential, None, _) => Err(Broken::Forgotten),
+            (BackupType::Differential, _, None) => Err(Broken::NoBase),
+        };
+        let Err(broken) = stands else { return Ok((choice.set, written)) };
+        warnings.push(format!("database {name:?} is backed up in full: {broken}"));
+        choice = Choice { set: choice::files(scope, database, folder, BackupType::Full)?, task: None };
+    }
+}
+
+async fn written_by_task(
+    scope: &Scope<'_>,
+    database: &DatabaseFacts,
+    choice: &Choice,
+    context: &Context,
+) -> Result<Option<BackupSet>, Stopped> {
+    let Choice { set, task } = choice;
+    let what = format!("backing up database {:?} ({})", database.name, set.backup_type.as_str());
+    let id = match task {
+        Some(id) => *id,
+        None => {
+            // Nothing is overwritten, so nothing may be there: a task that has failed may have left some of its files.
+            objects::remove(context, &set.prefix()).await?;
+            let request = TaskRequest::Backup {
+                database: database.name.clone(),
+                object_arn: scope.job.place.arn(&set.pattern()),
+                backup_type: set.backup_type,
+                files: set.files,
+            };
+            tasks::submit(context, &what, &request, None).await?
+        }
+    };
+    tasks::follow(context, &what, id, Size { files: set.files, bytes: database.bytes }).await?;
+    let history = context.read(&what, || context.server.history(&database.name)).await?;
+    Ok(chain::newest(&history, set.backup_type).cloned())
+}
+
+/// Moves the files into the repository, all of them.
+async fn move_files(
+    scope: &Scope<'_>,
+    database: &DatabaseFacts,
+    set: &FileSet,
+    context: &Context,
+) -> Result<Vec<File>, Stopped> {
+    let what = format!("looking for the files of database {:?}", database.name);
+    let there = objects::list(context, &set.prefix()).await?;
+    let mut sizes = Vec::new();
+    for name in set.names() {
+        let key = set.key(&name);
+        let object = there.iter().find(|object| object.key == key).ok_or_else(|| {
+            let keys: Vec<_> = there.iter().map(|object| object.key.as_str()).collect();
+            let cause = format!("RDS says that it is done, and {key:?} is not there; there is {keys:?}");
+            let remedy = "find out who removes objects from the temporary bucket, then run again";
+            Failure::new("temporary-object-missing", &what, cause, remedy).retryable()
+        })?;
+        sizes.push((name, key, object.size));
+    }
+    let bytes = sizes.iter().map(|(_, _, bytes)| bytes).sum::<u64>();
+    let expected = scope.expected.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    context.progress.report(ProgressEvent::Expected(expected));
+    context.progress.report(ProgressEvent::Current(database.name.clone()));
+    let mut files = Vec::new();
+    for (name, key, bytes) in sizes {
+        let stream = format!("{}/{}/{name}", database.name, set.backup_type.as_str());
+        let Fetched { stream, sha256 } = fetch::fetch(context, &key, bytes, &stream).await?;
+        files.push(File { name, stream, bytes, sha256 });
+    }
+    Ok(files)
+}
+
+/// Waits for its turn.
+async fn acquire<'s>(
+    turns: &'s tokio::sync::Semaphore,
+    context: &Context,
+) -> Result<tokio::sync::SemaphorePermit<'s>, Stopped> {
+    let permit = context.obey(turns.acquire()).await?;
+    permit.map_err(|error| {
+        let remedy = "report this with the session's log";
+        Failure::new("mover-defect", "waiting for a turn", error.to_string(), remedy).into()
+    })
+}

@@ -1,0 +1,167 @@
+//! Backup of databases of one instance.
+//!
+//! For each database: RDS writes its native backup into the temporary bucket, and the files go from there into the repository.
+//! RDS carries out two tasks of an instance at once, and the files of two databases are moved at once, so that the instance
+//! and the worker are both busy. The first thing that fails stops all the others.
+//!
+//! What RDS has written stays in the temporary bucket until the session is over: before the restore point is published, a
+//! worker that takes over must find it, or RDS would have to write everything again.
+
+mod choice;
+mod database;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+use futures::{StreamExt as _, stream};
+use haulier_domain::failure::Failure;
+use haulier_domain::point::{DatabaseSummary, PointSummary};
+use haulier_domain::sqlserver::keys::BackupType;
+use haulier_domain::sqlserver::manifest::{self, Manifest};
+use haulier_domain::sqlserver::preflight;
+use haulier_domain::sqlserver::restore::PointManifest;
+use haulier_domain::sqlserver::selection::{self, Refused};
+use haulier_domain::sqlserver::server::{DatabaseFacts, ServerFacts};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::job::{BackupJob, BackupOutcome};
+use super::{manifests, tasks};
+use crate::mover::side_by_side::{all_or_why, together};
+use crate::mover::sinks::Stopped;
+
+/// Tasks of one instance that RDS carries out at once.
+const TASKS: usize = 2;
+/// Databases whose files are moved at once. Each may hold six ranges of 8 MiB in memory.
+const MOVES: usize = 2;
+
+/// What all databases of one backup share.
+struct Scope<'a> {
+    job: &'a BackupJob,
+    server: ServerFacts,
+    full: Option<PointManifest>,
+    tasks: Semaphore,
+    moves: Semaphore,
+    /// Bytes of all files that are known of.
+    expected: AtomicU64,
+}
+
+/// Has the job's databases backed up into streams and writes the manifest that names them. Publishes nothing.
+///
+/// # Errors
+/// Whatever kept it from being complete; nothing of it may become a restore point then. Tasks of RDS that ran are
+/// cancelled, as far as that can be had in time.
+pub async fn run(job: BackupJob, context: &Context) -> Result<BackupOutcome, Stopped> {
+    // What fails first stops the rest, without touching the caller's token.
+    let cancel = context.cancel.child_token();
+    let outcome = run_within(&job, &context.obeying(cancel.clone())).await;
+    cancel.cancel();
+    if outcome.is_err() {
+        end_tasks(&job, context).await;
+    }
+    match outcome {
+        Err(_) if context.cancel.is_cancelled() => Err(Stopped::Cancelled),
+        other => other,
+    }
+}
+
+async fn end_tasks(job: &BackupJob, context: &Context) {
+    let last = context.obeying(CancellationToken::new());
+    let open = timeout(context.pace.tidying, tasks::cancel_open(&last, &job.place)).await;
+    for task in open.unwrap_or_default() {
+        context.warn(&format!("{task} may go on"));
+    }
+}
+
+async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome, Stopped> {
+    context.phase("preflight");
+    let what = format!("backup of {}", job.instance);
+    let server = context.once(&what, context.server.facts()).await?;
+    let all = context.once(&what, context.server.databases()).await?;
+    let selected = selection::choose(&all, &job.databases).map_err(|refused| not_there(&what, &refused))?;
+    let mut warnings = preflight::backup(&server, &selected.chosen)?;
+    let passed_over = selected.passed_over.iter().map(|(name, why)| format!("database {name:?} is left out: it {why}"));
+    warnings.extend(passed_over);
+    if selected.chosen.is_empty() {
+        let cause = warnings.join("; ");
+        return Err(Failure::new("db-missing", what, cause, "bring a database online, or correct the policy").into());
+    }
+    let full = match (&job.full, job.backup_type) {
+        (Some(full), BackupType::Differential) => {
+            let manifest = manifests::read(context, &full.manifest).await?;
+            Some(PointManifest { point: full.point.clone(), manifest })
+        }
+        _ => None,
+    };
+    for text in &warnings {
+        context.warn(text);
+    }
+    let (tasks, moves) = (Semaphore::new(TASKS), Semaphore::new(MOVES));
+    let scope = Scope { job, server, full, tasks, moves, expected: AtomicU64::new(0) };
+    context.phase("data");
+    let backed_up = each(&scope, &selected.chosen, context).await?;
+    let mut databases = Vec::new();
+    for done in backed_up {
+        warnings.extend(done.warnings);
+        databases.push(done.database);
+    }
+    let manifest = Manifest {
+        version: manifest::VERSION,
+        engine: scope.server.edition().engine().to_owned(),
+        edition: scope.server.edition.clone(),
+        server_version: scope.server.version.clone(),
+        utc_offset_minutes: scope.server.utc_offset_minutes,
+        read_as: scope.server.login.clone(),
+        databases,
+    };
+    let manifest_stream = manifests::write(context, &manifest).await?;
+    let summary = summarise(&manifest);
+    Ok(BackupOutcome { manifest_stream, summary, manifest, warnings })
+}
+
+async fn each(scope: &Scope<'_>, chosen: &[&DatabaseFacts], context: &Context) -> Result<Vec<database::Done>, Stopped> {
+    let one = |database| together(&context.cancel, database::back_up(scope, database, context));
+    let at_once = TASKS + MOVES;
+    all_or_why(stream::iter(chosen.iter().copied()).map(one).buffered(at_once).collect().await)
+}
+
+fn not_there(what: &str, refused: &Refused) -> Failure {
+    let code = match refused {
+        Refused::Unknown(_) | Refused::None => "db-missing",
+        Refused::Unfit { .. } => "sqlserver-database-unfit",
+    };
+    Failure::new(code, what, refused.to_string(), "correct the policy's list of databases, or the database's state")
+}
+
+fn summarise(manifest: &Manifest) -> PointSummary {
+    let databases: Vec<_> = manifest
+        .databases
+        .iter()
+        .map(|database| DatabaseSummary {
+            name: database.name.clone(),
+            consistent_at: database.consistent_at,
+            bytes: database.bytes(),
+            // A native backup does not tell.
+            tables: 0,
+            server_bytes: Some(database.server_bytes),
+        })
+        .collect();
+    let mut remarks = Vec::new();
+    if databases.len() > 1 {
+        remarks.push("Each database is consistent in itself, at its own time; there is no common moment.".to_owned());
+    }
+    let mut types: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for database in &manifest.databases {
+        types.entry(database.backup_type.as_str()).or_default().push(&database.name);
+    }
+    remarks.extend(types.into_iter().map(|(kind, names)| format!("Native backups, {kind}: {}.", names.join(", "))));
+    PointSummary {
+        bytes_read: databases.iter().map(|database| database.bytes).sum(),
+        server_version: manifest.server_version.clone(),
+        roles: 0,
+        databases,
+        remarks,
+    }
+}

@@ -1,0 +1,114 @@
+//! How calls are made: each obeys the order to stop, and what can be repeated is, for as long as it may pass by itself.
+
+use std::time::Duration;
+
+use haulier_cloud::{CloudError, Result as CloudResult};
+use tokio::time::Instant;
+
+use super::context::{Context, Pace};
+use super::failures;
+use super::port::CallError;
+use crate::mover::sinks::Stopped;
+
+/// The longest pause between two tries, as a multiple of the first.
+const LONGEST: u32 = 30;
+
+/// Pauses that double, until patience is over.
+pub(super) struct Patience {
+    next: Duration,
+    longest: Duration,
+    until: Instant,
+}
+
+impl Patience {
+    pub(super) fn new(pace: &Pace) -> Self {
+        Self { next: pace.retry, longest: pace.retry * LONGEST, until: Instant::now() + pace.patience }
+    }
+
+    /// The next pause; `None` where it is not worth it any more.
+    pub(super) fn pause(&mut self) -> Option<Duration> {
+        let pause = self.next;
+        self.next = (self.next * 2).min(self.longest);
+        (Instant::now() + pause < self.until).then_some(pause)
+    }
+}
+
+impl Context {
+    /// Waits for an answer, or for the order to stop.
+    pub(super) async fn obey<T>(&self, call: impl Future<Output = T>) -> Result<T, Stopped> {
+        tokio::select! {
+            done = call => Ok(done),
+            () = self.cancel.cancelled() => Err(Stopped::Cancelled),
+        }
+    }
+
+    /// Waits, or stops.
+    pub(super) async fn pause(&self, length: Duration) -> Result<(), Stopped> {
+        self.obey(tokio::time::sleep(length)).await
+    }
+
+    /// A call to the instance that is made once.
+    pub(super) async fn once<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, Stopped> {
+        self.obey(call).await?.map_err(|error| failures::call(what, &error).into())
+    }
+
+    /// A call to the instance that may be repeated: where its connection breaks, the instance may be failing over.
+    pub(super) async fn read<T, F>(&self, what: &str, call: impl Fn() -> F) -> Result<T, Stopped>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let mut patience = Patience::new(&self.pace);
+        loop {
+            let error = match self.obey(call()).await? {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let failure = failures::call(what, &error);
+            let may_pass = match &error {
+                CallError::Lost(_) => true,
+                CallError::Unmade(failure) => failure.retryable,
+                CallError::Refused { .. } | CallError::Strange(_) => false,
+            };
+            match patience.pause().filter(|_| may_pass) {
+                Some(pause) => {
+                    tracing::warn!(%failure, "trying again");
+                    self.pause(pause).await?;
+                }
+                None => return Err(failure.into()),
+            }
+        }
+    }
+
+    /// A call to the temporary bucket that may be repeated.
+    pub(super) async fn bucket<T, F>(&self, what: &str, call: impl Fn() -> F) -> Result<T, Stopped>
+    where
+        F: Future<Output = CloudResult<T>>,
+    {
+        let tried = self.bucket_or(call).await?;
+        tried.map_err(|error| failures::bucket(what, &error).into())
+    }
+
+    /// The same, where the caller makes something of an error.
+    pub(super) async fn bucket_or<T, F>(&self, call: impl Fn() -> F) -> Result<Result<T, CloudError>, Stopped>
+    where
+        F: Future<Output = CloudResult<T>>,
+    {
+        let mut patience = Patience::new(&self.pace);
+        loop {
+            match self.obey(call()).await? {
+                Err(error) if error.is_transient() => match patience.pause() {
+                    Some(pause) => {
+                        tracing::warn!(%error, "trying again");
+                        self.pause(pause).await?;
+                    }
+                    None => return Ok(Err(error)),
+                },
+                answer => return Ok(answer),
+            }
+        }
+    }
+}

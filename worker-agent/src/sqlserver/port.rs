@@ -1,0 +1,128 @@
+//! The port to an instance: a handful of calls in T-SQL.
+
+use async_trait::async_trait;
+use haulier_domain::failure::Failure;
+use haulier_domain::sqlserver::chain::BackupSet;
+use haulier_domain::sqlserver::keys::BackupType;
+use haulier_domain::sqlserver::server::{DatabaseFacts, ServerFacts};
+use haulier_domain::sqlserver::task::{Task, TaskId, TaskType};
+
+/// A call that came to nothing, or nobody knows to what.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The server refuses it. Nothing has happened.
+    #[error("{text} [{number}]")]
+    Refused {
+        /// Number of the server's message.
+        number: u32,
+        /// Its text.
+        text: String,
+    },
+    /// There was no answer. The call may have taken effect.
+    #[error("the connection broke: {0}")]
+    Lost(String),
+    /// There was an answer that makes no sense. The call has probably taken effect.
+    #[error("the answer cannot be understood: {0}")]
+    Strange(String),
+    /// The call could not be made. Nothing has happened.
+    #[error(transparent)]
+    Unmade(#[from] Failure),
+}
+
+/// A task that RDS is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskRequest {
+    /// `rds_backup_database`. Nothing is ever overwritten.
+    Backup {
+        /// The database.
+        database: String,
+        /// Where it goes: the ARN of a key, with one `*` in its name where there are several files.
+        object_arn: String,
+        /// What it is to hold.
+        backup_type: BackupType,
+        /// How many files.
+        files: u32,
+    },
+    /// `rds_restore_database`.
+    Restore {
+        /// The name that the database gets.
+        database: String,
+        /// Where it comes from: the ARN of a key, or of what several begin with and a `*`.
+        object_arn: String,
+        /// What the backup holds.
+        backup_type: BackupType,
+        /// Whether the database waits for more then.
+        more_follows: bool,
+    },
+    /// `rds_finish_restore`.
+    Finish {
+        /// The database.
+        database: String,
+    },
+}
+
+impl TaskRequest {
+    /// The database it is for, as the instance knows it.
+    pub fn database(&self) -> &str {
+        match self {
+            Self::Backup { database, .. } | Self::Restore { database, .. } | Self::Finish { database } => database,
+        }
+    }
+
+    /// What its task is found by; empty where it has none.
+    pub fn object_arn(&self) -> &str {
+        match self {
+            Self::Backup { object_arn, .. } | Self::Restore { object_arn, .. } => object_arn,
+            Self::Finish { .. } => "",
+        }
+    }
+
+    /// What its task is called.
+    pub fn kind(&self) -> TaskType {
+        match self {
+            Self::Backup { backup_type: BackupType::Full, .. } => TaskType::BackupDb,
+            Self::Backup { backup_type: BackupType::Differential, .. } => TaskType::BackupDbDifferential,
+            Self::Restore { backup_type: BackupType::Full, more_follows: false, .. } => TaskType::RestoreDb,
+            Self::Restore { backup_type: BackupType::Full, more_follows: true, .. } => TaskType::RestoreDbNorecovery,
+            Self::Restore { backup_type: BackupType::Differential, more_follows: false, .. } => {
+                TaskType::RestoreDbDifferential
+            }
+            Self::Restore { backup_type: BackupType::Differential, more_follows: true, .. } => {
+                TaskType::RestoreDbDifferentialNorecovery
+            }
+            Self::Finish { .. } => TaskType::FinishRestore,
+        }
+    }
+}
+
+/// An instance of RDS for SQL Server. An implementation connects by itself, again where a connection broke, and never
+/// repeats a call; a call whose future is dropped is given up, and its outcome unknown.
+#[async_trait]
+pub trait Server: Send + Sync {
+    /// What it is.
+    async fn facts(&self) -> Result<ServerFacts, CallError>;
+
+    /// Its databases, the server's own included.
+    async fn databases(&self) -> Result<Vec<DatabaseFacts>, CallError>;
+
+    /// Full and differential backups of a database that it remembers.
+    async fn history(&self, database: &str) -> Result<Vec<BackupSet>, CallError>;
+
+    /// Asks for a task. It is carried out later.
+    async fn submit(&self, request: &TaskRequest) -> Result<TaskId, CallError>;
+
+    /// A task by its number; `None` where there is none.
+    async fn task(&self, id: TaskId) -> Result<Option<Task>, CallError>;
+
+    /// All tasks that it remembers.
+    async fn tasks(&self) -> Result<Vec<Task>, CallError>;
+
+    /// Asks a task to stop. The end of a restore cannot be stopped.
+    async fn cancel(&self, id: TaskId) -> Result<(), CallError>;
+
+    /// Drops a database, whatever its state, with its connections and its history.
+    async fn drop_database(&self, name: &str) -> Result<(), CallError>;
+
+    /// Gives a database another name. Connections to it are ended where they are in the way.
+    async fn rename_database(&self, from: &str, to: &str) -> Result<(), CallError>;
+}

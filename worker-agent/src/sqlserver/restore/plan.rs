@@ -1,0 +1,152 @@
+//! What a restore has to do, and whether it can: all of it is known before the first byte moves.
+
+use std::collections::BTreeSet;
+
+use haulier_domain::clash;
+use haulier_domain::failure::Failure;
+use haulier_domain::sqlserver::keys::FileSet;
+use haulier_domain::sqlserver::manifest::Database;
+use haulier_domain::sqlserver::names::{self, NameRefused};
+use haulier_domain::sqlserver::preflight;
+use haulier_domain::sqlserver::restore::{self, PointManifest, Refused, Request, Step};
+use haulier_domain::sqlserver::task::Task;
+
+use super::Scope;
+use crate::mover::sinks::Stopped;
+use crate::sqlserver::context::Context;
+use crate::sqlserver::job::DatabaseRestore;
+
+/// A database that is to be restored.
+pub(super) struct Wanted<'a> {
+    /// What was asked for.
+    pub(super) asked: &'a DatabaseRestore,
+    /// How, in order.
+    pub(super) steps: Vec<Step<'a>>,
+    /// The same as RDS is asked for it.
+    pub(super) requests: Vec<Request>,
+    /// Its folder in the temporary bucket.
+    pub(super) folder: String,
+    /// The name it gets.
+    pub(super) name: String,
+    /// Its name until it is complete, where it replaces another.
+    pub(super) working: Option<String>,
+}
+
+impl Wanted<'_> {
+    /// The name that RDS restores it under.
+    pub(super) fn restored_under(&self) -> &str {
+        self.working.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Bytes of the files it is restored from.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = |step: &Step<'_>| match step {
+            Step::Apply { backup, .. } => backup.bytes(),
+            Step::Finish => 0,
+        };
+        self.steps.iter().map(bytes).sum()
+    }
+
+    /// Where the files of a backup go.
+    pub(super) fn files(&self, backup: &Database) -> FileSet {
+        file_set(&self.folder, backup)
+    }
+}
+
+fn file_set(folder: &str, backup: &Database) -> FileSet {
+    FileSet::new(folder, backup.backup_type, u32::try_from(backup.files.len()).unwrap_or(u32::MAX))
+}
+
+/// What is to be done.
+pub(super) struct Planned<'a> {
+    /// The databases that nobody has reported as complete.
+    pub(super) open: Vec<Wanted<'a>>,
+    /// What an operator should know all the same.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Plans, and refuses what cannot be done.
+pub(super) async fn plan<'a>(
+    scope: &Scope<'a>,
+    points: &'a [PointManifest],
+    context: &Context,
+) -> Result<Planned<'a>, Stopped> {
+    let job = scope.job;
+    let what = format!("restore to {}", job.instance);
+    let server = context.once(&what, context.server.facts()).await?;
+    let there = context.once(&what, context.server.databases()).await?;
+    let tasks = context.once(&what, context.server.tasks()).await?;
+    let mut taken: BTreeSet<String> = there.iter().map(|database| database.name.clone()).collect();
+    let mut planned = Planned { open: Vec::new(), warnings: Vec::new() };
+    let open = super::remains::open(&job.databases, &job.restored);
+    if job.databases.is_empty() {
+        let remedy = "name at least one of the point's databases";
+        return Err(unknown(&what, "the assignment names no database".to_owned(), remedy).into());
+    }
+    for asked in open {
+        let wanted = want(scope, points, &tasks, &mut taken, asked)?;
+        for step in &wanted.steps {
+            let Step::Apply { backup, .. } = step else { continue };
+            let source =
+                points.iter().find(|point| point.manifest.databases.iter().any(|own| std::ptr::eq(own, *backup)));
+            if let Some(source) = source {
+                planned.warnings.extend(preflight::restore(&server, &source.manifest, backup)?);
+            }
+        }
+        planned.open.push(wanted);
+    }
+    planned.warnings.dedup();
+    Ok(planned)
+}
+
+fn want<'a>(
+    scope: &Scope<'a>,
+    points: &'a [PointManifest],
+    tasks: &[Task],
+    taken: &mut BTreeSet<String>,
+    asked: &'a DatabaseRestore,
+) -> Result<Wanted<'a>, Failure> {
+    let what = format!("restore of database {:?}", asked.database);
+    let steps = restore::steps(points, &asked.database).map_err(|refused| of_steps(&what, &refused))?;
+    let folder = scope.place.folder(&asked.database, &asked.target_name);
+    let arn = |backup: &Database| scope.place.arn(&file_set(&folder, backup).restore_pattern());
+    let requests: Vec<_> = steps.iter().map(|step| Request::new(step, arn)).collect();
+    let working = clash::working_name(&scope.job.key, &asked.database, &asked.target_name);
+    let (name, working) = match restore::begun_as(&requests, tasks) {
+        // An earlier worker has chosen.
+        Some(name) if name == working => (asked.target_name.clone(), Some(working)),
+        Some(name) => (name.to_owned(), None),
+        None => {
+            let chosen = names::choose(&asked.target_name, asked.on_clash, taken);
+            let chosen = chosen.map_err(|refused| of_name(&what, &refused))?;
+            (chosen.name, chosen.replaces.then_some(working))
+        }
+    };
+    taken.insert(name.clone());
+    Ok(Wanted { asked, steps, requests, folder, name, working })
+}
+
+fn of_steps(what: &str, refused: &Refused) -> Failure {
+    let cause = refused.to_string();
+    match refused {
+        Refused::Unknown(_) => unknown(what, cause, "name one of the point's databases"),
+        Refused::NoFull(_) | Refused::OtherFull(_) => {
+            Failure::new("point-full-missing", what, cause, "restore another point")
+        }
+    }
+}
+
+fn unknown(what: &str, cause: String, remedy: &str) -> Failure {
+    Failure::new("restore-database-unknown", what, cause, remedy)
+}
+
+fn of_name(what: &str, refused: &NameRefused) -> Failure {
+    let (code, remedy) = match refused {
+        NameRefused::Taken { .. } => {
+            ("restore-name-taken", "restore under another name, with a suffix, or replace exactly that database")
+        }
+        NameRefused::Reserved(_) => ("restore-name-reserved", "give another target name"),
+        NameRefused::Length(_) => ("restore-name-too-long", "give a target name of 1 to 128 characters"),
+    };
+    Failure::new(code, what, refused.to_string(), remedy)
+}

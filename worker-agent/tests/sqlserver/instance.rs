@@ -1,0 +1,231 @@
+//! An instance in memory that does to databases what RDS would do, by reading and writing objects. Time is counted in looks
+//! at tasks: each look brings the oldest two that run one step further.
+
+mod carrying;
+mod port;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use haulier_cloud::doubles::MemoryObjectStore;
+use haulier_domain::failure::Failure;
+use haulier_domain::sqlserver::chain::BackupSet;
+use haulier_domain::sqlserver::keys::BackupType;
+use haulier_domain::sqlserver::row::Row;
+use haulier_domain::sqlserver::task::{Lifecycle, Task, TaskId};
+use haulier_worker_agent::sqlserver::{CallError, TaskRequest};
+
+use crate::gate::Gate;
+
+/// What an instance is told to do wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The next submission is carried out, and its answer lost.
+    LoseAnswer,
+    /// The next submission is lost on its way.
+    LoseRequest,
+    /// So many submissions are refused with this text.
+    Refuse(u32, String),
+    /// The next task ends so.
+    Fail(String),
+    /// The next task never ends by itself.
+    Hang,
+    /// A snapshot of the instance is taken while the next task runs.
+    Snapshot,
+    /// The next task of a backup loses its last file.
+    LoseFile,
+    /// Renaming is refused.
+    KeepNames,
+    /// Nothing answers any more, from the next task's failure on.
+    Vanish,
+}
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Database {
+    /// What is in it.
+    pub(crate) content: String,
+    /// Whether a restore has not ended.
+    pub(crate) restoring: bool,
+    /// The full backup that it was restored from last, while it is restoring.
+    base: u32,
+}
+
+#[derive(Debug)]
+struct Run {
+    task: Task,
+    request: TaskRequest,
+    steps: u32,
+    fault: Option<Fault>,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    databases: BTreeMap<String, Database>,
+    history: Vec<(String, BackupSet)>,
+    runs: Vec<Run>,
+    faults: Vec<Fault>,
+    vanished: bool,
+    backups: u32,
+    calls: Vec<String>,
+}
+
+/// The instance. Clones are the same one, perhaps seen by another worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    world: Arc<Mutex<World>>,
+    store: Arc<MemoryObjectStore>,
+    pub(crate) gate: Gate,
+    /// Bytes of a native backup.
+    pub(crate) length: usize,
+    pub(crate) edition: &'static str,
+    pub(crate) version: &'static str,
+}
+
+impl Instance {
+    pub(crate) fn new(store: Arc<MemoryObjectStore>, databases: &[(&str, &str)]) -> Self {
+        let database = |(name, content): &(&str, &str)| {
+            ((*name).to_owned(), Database { content: (*content).to_owned(), restoring: false, base: 0 })
+        };
+        let world = World { databases: databases.iter().map(database).collect(), ..World::default() };
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            store,
+            gate: Gate::default(),
+            length: 100_000,
+            edition: "Standard Edition (64-bit)",
+            version: "15.0.4430.1",
+        }
+    }
+
+    /// The same instance, seen by a worker that dies at this gate.
+    pub(crate) fn behind(&self, gate: Gate) -> Self {
+        Self { gate, ..self.clone() }
+    }
+
+    /// The same instance, whose ARNs are of another bucket.
+    pub(crate) fn moved_to(&self, store: Arc<MemoryObjectStore>) -> Self {
+        Self { store, gate: Gate::default(), ..self.clone() }
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) {
+        self.world.lock().unwrap().faults.push(fault);
+    }
+
+    pub(crate) fn set(&self, name: &str, content: &str) {
+        let database = Database { content: content.to_owned(), restoring: false, base: 0 };
+        self.world.lock().unwrap().databases.insert(name.to_owned(), database);
+    }
+
+    /// Contents of the databases that are online.
+    pub(crate) fn contents(&self) -> BTreeMap<String, String> {
+        let world = self.world.lock().unwrap();
+        let online = world.databases.iter().filter(|(_, database)| !database.restoring);
+        online.map(|(name, database)| (name.clone(), database.content.clone())).collect()
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.world.lock().unwrap().databases.keys().cloned().collect()
+    }
+
+    /// Every task there was: what it is and how it stands.
+    pub(crate) fn tasks_were(&self) -> Vec<(String, Lifecycle)> {
+        let world = self.world.lock().unwrap();
+        let told =
+            |run: &Run| (format!("{} {}", run.task.kind.as_str(), run.task.database), run.task.lifecycle.clone());
+        world.runs.iter().map(told).collect()
+    }
+
+    /// Changes that were asked for besides tasks, in order.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        self.world.lock().unwrap().calls.clone()
+    }
+
+    /// Takes a snapshot of the instance: all databases have another base then.
+    pub(crate) fn snapshot(&self) {
+        let mut world = self.world.lock().unwrap();
+        let names: Vec<_> = world.databases.keys().cloned().collect();
+        for name in names {
+            world.remember(&name, BackupType::Full, None, true);
+        }
+    }
+
+    /// Whether calls are still answered.
+    fn check(&self) -> Result<(), CallError> {
+        if self.world.lock().unwrap().vanished {
+            let failure = Failure::new("db-connection-lost", "connecting", "it has vanished", "wait").retryable();
+            return Err(CallError::Unmade(failure));
+        }
+        Ok(())
+    }
+
+    fn begin(&self, request: &TaskRequest) -> Result<TaskId, CallError> {
+        let mut world = self.world.lock().unwrap();
+        let fault = world.faults.first().cloned();
+        if let Some(Fault::Refuse(times, text)) = &fault {
+            let refused = CallError::Refused { number: 50_000, text: text.clone() };
+            if *times > 1 {
+                world.faults[0] = Fault::Refuse(times - 1, text.clone());
+            } else {
+                world.faults.remove(0);
+            }
+            return Err(refused);
+        }
+        if fault == Some(Fault::LoseRequest) {
+            world.faults.remove(0);
+            return Err(CallError::Lost("reset by peer".into()));
+        }
+        let busy =
+            world.runs.iter().any(|run| run.task.database == request.database() && !run.task.lifecycle.has_ended());
+        if busy {
+            let text = format!("A task has already been issued for database: {}", request.database());
+            return Err(CallError::Refused { number: 50_000, text });
+        }
+        let id = TaskId(world.runs.len() as u64 + 1);
+        let task = Task {
+            id,
+            kind: request.kind(),
+            database: request.database().to_owned(),
+            percent: Some(0),
+            lifecycle: Lifecycle::Created,
+            info: String::new(),
+            last_updated: String::new(),
+            object_arn: request.object_arn().to_owned(),
+        };
+        let lost = fault == Some(Fault::LoseAnswer);
+        let of_task =
+            matches!(&fault, Some(Fault::Fail(_) | Fault::Hang | Fault::Snapshot | Fault::LoseFile | Fault::Vanish));
+        let fault = if lost || of_task { Some(world.faults.remove(0)) } else { None };
+        world.runs.push(Run { task, request: request.clone(), steps: 0, fault: fault.filter(|_| of_task) });
+        if lost { Err(CallError::Lost("reset by peer".into())) } else { Ok(id) }
+    }
+}
+
+impl World {
+    fn newest_full(&self, name: &str) -> Option<u32> {
+        let full = |(of, set): &(String, BackupSet)| of == name && set.backup_type == BackupType::Full;
+        let newest = self.history.iter().rfind(|entry| full(entry))?;
+        newest.1.uuid.as_ref()?.parse().ok()
+    }
+
+    /// Writes a backup into the history. Gives its number.
+    fn remember(&mut self, name: &str, backup_type: BackupType, base: Option<u32>, is_snapshot: bool) -> u32 {
+        self.backups += 1;
+        let number = self.backups;
+        let text = |value: u32| Some(value.to_string());
+        let columns = [
+            ("type", Some(if backup_type == BackupType::Full { "D" } else { "I" }.to_owned())),
+            ("backup_set_uuid", text(number)),
+            ("is_snapshot", text(u32::from(is_snapshot))),
+            ("first_lsn", text(number * 100)),
+            ("last_lsn", text(number * 100 + 9)),
+            ("checkpoint_lsn", text(number * 100 + 3)),
+            ("differential_base_lsn", base.map(|base| (base * 100 + 3).to_string())),
+            ("differential_base_guid", base.map(|base| base.to_string())),
+            ("backup_finish_date", Some(format!("2026-11-20T03:{:02}:{:02}", number / 60, number % 60))),
+        ];
+        let row = Row::new(columns.map(|(column, value)| (column.to_owned(), value)));
+        self.history.push((name.to_owned(), BackupSet::of_row(&row).unwrap().unwrap()));
+        number
+    }
+}

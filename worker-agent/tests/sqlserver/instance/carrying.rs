@@ -1,0 +1,188 @@
+//! What RDS does for a task.
+//!
+//! A native backup is one line of JSON, padded to the length of an image: which database, of which moment, on which base.
+
+use bytes::Bytes;
+use haulier_cloud::object_store::ObjectStore as _;
+use haulier_domain::sqlserver::keys::BackupType;
+use haulier_domain::sqlserver::task::{Lifecycle, TaskId};
+use haulier_worker_agent::sqlserver::TaskRequest;
+use serde::{Deserialize, Serialize};
+
+use super::{Database, Fault, Instance};
+
+/// Looks that a task takes.
+const STEPS: u32 = 3;
+/// The bucket that ARNs name.
+const BUCKET: &str = "arn:aws:s3:::temp/";
+
+/// What a native backup says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Image {
+    content: String,
+    number: u32,
+    base: Option<u32>,
+    /// Bytes of the whole image.
+    length: usize,
+    files: usize,
+}
+
+impl Instance {
+    /// Brings tasks one step further.
+    pub(super) async fn advance(&self) {
+        let mut due = Vec::new();
+        {
+            let mut world = self.world.lock().unwrap();
+            let running = world.runs.iter_mut().filter(|run| !run.task.lifecycle.has_ended()).take(2);
+            for run in running {
+                if run.task.lifecycle == Lifecycle::CancelRequested {
+                    run.task.lifecycle = Lifecycle::Cancelled;
+                    continue;
+                }
+                if run.fault == Some(Fault::Hang) && run.steps > 0 {
+                    continue;
+                }
+                run.steps += 1;
+                run.task.lifecycle = Lifecycle::InProgress;
+                let done = run.steps * 100 / STEPS;
+                run.task.percent = Some(done);
+                run.task.info.push_str(&format!("[2026-11-20 03:00:0{}.000] {done} percent processed. ", run.steps));
+                if run.steps == STEPS {
+                    due.push(run.task.id);
+                }
+            }
+        }
+        for id in due {
+            self.carry_out(id).await;
+        }
+    }
+
+    async fn carry_out(&self, id: TaskId) {
+        let (request, fault) = {
+            let world = self.world.lock().unwrap();
+            let run = world.runs.iter().find(|run| run.task.id == id).unwrap();
+            (run.request.clone(), run.fault.clone())
+        };
+        if fault == Some(Fault::Snapshot) {
+            self.snapshot();
+        }
+        let outcome = match &fault {
+            Some(Fault::Fail(text)) => {
+                self.half_do(&request);
+                Err(text.clone())
+            }
+            Some(Fault::Vanish) => {
+                self.half_do(&request);
+                self.world.lock().unwrap().vanished = true;
+                Err("Access Denied".to_owned())
+            }
+            fault => match &request {
+                TaskRequest::Backup { database, object_arn, backup_type, files } => {
+                    let lose = u32::from(*fault == Some(Fault::LoseFile));
+                    self.back_up(database, object_arn, *backup_type, *files, lose).await
+                }
+                TaskRequest::Restore { database, object_arn, backup_type, more_follows } => {
+                    self.restore(database, object_arn, *backup_type, *more_follows).await
+                }
+                TaskRequest::Finish { database } => self.finish(database),
+            },
+        };
+        let mut world = self.world.lock().unwrap();
+        let run = world.runs.iter_mut().find(|run| run.task.id == id).unwrap();
+        match outcome {
+            Ok(()) => run.task.lifecycle = Lifecycle::Success,
+            Err(text) => {
+                run.task.lifecycle = Lifecycle::Error;
+                run.task.info.push_str(&format!("[2026-11-20 03:00:09.000] {text}"));
+            }
+        }
+    }
+
+    /// What a restore that fails leaves.
+    pub(super) fn half_do(&self, request: &TaskRequest) {
+        if let TaskRequest::Restore { database, .. } = request {
+            let half = Database { content: "half".into(), restoring: true, base: 0 };
+            self.world.lock().unwrap().databases.entry(database.clone()).or_insert(half);
+        }
+    }
+
+    async fn back_up(
+        &self,
+        name: &str,
+        arn: &str,
+        backup_type: BackupType,
+        files: u32,
+        lose: u32,
+    ) -> Result<(), String> {
+        let image = {
+            let mut world = self.world.lock().unwrap();
+            let content =
+                world.databases.get(name).map(|database| database.content.clone()).ok_or("no such database")?;
+            let base = world.newest_full(name);
+            if backup_type == BackupType::Differential && base.is_none() {
+                return Err("there is no full backup".into());
+            }
+            let base = base.filter(|_| backup_type == BackupType::Differential);
+            let number = world.remember(name, backup_type, base, false);
+            Image { content, number, base, length: self.length, files: files as usize }
+        };
+        let mut bytes = serde_json::to_vec(&image).unwrap();
+        bytes.push(b'\n');
+        // Noise that tells places apart, so that a file out of its order would be seen.
+        let start = bytes.len();
+        bytes.extend((start..self.length.max(start)).map(|at| (at % 251) as u8 ^ (at / 997) as u8));
+        let key = arn.strip_prefix(BUCKET).unwrap();
+        let part = bytes.len().div_ceil(files as usize);
+        for (number, body) in (1..=files).zip(bytes.chunks(part)).filter(|(number, _)| *number + lose <= files) {
+            let key = match files {
+                1 => key.to_owned(),
+                _ => key.replace('*', &format!("{number}-of-{files}")),
+            };
+            let put = self.store.put_new(&key, Bytes::copy_from_slice(body)).await;
+            put.map_err(|_| "Please reissue task with correct type and overwrite property".to_owned())?;
+        }
+        Ok(())
+    }
+
+    async fn restore(&self, name: &str, arn: &str, backup_type: BackupType, more: bool) -> Result<(), String> {
+        let pattern = arn.strip_prefix(BUCKET).unwrap();
+        let prefix = pattern.trim_end_matches('*');
+        let found = self.store.list(prefix, None).await.unwrap().objects;
+        let mut bytes = Vec::new();
+        for object in &found {
+            bytes.extend_from_slice(&self.store.get(&object.key).await.unwrap());
+        }
+        let line = bytes.split(|byte| *byte == b'\n').next().unwrap();
+        let image: Image =
+            serde_json::from_slice(line).map_err(|_| "The media family on device 'x' is incorrectly formed.")?;
+        let start = line.len() + 1;
+        let noise = bytes.iter().enumerate().skip(start).all(|(at, byte)| *byte == (at % 251) as u8 ^ (at / 997) as u8);
+        if found.len() != image.files || bytes.len() != image.length.max(start) || !noise {
+            return Err(format!("{} of {} files, {} bytes: damaged", found.len(), image.files, bytes.len()));
+        }
+        let mut world = self.world.lock().unwrap();
+        match (backup_type, world.databases.get(name)) {
+            (BackupType::Full, Some(_)) => {
+                return Err(format!(
+                    "Database '{name}' already exists. Two databases that differ only by case or accent are not allowed. Choose a different database name."
+                ));
+            }
+            (BackupType::Differential, there)
+                if !there.is_some_and(|it| it.restoring && Some(it.base) == image.base) =>
+            {
+                return Err("This differential backup cannot be restored because the database has not been restored to the correct earlier state.".into());
+            }
+            _ => {}
+        }
+        let database = Database { content: image.content, restoring: more, base: image.base.unwrap_or(image.number) };
+        world.databases.insert(name.to_owned(), database);
+        Ok(())
+    }
+
+    fn finish(&self, name: &str) -> Result<(), String> {
+        let mut world = self.world.lock().unwrap();
+        let database = world.databases.get_mut(name).filter(|it| it.restoring).ok_or("it is not restoring")?;
+        database.restoring = false;
+        Ok(())
+    }
+}

@@ -25,8 +25,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     build::binaries()?;
     setup::postgresql(&POSTGRESQL, None)?;
     setup::reader()?;
+    setup::require_package("freetds-bin", "a client of SQL Server that is not Haulier's")?;
     // Said here too: what a test that passes prints is not shown.
     let _ = bin::sample_dumps();
+    let _ = bin::sample_backups();
     let nextest = process::output(Command::new("cargo").args(["nextest", "--version"])).is_ok();
     let mut command = build::cargo();
     if nextest {

@@ -49,3 +49,14 @@ pub fn sample_dumps() -> Option<PathBuf> {
     crate::skipped(&format!("real databases, since {} is not there: {where_else}", folder.display()));
     None
 }
+
+/// The folder of real backups of SQL Server that `HAULIER_SAMPLE_BACKUPS` names. Says so where there is none: tests of such
+/// files then show nothing.
+#[must_use]
+pub fn sample_backups() -> Option<PathBuf> {
+    let folder = std::env::var_os("HAULIER_SAMPLE_BACKUPS").map(PathBuf::from).filter(|folder| folder.is_dir());
+    if folder.is_none() {
+        crate::skipped("real backups of SQL Server: name their folder in HAULIER_SAMPLE_BACKUPS");
+    }
+    folder
+}

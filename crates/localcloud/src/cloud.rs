@@ -119,6 +119,7 @@ impl LocalCloud {
         )
         .await
         .context("starting the front")?;
+        room.databases().set_surroundings(front.surroundings());
         room.computers().set_environment(BTreeMap::from([
             ("AWS_ENDPOINT_URL".to_owned(), front.endpoint()),
             ("AWS_REGION".to_owned(), config.region.clone()),

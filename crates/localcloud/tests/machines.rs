@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haulier_localcloud::machines::{
-    Computers as _, Databases as _, DbSpec, Firewall, InstanceSpec, MachineRoom, Network as _, Peer, RoomConfig, Rule,
-    TokenJudge, TokenLogin,
+    Computers as _, Databases as _, DbSpec, Engine, Firewall, InstanceSpec, MachineRoom, Network as _, Peer,
+    RoomConfig, Rule, TokenJudge, TokenLogin,
 };
 use tokio_postgres::NoTls;
 
@@ -51,6 +51,7 @@ fn db(id: &str) -> DbSpec {
     DbSpec {
         id: id.into(),
         resource_id: format!("db-{id}"),
+        engine: Engine::Postgres,
         major: 15,
         master_user: "mary".into(),
         master_password: "pass'word".into(),
@@ -120,7 +121,7 @@ async fn a_db_instance_looks_like_one_of_rds() {
     let room = room(folder.path()).await;
     let (prefix, databases) = (room.network().prefix(), room.databases());
     let address = databases.create(&db("orders")).await.unwrap();
-    let administrator = databases.administrator_dsn("orders").await.unwrap();
+    let administrator = databases.administrator_dsn("orders").await.unwrap().unwrap();
 
     assert_eq!(one(&administrator, "SELECT rolsuper FROM pg_roles WHERE rolname = 'mary'").await, "f");
     assert_eq!(one(&administrator, "SELECT rolbypassrls FROM pg_roles WHERE rolname = 'mary'").await, "f");
@@ -181,7 +182,7 @@ async fn every_major_version_at_hand_serves() {
         assert!(fine && text.ends_with("10"), "{text}");
         databases.snapshot(&id, &id).await.unwrap();
         databases.restore(&id, &DbSpec { major, ..db(&format!("{id}-copy")) }).await.unwrap();
-        let copy = databases.administrator_dsn(&format!("{id}-copy")).await.unwrap();
+        let copy = databases.administrator_dsn(&format!("{id}-copy")).await.unwrap().unwrap();
         assert_eq!(one(&copy.replace("dbname=postgres", "dbname=shop"), "SELECT count(*) FROM t").await, "10");
     }
     room.close().await.unwrap();
@@ -192,7 +193,7 @@ async fn a_full_disk_can_be_had() {
     let folder = tempfile::tempdir().unwrap();
     let room = room(folder.path()).await;
     room.databases().create(&db("orders")).await.unwrap();
-    let dsn = room.databases().administrator_dsn("orders").await.unwrap();
+    let dsn = room.databases().administrator_dsn("orders").await.unwrap().unwrap();
     query(&dsn, "CREATE TABLESPACE small LOCATION '/mnt/small'").await.unwrap();
     let fill = "CREATE TABLE t TABLESPACE small AS SELECT repeat(n::text, 50) FROM generate_series(1, 1000000) AS n";
     let error = query(&dsn, fill).await.unwrap_err();
@@ -206,7 +207,7 @@ async fn members_of_rds_iam_log_in_with_a_token_alone() {
     let room = room(folder.path()).await;
     let databases = room.databases();
     let address = databases.create(&DbSpec { iam_authentication: true, ..db("iam") }).await.unwrap();
-    let administrator = databases.administrator_dsn("iam").await.unwrap();
+    let administrator = databases.administrator_dsn("iam").await.unwrap().unwrap();
     let roles = "CREATE ROLE ivan LOGIN PASSWORD 'known'; CREATE ROLE olga LOGIN; GRANT rds_iam TO ivan, olga";
     query(&administrator, roles).await.unwrap();
     let login = |user: &str, password: &str, tls: &str| {
@@ -226,7 +227,7 @@ async fn a_snapshot_under_load_restores_to_one_moment() {
     let room = room(folder.path()).await;
     let databases = room.databases();
     databases.create(&db("orders")).await.unwrap();
-    let administrator = databases.administrator_dsn("orders").await.unwrap();
+    let administrator = databases.administrator_dsn("orders").await.unwrap().unwrap();
     query(&administrator, "CREATE TABLE pairs (a bigint, b bigint); CREATE INDEX ON pairs (b)").await.unwrap();
 
     // Both rows of a transfer are in the copy, or neither is; and what was committed before the snapshot is.
@@ -253,7 +254,7 @@ async fn a_snapshot_under_load_restores_to_one_moment() {
     databases.snapshot("orders", "first").await.unwrap();
     let after: i64 = one(&administrator, "SELECT count(*) FROM pairs").await.parse().unwrap();
     let address = databases.restore("first", &DbSpec { master_password: "other".into(), ..db("copy") }).await.unwrap();
-    let copy = databases.administrator_dsn("copy").await.unwrap();
+    let copy = databases.administrator_dsn("copy").await.unwrap().unwrap();
     let kept: i64 = one(&copy, "SELECT count(*) FROM pairs").await.parse().unwrap();
     assert!((before..=after).contains(&kept), "{before} <= {kept} <= {after}");
     assert_eq!(one(&copy, "SELECT coalesce(sum(a), 0) FROM pairs").await, "0");
@@ -439,7 +440,7 @@ async fn clouds_live_side_by_side_and_a_dropped_one_leaves_nothing() {
         assert!(Instant::now() < deadline, "{:?}", traces(&prefix, &folder.path().join("a")));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let dsn = second.databases().administrator_dsn("orders").await.unwrap();
+    let dsn = second.databases().administrator_dsn("orders").await.unwrap().unwrap();
     assert_eq!(one(&dsn, "SELECT 1").await, "1", "the other cloud is not touched");
     second.close().await.unwrap();
 }

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use super::plan::{Planned, Source};
-use crate::random::Random;
+use haulier_pages::Random;
 
 /// Bytes made at once.
 const BLOCK: u64 = 64 << 10;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::random::Random;
+use haulier_pages::Random;
 
 /// Copies of copies are made no further.
 const DEEPEST: u32 = 5;

@@ -16,8 +16,8 @@ use super::job::{self, Death, Job, Outcome};
 use super::plan::{Planned, Source, Terms};
 use super::store::Clock;
 use super::{tell, victim};
-use crate::random::Random;
 use crate::repository::point_id;
+use haulier_pages::Random;
 
 /// Points that are kept; what goes beyond is compared and removed.
 const KEPT: usize = 16;

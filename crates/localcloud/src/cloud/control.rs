@@ -1,5 +1,5 @@
 //! Routes below `/_cloud` that the front has no part in: the machines themselves, their image, the clock of S3, the IAM
-//! tokens that databases were shown.
+//! tokens that databases were shown, the databases of SQL Server instances.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -15,6 +15,7 @@ use serde_json::json;
 use super::tokens::Shown;
 use crate::machines::{Computers as _, MachineRoom, Network as _};
 use crate::s3::LocalS3;
+use crate::sqlserver::NewDatabase;
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -33,6 +34,9 @@ pub(crate) fn routes(room: Arc<MachineRoom>, s3: Arc<LocalS3>, tokens: Shown) ->
         .route("/_cloud/computers/{id}/kill", post(kill))
         .route("/_cloud/s3/clock", put(clock))
         .route("/_cloud/database-tokens", get(database_tokens))
+        .route("/_cloud/instances/{id}/databases/{name}", get(database).post(create_database))
+        .route("/_cloud/instances/{id}/databases/{name}/pages", post(change_pages))
+        .route("/_cloud/instances/{id}/task-ids", put(task_ids))
         .with_state(Shared { room, s3, tokens })
 }
 
@@ -93,6 +97,55 @@ struct Clock {
 async fn clock(State(shared): State<Shared>, Json(wish): Json<Clock>) -> Response {
     shared.s3.set_clock_ahead(wish.ahead_seconds);
     answer(Ok(json!({ "ahead_seconds": wish.ahead_seconds })))
+}
+
+/// Makes a database on a SQL Server instance: of any size, or of backup files on the host.
+async fn create_database(
+    State(shared): State<Shared>,
+    Path((id, name)): Path<(String, String)>,
+    Json(new): Json<NewDatabase>,
+) -> Response {
+    let made = async { shared.room.databases().sqlserver(&id).await?.create(&name, new).await };
+    answer(made.await.map(|()| json!({ "database": name })))
+}
+
+/// What a database on a SQL Server instance is: its size, and what tells it from others.
+async fn database(State(shared): State<Shared>, Path((id, name)): Path<(String, String)>) -> Response {
+    let look = async { shared.room.databases().sqlserver(&id).await?.database(&name).await };
+    answer(look.await.and_then(|look| Ok(serde_json::to_value(look)?)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    count: u32,
+    seed: u64,
+}
+
+/// Changes pages of a database on a SQL Server instance.
+async fn change_pages(
+    State(shared): State<Shared>,
+    Path((id, name)): Path<(String, String)>,
+    Json(change): Json<Change>,
+) -> Response {
+    let changed =
+        async { shared.room.databases().sqlserver(&id).await?.change_pages(&name, change.count, change.seed) };
+    answer(changed.await.map(|()| json!({ "changed": change.count })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TaskIds {
+    text: bool,
+}
+
+/// Chooses how a SQL Server instance answers an order for a native task.
+async fn task_ids(State(shared): State<Shared>, Path(id): Path<String>, Json(wish): Json<TaskIds>) -> Response {
+    let server = shared.room.databases().sqlserver(&id).await;
+    answer(server.map(|server| {
+        server.tell_tasks_as_text(wish.text);
+        json!({ "text": wish.text })
+    }))
 }
 
 fn answer(outcome: anyhow::Result<serde_json::Value>) -> Response {

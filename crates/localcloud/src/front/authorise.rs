@@ -59,9 +59,12 @@ fn conditions(call: &Call) -> Conditions {
 
 fn rds_resources(operation: &str, params: &Params, arn: impl Fn(&str) -> String) -> Vec<String> {
     let mut resources = Vec::new();
-    for (parameter, kind) in
-        [("DBInstanceIdentifier", "db"), ("DBSnapshotIdentifier", "snapshot"), ("DBSubnetGroupName", "subgrp")]
-    {
+    for (parameter, kind) in [
+        ("DBInstanceIdentifier", "db"),
+        ("DBSnapshotIdentifier", "snapshot"),
+        ("DBSubnetGroupName", "subgrp"),
+        ("OptionGroupName", "og"),
+    ] {
         if let Some(id) = params.get(parameter) {
             resources.push(if id.starts_with("arn:") {
                 id.to_owned()
@@ -74,6 +77,7 @@ fn rds_resources(operation: &str, params: &Params, arn: impl Fn(&str) -> String)
     match (resources.is_empty(), operation) {
         (true, "DescribeDBInstances") => vec![arn("db:*")],
         (true, "DescribeDBSnapshots") => vec![arn("snapshot:*")],
+        (true, "DescribeOptionGroups") => vec![arn("og:*")],
         (true, _) => vec!["*".to_owned()],
         (false, _) => resources,
     }

@@ -17,6 +17,8 @@ use super::wire::{AwsError, Call, Element, Params, Payload};
 const WORKER: &str = "haulier-worker";
 const SESSION: &str = "haulier-session";
 const COORDINATOR: &str = "haulier-coordinator";
+/// Of option groups for SQL Server.
+const NATIVE_BACKUP: &str = "haulier-native-backup";
 const SUBNET_GROUP: &str = "haulier";
 
 /// Makes everything and says what it made.
@@ -31,6 +33,7 @@ pub(crate) async fn run(context: &Arc<Context>) -> anyhow::Result<Bootstrap> {
         )
     })?;
     let (worker_role_arn, coordinator_role_arn) = roles(context).await?;
+    let native_backup_role_arn = native_backup_role(context).await?;
     Ok(Bootstrap {
         ami_id: image(context).await?,
         vpc_id,
@@ -40,6 +43,7 @@ pub(crate) async fn run(context: &Arc<Context>) -> anyhow::Result<Bootstrap> {
         kms_key_arn: key(context).await?,
         worker_role_arn,
         worker_instance_profile: WORKER.to_owned(),
+        native_backup_role_arn,
         coordinator_role_arn,
     })
 }
@@ -134,6 +138,52 @@ async fn roles(context: &Arc<Context>) -> anyhow::Result<(String, String)> {
     as_account(context, "PutRolePolicy", &parameters).await?;
     let arn = ["CreateRoleResult", "Role", "Arn"];
     Ok((text(&session, &arn)?, text(&coordinator, &arn)?))
+}
+
+/// What RDS assumes to read and write native backups: as AWS's guide has it, for instances and option groups both.
+async fn native_backup_role(context: &Arc<Context>) -> anyhow::Result<String> {
+    let account = context.credentials.account();
+    let trust = json!({
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"Service": "rds.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": account},
+                "ArnLike": {"aws:SourceArn": [context.arn("rds", "db:*"), context.arn("rds", "og:*")]},
+            },
+        },
+    })
+    .to_string();
+    let may = json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": "arn:aws:s3:::*"},
+            {
+                "Effect": "Allow",
+                "Action": [
+                    "s3:GetObjectAttributes",
+                    "s3:GetObject",
+                    "s3:PutObject",
+                    "s3:ListMultipartUploadParts",
+                    "s3:AbortMultipartUpload",
+                ],
+                "Resource": "arn:aws:s3:::*/*",
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["kms:DescribeKey", "kms:GenerateDataKey", "kms:Encrypt", "kms:Decrypt"],
+                "Resource": "*",
+            },
+        ],
+    })
+    .to_string();
+    let parameters = [("RoleName", NATIVE_BACKUP), ("AssumeRolePolicyDocument", trust.as_str())];
+    let role = as_account(context, "CreateRole", &parameters).await?;
+    let parameters = [("RoleName", NATIVE_BACKUP), ("PolicyName", "work"), ("PolicyDocument", may.as_str())];
+    as_account(context, "PutRolePolicy", &parameters).await?;
+    text(&role, &["CreateRoleResult", "Role", "Arn"])
 }
 
 /// Makes an IAM call as the account would, so that the front sees it too.

@@ -112,6 +112,8 @@ pub struct Bootstrap {
     pub worker_role_arn: String,
     /// Instance profile of workers; its role may do nothing.
     pub worker_instance_profile: String,
+    /// Role that option groups give RDS for native backups of SQL Server.
+    pub native_backup_role_arn: String,
     /// Role for the coordinator to assume.
     pub coordinator_role_arn: String,
 }

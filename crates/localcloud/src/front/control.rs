@@ -18,6 +18,7 @@ use super::decisions::faults::{FaultReport, FaultRule};
 use super::services::rds;
 use super::wire::{AwsError, Params};
 use super::{listing, sandbox};
+use crate::machines::Engine;
 
 type Shared = State<Arc<Context>>;
 
@@ -80,6 +81,11 @@ async fn list(State(context): Shared) -> Result<Json<listing::Listing>, Refused>
 struct NewInstance {
     id: String,
     #[serde(default)]
+    engine: Option<String>,
+    /// For SQL Server; without it, one with native backup is made and taken.
+    #[serde(default)]
+    option_group: Option<String>,
+    #[serde(default)]
     engine_version: Option<String>,
     #[serde(default)]
     master_user: Option<String>,
@@ -103,7 +109,9 @@ struct InstanceView {
     id: String,
     arn: String,
     status: &'static str,
+    engine: &'static str,
     engine_version: String,
+    option_group: String,
     endpoint: String,
     port: u16,
     /// Address that the host connects to (`hostaddr`).
@@ -112,17 +120,27 @@ struct InstanceView {
     database: Option<String>,
     master_secret_arn: Option<String>,
     security_group_ids: Vec<String>,
-    administrator_dsn: String,
-    /// Folder of the stock clients of the instance's major version, on the host.
-    programs: PathBuf,
+    /// For PostgreSQL.
+    administrator_dsn: Option<String>,
+    /// Folder of the stock clients of the instance's major version, on the host, for PostgreSQL.
+    programs: Option<PathBuf>,
 }
 
 async fn create_instance(State(context): Shared, Json(new): Json<NewInstance>) -> Result<Json<InstanceView>, Refused> {
     let bootstrap = locked(&context.bootstrap).clone();
     let bootstrap = bootstrap.ok_or_else(|| anyhow::anyhow!("the cloud is not up yet"))?;
-    let mut params = Params::from([("Engine", "postgres"), ("DBInstanceClass", "db.t3.micro")]);
+    let name = new.engine.as_deref().unwrap_or("postgres");
+    let engine = Engine::named(name).ok_or_else(|| anyhow::anyhow!("there is no engine {name} here"))?;
+    let mut params = Params::from([("Engine", name), ("DBInstanceClass", "db.t3.micro")]);
     params.set("DBInstanceIdentifier", &new.id);
-    params.set("EngineVersion", new.engine_version.as_deref().unwrap_or("15"));
+    params.set("EngineVersion", new.engine_version.as_deref().unwrap_or(rds::default_version(engine)));
+    match (engine, &new.option_group) {
+        (_, Some(group)) => params.set("OptionGroupName", group),
+        (Engine::SqlServer(_), None) => {
+            params.set("OptionGroupName", native_backup_group(&context, engine, &bootstrap.native_backup_role_arn)?);
+        }
+        (Engine::Postgres, None) => {}
+    }
     params.set("MasterUsername", new.master_user.as_deref().unwrap_or("master"));
     if new.manage_master_user_password {
         params.set("ManageMasterUserPassword", "true");
@@ -161,13 +179,32 @@ async fn create_instance(State(context): Shared, Json(new): Json<NewInstance>) -
     view(&context, &id).await.map(Json)
 }
 
+/// The option group of SQL Server instances that name none: native backup, in force at once.
+fn native_backup_group(context: &Context, engine: Engine, role: &str) -> Result<String, AwsError> {
+    let major = rds::default_version(engine);
+    let name = format!("haulier-{}-{}", engine.name(), major.replace('.', "-"));
+    context.world(|world| {
+        if world.option_groups.get(&name).is_err() {
+            let tags = Params::default().tags("Tags");
+            world.option_groups.create(&name, engine.name(), major, "Native backup and restore", tags)?;
+            world.option_groups.set_backup_role(&name, Some(role.to_owned()))?;
+            world.option_groups.settle(&name);
+        }
+        Ok(name)
+    })
+}
+
 async fn instance(State(context): Shared, Path(id): Path<String>) -> Result<Json<InstanceView>, Refused> {
     view(&context, &id).await.map(Json)
 }
 
 async fn view(context: &Context, id: &str) -> Result<InstanceView, Refused> {
     let database = context.read(|world| world.databases.get(id).cloned())?;
+    let engine = database.settings.engine;
+    let programs = context.databases.programs(engine, rds::major(&database.settings.engine_version)?)?;
     Ok(InstanceView {
+        engine: engine.name(),
+        option_group: database.option_group.clone(),
         arn: context.arn("rds", &format!("db:{}", database.id)),
         status: database.status.name(),
         engine_version: database.settings.engine_version.clone(),
@@ -178,7 +215,7 @@ async fn view(context: &Context, id: &str) -> Result<InstanceView, Refused> {
         database: database.settings.database.clone(),
         master_secret_arn: database.master_secret.as_ref().map(|secret| secret.arn.clone()),
         security_group_ids: database.group_ids.clone(),
-        programs: context.databases.programs(rds::major(&database.settings.engine_version)?)?.join("bin"),
+        programs: programs.map(|folder| folder.join("bin")),
         administrator_dsn: context.databases.administrator_dsn(&database.id).await?,
         id: database.id,
     })

@@ -64,7 +64,11 @@ async fn with_faults(context: &Arc<Context>, call: &Call, caller: &Credential, o
         tracing::info!(service = call.service, operation = call.operation, ?effect, "a fault fires");
     }
     match effect {
-        None | Some(Effect::CutAfterBytes(_)) => Outcome::Answer(perform(context, call, caller, original).await),
+        // The rest are of services of their own, which come this way only by mistake.
+        None
+        | Some(Effect::CutAfterBytes(_) | Effect::SqlError { .. } | Effect::TaskError { .. } | Effect::TaskHang) => {
+            Outcome::Answer(perform(context, call, caller, original).await)
+        }
         Some(Effect::ErrorBefore(error)) => Outcome::Answer(Answer::error(&call.service, &injected(&error))),
         Some(Effect::ErrorAfter(error)) => {
             perform(context, call, caller, original).await;

@@ -23,6 +23,7 @@ mod server;
 mod services;
 mod signature;
 mod stale;
+mod surroundings;
 mod wire;
 
 use std::net::SocketAddr;
@@ -37,11 +38,12 @@ pub use decisions::faults::{Effect, FaultError, FaultReport, FaultRule};
 pub use listing::{Item, Listing};
 pub use s3_handler::S3Handler;
 pub(crate) use signature::Signature;
-pub(crate) use wire::Params;
+pub(crate) use wire::{Element, Params, encode};
 
 use crate::credentials::CredentialStore;
 use crate::machines::{Computers, Databases, Network};
 use crate::moto::{MotoClient, MotoServer};
+use crate::sqlserver::Surroundings;
 use context::{Context, Parts, locked};
 
 /// How long the front waits for what is under way when it stops.
@@ -94,6 +96,12 @@ impl Front {
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// What SQL Server instances know of it.
+    #[must_use]
+    pub fn surroundings(&self) -> Arc<dyn Surroundings> {
+        Arc::new(surroundings::Around(Arc::clone(&self.context)))
     }
 
     /// What was made at the start.

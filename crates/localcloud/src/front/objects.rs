@@ -27,7 +27,9 @@ pub(crate) async fn serve(context: Arc<Context>, request: Request<Body>) -> Opti
         tracing::info!(service = "s3", operation, ?effect, "a fault fires");
     }
     match effect {
-        None | Some(Effect::StaleRead) => Some(context.s3.call(request).await),
+        None | Some(Effect::StaleRead | Effect::SqlError { .. } | Effect::TaskError { .. } | Effect::TaskHang) => {
+            Some(context.s3.call(request).await)
+        }
         Some(Effect::ErrorBefore(error)) => Some(refuse(request, &injected(&error)).await),
         Some(Effect::ErrorAfter(error)) => {
             context.s3.call(request).await;

@@ -7,6 +7,8 @@ mod authority;
 mod command;
 mod computers;
 mod directory;
+mod engine;
+mod fleet;
 mod folder;
 mod hosts;
 mod metadata;
@@ -17,6 +19,7 @@ mod process;
 mod room;
 mod ruleset;
 mod slot;
+mod sqlserver;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +30,9 @@ use anyhow::ensure;
 use async_trait::async_trait;
 
 pub use self::computers::Namespaces;
+pub use self::engine::Engine;
+pub use self::fleet::Fleet;
 pub use self::network::Fabric;
-pub use self::postgres::Postgres;
 pub use self::room::{MachineRoom, RoomConfig};
 
 /// A DB instance to make real.
@@ -38,6 +42,8 @@ pub struct DbSpec {
     pub id: String,
     /// `DbiResourceId`, by which policies name the instance in `rds-db:connect`.
     pub resource_id: String,
+    /// What it runs.
+    pub engine: Engine,
     /// Major version of the engine, `15`.
     pub major: u32,
     /// Master user name.
@@ -108,10 +114,10 @@ pub trait Databases: Send + Sync {
     async fn set_master_password(&self, instance_id: &str, password: &str) -> anyhow::Result<()>;
     /// Stops the server and removes its data.
     async fn delete(&self, instance_id: &str) -> anyhow::Result<()>;
-    /// The folder of a major version's programs; fails where there is no server of it here.
-    fn programs(&self, major: u32) -> anyhow::Result<PathBuf>;
-    /// libpq connection string of the `rdsadmin` superuser, reachable from the host.
-    async fn administrator_dsn(&self, instance_id: &str) -> anyhow::Result<String>;
+    /// The folder of a major version's programs, for engines that have such; fails where there is no server of it here.
+    fn programs(&self, engine: Engine, major: u32) -> anyhow::Result<Option<PathBuf>>;
+    /// libpq connection string of the `rdsadmin` superuser, reachable from the host, for engines that have one.
+    async fn administrator_dsn(&self, instance_id: &str) -> anyhow::Result<Option<String>>;
 }
 
 /// EC2 instances as processes in namespaces of their own.

@@ -9,13 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::authority::Authority;
 use super::computers::{self, Namespaces};
+use super::fleet::{self, Fleet};
 use super::folder::Folder;
 use super::hosts::Hosts;
 use super::metadata::Metadata;
 use super::network::Fabric;
 use super::nursery::Nursery;
-use super::postgres::{self, Postgres, Programs, Templates};
+use super::postgres::{Postgres, Programs, Templates};
 use super::ruleset::Services;
+use super::sqlserver::SqlServers;
 use super::{TokenJudge, command, directory};
 use crate::packages::Packages;
 
@@ -38,7 +40,7 @@ pub struct RoomConfig {
 pub struct MachineRoom {
     fabric: Arc<Fabric>,
     authority: Arc<Authority>,
-    databases: Arc<Postgres>,
+    databases: Arc<Fleet>,
     computers: Arc<Namespaces>,
     services: CancellationToken,
     folder: Folder,
@@ -62,16 +64,21 @@ impl MachineRoom {
         let directory = directory::serve(fabric.gateway(), judge, services.clone()).await?;
         let metadata_port = Arc::clone(&metadata).serve(fabric.gateway(), services.clone()).await?;
         fabric.set_services(Services { metadata: metadata_port, directory })?;
-        let databases = Arc::new(Postgres::new(postgres::Parts {
-            folder: dir.clone(),
+        let postgres = Postgres {
             nursery: nursery.clone(),
             fabric: Arc::clone(&fabric),
-            authority: Arc::clone(&authority),
-            hosts: Arc::clone(&hosts),
             programs,
             templates: Templates::new(config.cache.join("templates")),
             directory,
             administrator_password: uuid::Uuid::new_v4().simple().to_string(),
+        };
+        let databases = Arc::new(Fleet::new(fleet::Parts {
+            folder: dir.clone(),
+            fabric: Arc::clone(&fabric),
+            authority: Arc::clone(&authority),
+            hosts: Arc::clone(&hosts),
+            postgres,
+            sqlserver: SqlServers::default(),
         }));
         let computers = Arc::new(Namespaces::new(computers::Parts {
             authority: authority.certificate_file().to_owned(),
@@ -102,7 +109,7 @@ impl MachineRoom {
     }
 
     /// The DB servers.
-    pub fn databases(&self) -> Arc<Postgres> {
+    pub fn databases(&self) -> Arc<Fleet> {
         Arc::clone(&self.databases)
     }
 

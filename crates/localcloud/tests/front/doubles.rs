@@ -8,7 +8,7 @@ use anyhow::bail;
 use async_trait::async_trait;
 use axum::body::Body;
 use haulier_localcloud::front::S3Handler;
-use haulier_localcloud::machines::{Computers, Databases, DbSpec, Firewall, InstanceSpec, Network};
+use haulier_localcloud::machines::{Computers, Databases, DbSpec, Engine, Firewall, InstanceSpec, Network};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
@@ -114,15 +114,16 @@ impl Databases for Room {
         Ok(())
     }
 
-    fn programs(&self, major: u32) -> anyhow::Result<std::path::PathBuf> {
-        if major == 17 {
-            bail!("no PostgreSQL 17 server on this host");
+    fn programs(&self, engine: Engine, major: u32) -> anyhow::Result<Option<std::path::PathBuf>> {
+        match engine {
+            Engine::Postgres if major == 17 => bail!("no PostgreSQL 17 server on this host"),
+            Engine::Postgres => Ok(Some(format!("/programs/{major}").into())),
+            Engine::SqlServer(_) => Ok(None),
         }
-        Ok(format!("/programs/{major}").into())
     }
 
-    async fn administrator_dsn(&self, instance_id: &str) -> anyhow::Result<String> {
-        Ok(format!("postgresql://rdsadmin@{instance_id}"))
+    async fn administrator_dsn(&self, instance_id: &str) -> anyhow::Result<Option<String>> {
+        Ok(Some(format!("postgresql://rdsadmin@{instance_id}")))
     }
 }
 

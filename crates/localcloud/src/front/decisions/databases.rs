@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::subnet_groups::SubnetGroup;
 use super::{Tags, ids};
 use crate::front::wire::AwsError;
+use crate::machines::Engine;
 
 /// Status of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +74,9 @@ pub(crate) struct MasterSecret {
 /// What a snapshot keeps of its instance, and a restore begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
+    pub(crate) engine: Engine,
     pub(crate) class: String,
-    /// `15.14`.
+    /// `15.14`, `16.00.4195.2.v1`.
     pub(crate) engine_version: String,
     pub(crate) master_user: String,
     pub(crate) master_password: Password,
@@ -104,6 +106,10 @@ pub(crate) struct DbInstance {
     pub(crate) group_ids: Vec<String>,
     /// The list that replaces them when `modifying` ends.
     pub(crate) next_group_ids: Option<Vec<String>>,
+    /// The option group in force.
+    pub(crate) option_group: String,
+    /// The one that replaces it when `modifying` ends.
+    pub(crate) next_option_group: Option<String>,
     pub(crate) iam_authentication: bool,
     pub(crate) deletion_protection: bool,
     pub(crate) copy_tags_to_snapshot: bool,
@@ -116,6 +122,7 @@ pub(crate) struct DbInstance {
 pub(crate) struct Modification {
     /// The whole new list of groups.
     pub(crate) group_ids: Option<Vec<String>>,
+    pub(crate) option_group: Option<String>,
     /// New master password.
     pub(crate) password: Option<Password>,
     /// `Some(true)` puts the password into a managed secret, `Some(false)` takes it out.
@@ -177,6 +184,9 @@ impl DbInstance {
         if let Some(next) = self.next_group_ids.take() {
             self.group_ids = next;
         }
+        if let Some(next) = self.next_option_group.take() {
+            self.option_group = next;
+        }
     }
 
     /// Begins a snapshot: only from `available`.
@@ -207,6 +217,7 @@ impl DbInstance {
             return Err(AwsError::new("InvalidParameterCombination", text));
         }
         self.next_group_ids.clone_from(&change.group_ids);
+        self.next_option_group.clone_from(&change.option_group);
         if let Some(password) = &change.password {
             self.settings.master_password = password.clone();
         }

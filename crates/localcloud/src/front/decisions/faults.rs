@@ -23,6 +23,24 @@ pub enum Effect {
     StaleRead,
     /// S3 alone: the connection ends after so many bytes of the body, of the request where it has one.
     CutAfterBytes(u64),
+    /// SQL Server alone, operation a procedure (`rds_backup_database`): it raises this error and does nothing.
+    SqlError {
+        /// `229`; 50000 is what procedures of RDS raise.
+        #[serde(default = "raised")]
+        number: u32,
+        /// The message.
+        text: String,
+    },
+    /// SQL Server alone, operation a type of task (`BACKUP_DB`): it ends in ERROR with this text in its `task_info`.
+    TaskError {
+        /// The cause.
+        text: String,
+        /// How far it gets before.
+        #[serde(default)]
+        percent: u8,
+    },
+    /// SQL Server alone, operation a type of task: it stays IN_PROGRESS until it is cancelled.
+    TaskHang,
 }
 
 /// An error to answer with.
@@ -36,6 +54,10 @@ pub struct FaultError {
     pub status: u16,
 }
 
+fn raised() -> u32 {
+    50_000
+}
+
 fn internal_error() -> u16 {
     500
 }
@@ -44,7 +66,7 @@ fn internal_error() -> u16 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRule {
-    /// `ec2`, `rds`, `s3`, …; `*` for all.
+    /// `ec2`, `rds`, `s3`, `sqlserver`, …; `*` for all.
     pub service: String,
     /// `RunInstances`, `PutObject`, …; `*` for all.
     pub operation: String,
@@ -98,6 +120,15 @@ impl Switchboard {
         for rule in &rules {
             if matches!(rule.effect, Effect::CutAfterBytes(_)) && rule.service != "s3" {
                 return Err("cut_after_bytes works for the service s3 alone".to_owned());
+            }
+            let native = matches!(rule.effect, Effect::SqlError { .. } | Effect::TaskError { .. } | Effect::TaskHang);
+            if native && rule.service != "sqlserver" {
+                return Err("sql_error, task_error and task_hang work for the service sqlserver alone".to_owned());
+            }
+            let common = matches!(rule.effect, Effect::TimeoutAfter | Effect::DelayMs(_));
+            if rule.service == "sqlserver" && !native && !common {
+                let text = "the service sqlserver knows sql_error, task_error, task_hang, delay_ms and timeout_after";
+                return Err(text.to_owned());
             }
             if rule.effect == Effect::StaleRead && rule.service == "s3" {
                 return Err("stale_read does not work for s3, which is strongly consistent".to_owned());
@@ -199,6 +230,8 @@ mod tests {
         for json in [
             r#"{"service":"ec2","operation":"*","effect":{"cut_after_bytes":5}}"#,
             r#"{"service":"s3","operation":"*","effect":"stale_read"}"#,
+            r#"{"service":"rds","operation":"*","effect":"task_hang"}"#,
+            r#"{"service":"sqlserver","operation":"BACKUP_DB","effect":"throttle"}"#,
         ] {
             assert!(Switchboard::default().replace(vec![rule(json)]).is_err(), "{json}");
         }

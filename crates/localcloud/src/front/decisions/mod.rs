@@ -10,6 +10,7 @@ pub(crate) mod groups;
 pub(crate) mod ids;
 pub(crate) mod instances;
 pub(crate) mod launch;
+pub(crate) mod option_groups;
 pub(crate) mod permissions;
 pub(crate) mod snapshots;
 pub(crate) mod subnet_groups;

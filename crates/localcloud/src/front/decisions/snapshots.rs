@@ -49,6 +49,7 @@ pub(crate) struct Snapshot {
     pub(crate) zone: String,
     pub(crate) iam_authentication: bool,
     pub(crate) settings: Settings,
+    pub(crate) option_group: String,
     pub(crate) tags: Tags,
 }
 
@@ -99,6 +100,7 @@ impl Snapshots {
             zone: instance.zone.clone(),
             iam_authentication: instance.iam_authentication,
             settings: instance.settings.clone(),
+            option_group: instance.option_group.clone(),
             tags,
         };
         self.0.insert(id, snapshot.clone());

@@ -5,6 +5,7 @@ use super::firewall::{self, Member};
 use super::groups::{Group, Groups};
 use super::instances::Instances;
 use super::launch::Tokens;
+use super::option_groups::OptionGroups;
 use super::snapshots::Snapshots;
 use super::subnet_groups::SubnetGroups;
 use crate::front::wire::AwsError;
@@ -19,6 +20,7 @@ pub(crate) struct World {
     pub(crate) databases: Databases,
     pub(crate) snapshots: Snapshots,
     pub(crate) subnet_groups: SubnetGroups,
+    pub(crate) option_groups: OptionGroups,
 }
 
 impl World {

@@ -135,12 +135,14 @@ fn literal(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Engine;
     use super::*;
 
     fn spec(iam: bool) -> DbSpec {
         DbSpec {
             id: "orders".into(),
             resource_id: "db-ORDERS".into(),
+            engine: Engine::Postgres,
             major: 15,
             master_user: "odd \"name".into(),
             master_password: "it's a \\ secret".into(),

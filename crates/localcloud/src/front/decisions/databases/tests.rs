@@ -9,6 +9,7 @@ pub(crate) fn instance(id: &str, groups: &[&str]) -> DbInstance {
         resource_id: "db-ABC".to_owned(),
         status: Status::Available,
         settings: Settings {
+            engine: Engine::Postgres,
             class: "db.t3.micro".to_owned(),
             engine_version: "15.14".to_owned(),
             master_user: "master".to_owned(),
@@ -29,6 +30,8 @@ pub(crate) fn instance(id: &str, groups: &[&str]) -> DbInstance {
         zone: "eu-central-1a".to_owned(),
         group_ids: groups.iter().map(|group| (*group).to_owned()).collect(),
         next_group_ids: None,
+        option_group: "default:postgres-15".to_owned(),
+        next_option_group: None,
         iam_authentication: false,
         deletion_protection: false,
         copy_tags_to_snapshot: false,

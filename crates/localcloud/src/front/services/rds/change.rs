@@ -23,6 +23,7 @@ const MODIFY_PARAMETERS: &[&str] = &[
     "PreferredMaintenanceWindow",
     "CopyTagsToSnapshot",
     "AllowMajorVersionUpgrade",
+    "OptionGroupName",
 ];
 /// Wait between attempts to remove a server that does not go.
 const RETRY: Duration = Duration::from_secs(1);
@@ -33,6 +34,7 @@ pub(super) async fn modify(context: &Arc<Context>, params: &Params) -> Result<An
     let id = params.required("DBInstanceIdentifier")?;
     let mut change = Modification {
         group_ids: None,
+        option_group: None,
         password: params.get("MasterUserPassword").map(checked_password).transpose()?,
         manage_password: params.parsed("ManageMasterUserPassword")?,
         deletion_protection: params.parsed("DeletionProtection")?,
@@ -46,6 +48,10 @@ pub(super) async fn modify(context: &Arc<Context>, params: &Params) -> Result<An
         let before = world.databases.get(id)?.clone();
         if !groups.is_empty() {
             change.group_ids = Some(world.database_groups_for(&before.subnet_group.vpc_id, groups)?);
+        }
+        if let Some(asked) = params.get("OptionGroupName") {
+            let (engine, version) = (before.settings.engine, &before.settings.engine_version);
+            change.option_group = Some(world.option_groups.group_for(Some(asked), engine, version)?);
         }
         let becomes_managed = change.manage_password == Some(true) && before.master_secret.is_none();
         if becomes_managed && change.password.is_none() {

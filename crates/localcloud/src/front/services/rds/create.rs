@@ -10,7 +10,7 @@ use crate::front::decisions::snapshots::{Snapshot, check_identifier};
 use crate::front::decisions::subnet_groups::SubnetGroup;
 use crate::front::decisions::{Tags, world::World};
 use crate::front::wire::{Answer, AwsError, Params};
-use crate::machines::DbSpec;
+use crate::machines::{DbSpec, Engine};
 
 const CREATE_PARAMETERS: &[&str] = &[
     "DBInstanceIdentifier",
@@ -41,6 +41,8 @@ const CREATE_PARAMETERS: &[&str] = &[
     "AutoMinorVersionUpgrade",
     "Tags",
     "EngineLifecycleSupport",
+    "OptionGroupName",
+    "LicenseModel",
 ];
 const RESTORE_PARAMETERS: &[&str] = &[
     "DBInstanceIdentifier",
@@ -62,6 +64,8 @@ const RESTORE_PARAMETERS: &[&str] = &[
     "Tags",
     "EngineLifecycleSupport",
     "Engine",
+    "OptionGroupName",
+    "LicenseModel",
 ];
 
 /// Where a new instance's data comes from.
@@ -74,12 +78,13 @@ enum Origin {
 pub(crate) async fn create(context: &Arc<Context>, params: &Params) -> Result<Answer, AwsError> {
     only(params, CREATE_PARAMETERS)?;
     let id = identifier(params)?;
-    if params.required("Engine")? != "postgres" {
-        return Err(AwsError::new("InvalidParameterValue", "The local cloud has the engine postgres alone"));
-    }
+    let engine = Engine::named(params.required("Engine")?).ok_or_else(|| {
+        AwsError::new("InvalidParameterValue", "The local cloud has the engines postgres and sqlserver-* alone")
+    })?;
+    check_engine(engine, params)?;
     let resource_id = databases::resource_id();
     let managed = params.get("ManageMasterUserPassword") == Some("true");
-    let settings = settings(params, managed)?;
+    let settings = settings(engine, params, managed)?;
     check_at_hand(context, &settings)?;
     // Checked before a secret is made for it; the insert below decides.
     context.read(|world| if world.databases.get(&id).is_ok() { Err(taken()) } else { Ok(()) })?;
@@ -92,9 +97,12 @@ pub(crate) async fn create(context: &Arc<Context>, params: &Params) -> Result<An
     let instance = context.world(|world| {
         let (subnet_group, zone) = place(world, params)?;
         let group_ids = world.database_groups_for(&subnet_group.vpc_id, params.list("VpcSecurityGroupIds"))?;
+        let version = &settings.engine_version;
+        let option_group = world.option_groups.group_for(params.get("OptionGroupName"), engine, version)?;
         let instance = DbInstance {
             host: databases::host_name(&id, &context.zone_hash, &context.config.region),
             iam_authentication: flag(params, "EnableIAMDatabaseAuthentication"),
+            option_group,
             ..blank(params, &id, resource_id, settings, subnet_group, zone, group_ids, params.tags("Tags"))
         };
         let instance = DbInstance { master_secret: master_secret.clone(), ..instance };
@@ -126,17 +134,21 @@ pub(super) async fn restore(context: &Arc<Context>, params: &Params) -> Result<A
         if world.databases.get(&id).is_ok() {
             return Err(taken());
         }
-        world.snapshots.get(&snapshot_id)?;
         let (subnet_group, zone) = place(world, params)?;
         let group_ids = world.database_groups_for(&subnet_group.vpc_id, params.list("VpcSecurityGroupIds"))?;
-        let snapshot = world.snapshots.begin_restore(&snapshot_id)?;
+        let snapshot = world.snapshots.get(&snapshot_id)?.clone();
         let settings = restored_settings(params, &snapshot)?;
+        check_engine(settings.engine, params)?;
+        let (engine, version) = (settings.engine, &settings.engine_version);
+        let option_group = world.option_groups.group_for(params.get("OptionGroupName"), engine, version)?;
         let tags = if params.has_list("Tags") { params.tags("Tags") } else { snapshot.tags };
         let instance = DbInstance {
             host: databases::host_name(&id, &context.zone_hash, &context.config.region),
             iam_authentication: flag(params, "EnableIAMDatabaseAuthentication"),
+            option_group,
             ..blank(params, &id, databases::resource_id(), settings, subnet_group, zone, group_ids, tags)
         };
+        world.snapshots.begin_restore(&snapshot_id)?;
         world.databases.insert(instance.clone())?;
         Ok(instance)
     })?;
@@ -169,6 +181,8 @@ fn blank(
         zone,
         group_ids,
         next_group_ids: None,
+        option_group: String::new(),
+        next_option_group: None,
         iam_authentication: false,
         deletion_protection: flag(params, "DeletionProtection"),
         copy_tags_to_snapshot: flag(params, "CopyTagsToSnapshot"),
@@ -214,6 +228,7 @@ async fn start(context: &Context, instance: &DbInstance, origin: &Origin) -> any
     let spec = DbSpec {
         id: instance.id.clone(),
         resource_id: instance.resource_id.clone(),
+        engine: settings.engine,
         major: versions::major(&settings.engine_version)?,
         master_user: settings.master_user.clone(),
         master_password: settings.master_password.reveal().to_owned(),
@@ -231,13 +246,35 @@ async fn start(context: &Context, instance: &DbInstance, origin: &Origin) -> any
 /// A version that AWS has and this host has not is refused as one that AWS has not, with the reason.
 fn check_at_hand(context: &Context, settings: &Settings) -> Result<(), AwsError> {
     let version = &settings.engine_version;
-    versions::major(version).and_then(|major| context.databases.programs(major)).map(drop).map_err(|error| {
-        let text = format!("Cannot find version {version} for postgres: {error:#}");
-        AwsError::new("InvalidParameterCombination", text)
-    })
+    versions::major(version).and_then(|major| context.databases.programs(settings.engine, major)).map(drop).map_err(
+        |error| {
+            let text = format!("Cannot find version {version} for {}: {error:#}", settings.engine.name());
+            AwsError::new("InvalidParameterCombination", text)
+        },
+    )
 }
 
-fn settings(params: &Params, managed: bool) -> Result<Settings, AwsError> {
+/// What an engine cannot have.
+fn check_engine(engine: Engine, params: &Params) -> Result<(), AwsError> {
+    if engine == Engine::Postgres {
+        return Ok(());
+    }
+    let name = engine.name();
+    if params.get("DBName").is_some_and(|name| !name.is_empty()) {
+        return Err(AwsError::new("InvalidParameterValue", format!("DBName must be null for engine: {name}")));
+    }
+    if flag(params, "EnableIAMDatabaseAuthentication") {
+        let text = format!("IAM Database Authentication is not supported for engine: {name}");
+        return Err(AwsError::new("InvalidParameterCombination", text));
+    }
+    if params.get("LicenseModel").is_some_and(|model| model != "license-included") {
+        let text = format!("Invalid license model for engine {name}. Valid license models are: license-included.");
+        return Err(AwsError::new("InvalidParameterCombination", text));
+    }
+    Ok(())
+}
+
+fn settings(engine: Engine, params: &Params, managed: bool) -> Result<Settings, AwsError> {
     let master_password = match (params.get("MasterUserPassword"), managed) {
         (Some(_), true) => {
             let text = "You can't specify MasterUserPassword when ManageMasterUserPassword is enabled.";
@@ -252,12 +289,13 @@ fn settings(params: &Params, managed: bool) -> Result<Settings, AwsError> {
     };
     let encrypted = flag(params, "StorageEncrypted");
     Ok(Settings {
+        engine,
         class: params.required("DBInstanceClass")?.to_owned(),
-        engine_version: versions::whole(params.get("EngineVersion").unwrap_or("15"))?,
+        engine_version: versions::whole(engine, params.get("EngineVersion").unwrap_or(versions::default(engine)))?,
         master_user: params.required("MasterUsername")?.to_owned(),
         master_password,
         database: params.get("DBName").filter(|name| !name.is_empty()).map(str::to_owned),
-        port: params.parsed("Port")?.unwrap_or(5432),
+        port: params.parsed("Port")?.unwrap_or(engine.port()),
         allocated_gib: params.parsed("AllocatedStorage")?.unwrap_or(20),
         storage_type: params.get("StorageType").unwrap_or("gp3").to_owned(),
         kms_key_id: params.get("KmsKeyId").or(encrypted.then_some("alias/aws/rds")).map(str::to_owned),

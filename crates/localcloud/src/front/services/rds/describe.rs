@@ -25,9 +25,12 @@ pub(super) fn instances(context: &Arc<Context>, params: &Params) -> Result<Answe
             }
         }
         let (found, marker) = page(found, params, |instance| &instance.id)?;
+        let groups = &world.option_groups;
         Ok(Answer::query("rds", "DescribeDBInstances", |xml| {
             xml.optional("Marker", marker);
-            xml.list("DBInstances", "DBInstance", found, |xml, instance| render::instance(xml, context, instance));
+            xml.list("DBInstances", "DBInstance", found, |xml, instance| {
+                render::instance_in(xml, context, groups, instance);
+            });
         }))
     })
 }
@@ -64,7 +67,7 @@ fn instance_values(instance: &DbInstance, filter: &str) -> Option<Vec<String>> {
     match filter {
         "db-instance-id" => Some(vec![instance.id.clone()]),
         "dbi-resource-id" => Some(vec![instance.resource_id.clone()]),
-        "engine" => Some(vec!["postgres".to_owned()]),
+        "engine" => Some(vec![instance.settings.engine.name().to_owned()]),
         "db-cluster-id" | "domain" => Some(Vec::new()),
         _ => None,
     }
@@ -76,7 +79,7 @@ fn snapshot_values(snapshot: &Snapshot, filter: &str) -> Option<Vec<String>> {
         "db-snapshot-id" => Some(vec![snapshot.id.clone()]),
         "dbi-resource-id" => Some(vec![snapshot.resource_id.clone()]),
         "snapshot-type" => Some(vec!["manual".to_owned()]),
-        "engine" => Some(vec!["postgres".to_owned()]),
+        "engine" => Some(vec![snapshot.settings.engine.name().to_owned()]),
         _ => None,
     }
 }

@@ -1,9 +1,10 @@
-//! RDS: DB instances, snapshots and subnet groups are the front's own; clusters, option
-//! groups and parameter groups the emulator's.
+//! RDS: DB instances, snapshots, subnet groups and option groups are the front's own; clusters and parameter groups the
+//! emulator's.
 
 mod change;
 mod create;
 mod describe;
+mod option_groups;
 mod render;
 mod secrets;
 mod snapshots;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 pub(crate) use create::create as create_database;
 pub(crate) use subnet_groups::create_from;
-pub(crate) use versions::major;
+pub(crate) use versions::{default as default_version, major};
 
 use super::passthrough::{self, Original};
 use crate::front::context::Context;
@@ -39,8 +40,12 @@ pub(crate) async fn answer(context: &Arc<Context>, call: &Call, original: Origin
         "ListTagsForResource" => tags::list(context, &params),
         "AddTagsToResource" => tags::add(context, &params),
         "RemoveTagsFromResource" => tags::remove(context, &params),
+        "CreateOptionGroup" => option_groups::create(context, &params),
+        "ModifyOptionGroup" => option_groups::modify(context, &params),
+        "DeleteOptionGroup" => option_groups::delete(context, &params),
+        "DescribeOptionGroups" => option_groups::describe(context, &params),
         "DescribeDBEngineVersions" => Ok(versions::describe(&params)),
-        "DescribeDBClusters" | "DescribeDBClusterSnapshots" | "DescribeOptionGroups" | "DescribeDBParameterGroups" => {
+        "DescribeDBClusters" | "DescribeDBClusterSnapshots" | "DescribeDBParameterGroups" => {
             passthrough::answer(context, call, original).await
         }
         operation => Err(AwsError::unsupported(operation)),

@@ -1,19 +1,29 @@
 //! RDS's XML.
 
+use super::versions;
 use crate::front::context::{Context, iso, now};
 use crate::front::decisions::Tags;
 use crate::front::decisions::databases::{DbInstance, Status};
+use crate::front::decisions::option_groups::OptionGroups;
 use crate::front::decisions::snapshots::Snapshot;
 use crate::front::decisions::subnet_groups::SubnetGroup;
 use crate::front::wire::Xml;
+use crate::machines::Engine;
 
 /// The inside of `DBInstance`.
 pub(super) fn instance(xml: &mut Xml, context: &Context, instance: &DbInstance) {
+    let groups = context.read(|world| world.option_groups.clone());
+    instance_in(xml, context, &groups, instance);
+}
+
+/// The same where the option groups are at hand.
+pub(super) fn instance_in(xml: &mut Xml, context: &Context, groups: &OptionGroups, instance: &DbInstance) {
     let settings = &instance.settings;
-    let major = settings.engine_version.split('.').next().unwrap_or_default();
+    let family = versions::family(settings.engine, &settings.engine_version);
+    let memberships = groups.memberships(&instance.option_group, instance.next_option_group.as_deref());
     xml.text("DBInstanceIdentifier", &instance.id)
         .text("DBInstanceClass", &settings.class)
-        .text("Engine", "postgres")
+        .text("Engine", settings.engine.name())
         .text("EngineVersion", &settings.engine_version)
         .text("DBInstanceStatus", instance.status.name())
         .text("MasterUsername", &settings.master_user)
@@ -31,19 +41,18 @@ pub(super) fn instance(xml: &mut Xml, context: &Context, instance: &DbInstance) 
         .list("VpcSecurityGroups", "VpcSecurityGroupMembership", instance.memberships(), |xml, (id, status)| {
             xml.text("VpcSecurityGroupId", id).text("Status", status);
         })
-        .list("DBParameterGroups", "DBParameterGroup", [major], |xml, major| {
-            xml.text("DBParameterGroupName", format!("default.postgres{major}"))
-                .text("ParameterApplyStatus", "in-sync");
+        .list("DBParameterGroups", "DBParameterGroup", [family], |xml, family| {
+            xml.text("DBParameterGroupName", format!("default.{family}")).text("ParameterApplyStatus", "in-sync");
         })
-        .list("OptionGroupMemberships", "OptionGroupMembership", [major], |xml, major| {
-            xml.text("OptionGroupName", format!("default:postgres-{major}")).text("Status", "in-sync");
+        .list("OptionGroupMemberships", "OptionGroupMembership", memberships, |xml, (name, status)| {
+            xml.text("OptionGroupName", name).text("Status", status);
         })
         .text("AvailabilityZone", &instance.zone)
         .node("DBSubnetGroup", |xml| subnet_group(xml, context, &instance.subnet_group))
         .node("PendingModifiedValues", |_| {})
         .text("MultiAZ", false)
         .text("AutoMinorVersionUpgrade", true)
-        .text("LicenseModel", "postgresql-license")
+        .text("LicenseModel", license(settings.engine))
         .text("PubliclyAccessible", false)
         .text("StorageType", &settings.storage_type)
         .text("DbInstancePort", 0)
@@ -72,12 +81,11 @@ pub(super) fn snapshot(xml: &mut Xml, context: &Context, snapshot: &Snapshot) {
 /// The same with another status.
 pub(super) fn snapshot_as(xml: &mut Xml, context: &Context, snapshot: &Snapshot, status: &str) {
     let settings = &snapshot.settings;
-    let major = settings.engine_version.split('.').next().unwrap_or_default();
     xml.text("DBSnapshotIdentifier", &snapshot.id)
         .text("DBInstanceIdentifier", &snapshot.instance_id)
         .text("SnapshotCreateTime", iso(snapshot.created_at))
         .text("OriginalSnapshotCreateTime", iso(snapshot.created_at))
-        .text("Engine", "postgres")
+        .text("Engine", settings.engine.name())
         .text("EngineVersion", &settings.engine_version)
         .text("AllocatedStorage", settings.allocated_gib)
         .text("Status", status)
@@ -86,9 +94,9 @@ pub(super) fn snapshot_as(xml: &mut Xml, context: &Context, snapshot: &Snapshot,
         .text("VpcId", &snapshot.vpc_id)
         .text("InstanceCreateTime", iso(snapshot.instance_created_at))
         .text("MasterUsername", &settings.master_user)
-        .text("LicenseModel", "postgresql-license")
+        .text("LicenseModel", license(settings.engine))
         .text("SnapshotType", "manual")
-        .text("OptionGroupName", format!("default:postgres-{major}"))
+        .text("OptionGroupName", &snapshot.option_group)
         .text("PercentProgress", snapshot.percent(now(), context.config.delays.database_backing_up))
         .text("StorageType", &settings.storage_type)
         .text("Encrypted", settings.kms_key_id.is_some())
@@ -114,6 +122,13 @@ pub(super) fn subnet_group(xml: &mut Xml, context: &Context, group: &SubnetGroup
                 .text("SubnetStatus", "Active");
         })
         .text("DBSubnetGroupArn", context.arn("rds", &format!("subgrp:{}", group.name)));
+}
+
+fn license(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "postgresql-license",
+        Engine::SqlServer(_) => "license-included",
+    }
 }
 
 /// `TagList`.

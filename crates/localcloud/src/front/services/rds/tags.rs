@@ -1,4 +1,4 @@
-//! Tags of DB instances and snapshots, by ARN.
+//! Tags of DB instances, snapshots and option groups, by ARN.
 
 use std::sync::Arc;
 
@@ -37,6 +37,7 @@ fn tags_of<'a>(world: &'a mut World, arn: &str) -> Result<&'a mut Tags, AwsError
     match fields.as_slice() {
         ["arn", _, "rds", _, _, "db", id] => Ok(&mut world.databases.get_mut(id)?.tags),
         ["arn", _, "rds", _, _, "snapshot", id] => Ok(&mut world.snapshots.get_mut(id)?.tags),
+        ["arn", _, "rds", _, _, "og", name] => Ok(&mut world.option_groups.get_mut(name)?.tags),
         _ => Err(AwsError::new("InvalidParameterValue", format!("Invalid resource name: {arn}"))),
     }
 }

@@ -2,16 +2,19 @@
 
 /// SplitMix64: every seed and number begin a sequence of their own.
 #[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64, number: u64) -> Self {
+    /// The beginning of a sequence.
+    pub fn new(seed: u64, number: u64) -> Self {
         let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number);
         random.0 = random.next();
         random
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next number of the sequence.
+    #[expect(clippy::should_implement_trait, reason = "it never ends")]
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -20,17 +23,17 @@ impl Random {
     }
 
     /// A number below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
     /// True so often in a hundred.
-    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+    pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
     /// A number from `least` to `most` whose logarithm is evenly spread.
-    pub(crate) fn size(&mut self, least: u64, most: u64) -> u64 {
+    pub fn size(&mut self, least: u64, most: u64) -> u64 {
         let unit = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
         let (low, high) = ((least.max(1) as f64).ln(), (most.max(1) as f64).ln());
         ((low + unit * (high - low)).exp() as u64).clamp(least, most)

@@ -14,10 +14,12 @@ use tonic::{Request, Response, Status};
 
 use super::tail::{Tail, tail};
 use super::{convert, copy, filters, import, keys, prune, repository, restore, start, status};
+use crate::ledger::{Entry, Resource};
 use crate::policies::{ApplyError, Found, Listing, Policies};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::state::{PointFilter, SessionFilter};
+use crate::workers::tasks;
 
 /// The control service.
 #[derive(Debug, Clone)]
@@ -163,8 +165,18 @@ impl ControlService for Control {
         let id = request.into_inner().id;
         let what = format!("showing session {id}");
         let id: SessionId = status::parsed(&what, &id, "session-unknown")?;
-        let session = self.sessions().get(&id).await.map_err(|error| status::of_state(&what, &error))?;
-        Ok(Response::new(wire::GetSessionResponse { session: Some(convert::session(session)) }))
+        let failed = |error| status::of_state(&what, &error);
+        let session = self.sessions().get(&id).await.map_err(failed)?;
+        let places = self.sessions().ledger(Some(&id), false).await.map_err(failed)?;
+        let is_bucket = |entry: &&Entry| matches!(entry.resource, Resource::TemporaryBucket { .. });
+        let place = places.iter().find(is_bucket).map(|entry| entry.name.clone());
+        let tasks = tasks::of_session(self.sessions().state(), &id).await.map_err(failed)?;
+        let session = wire::Session {
+            temporary_place: place.unwrap_or_default(),
+            tasks: tasks.into_iter().map(convert::task).collect(),
+            ..convert::session(session)
+        };
+        Ok(Response::new(wire::GetSessionResponse { session: Some(session) }))
     }
 
     type TailSessionStream = Tail;

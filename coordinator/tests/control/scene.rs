@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use haulier_cloud::buckets::Buckets;
 use haulier_cloud::compute::Compute;
 use haulier_cloud::databases::Databases;
 use haulier_cloud::doubles::{
-    Fault, Faults, Faulty, MemoryCloud, MemoryDatabases, MemoryIdentity, MemoryKeys, MemoryObjectStore, MemorySecrets,
-    Rule,
+    Fault, Faults, Faulty, MemoryCloud, MemoryDatabases, MemoryIdentity, MemoryKeys, MemoryObjectStore, MemoryRoles,
+    MemorySecrets, Rule,
 };
 use haulier_cloud::identity::Identity;
 use haulier_cloud::keys::Keys;
 use haulier_cloud::object_store::ObjectStore;
+use haulier_cloud::roles::Roles;
 use haulier_cloud::secrets::Secrets;
 use haulier_cloud::{CloudError, ErrorKind, Outcome, Result};
 use haulier_coordinator::accounts::CloudAccess;
@@ -98,6 +100,14 @@ impl CloudAccess for World {
 
     async fn databases(&self, place: &Place) -> Result<Arc<dyn Databases>> {
         Ok(self.cloud(place)?.databases())
+    }
+
+    async fn buckets(&self, place: &Place) -> Result<Arc<dyn Buckets>> {
+        Ok(self.cloud(place)?.buckets(&place.region))
+    }
+
+    async fn roles(&self, _account: &Account) -> Result<Arc<dyn Roles>> {
+        Ok(Arc::new(MemoryRoles::new()))
     }
 
     async fn identity(&self, _account: &Account) -> Result<Arc<dyn Identity>> {

@@ -4,6 +4,7 @@
 pub mod failure;
 pub mod id;
 pub mod immutability;
+pub mod native_backup;
 pub mod placement;
 pub mod point;
 pub mod policy;

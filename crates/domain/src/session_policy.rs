@@ -10,6 +10,9 @@
 //! lets it lock nothing for longer than an honest worker would. It may extend locks; what would shorten or bypass one
 //! (`s3:BypassGovernanceRetention`) is never granted. A maintenance session destroys versions, which S3 refuses while they are
 //! locked, and cannot hide anything under a delete marker but index objects, which it replaces.
+//!
+//! In a temporary bucket a worker has one session's prefix: it reads and deletes there, and puts objects there where it
+//! restores. What RDS itself does in the bucket, RDS does as another role.
 
 use std::fmt::Write as _;
 
@@ -35,6 +38,8 @@ pub struct Scope {
     pub copies_to: Option<DomainAccess>,
     /// Immutability of the repository, where it has any.
     pub immutability: Option<Immutability>,
+    /// Where native backups pass, where the session has such a place.
+    pub temporary: Option<TemporaryAccess>,
     /// The database, where the session has one.
     pub database: Option<DatabaseAccess>,
 }
@@ -48,6 +53,17 @@ pub struct DomainAccess {
     pub domain_prefix: String,
     /// Immutability of the repository, where it has any.
     pub immutability: Option<Immutability>,
+}
+
+/// A session's place in a temporary bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemporaryAccess {
+    /// The bucket.
+    pub bucket: String,
+    /// Prefix that only this session uses, no leading and no trailing slash.
+    pub prefix: String,
+    /// Whether it puts files there, for RDS to read.
+    pub fills: bool,
 }
 
 /// How the session logs in to the database.
@@ -107,6 +123,9 @@ pub fn document(scope: &Scope) -> Result<String, TooLong> {
         statements.extend(target.reading());
         statements.extend(target.writing(&DATA));
     }
+    if let Some(temporary) = &scope.temporary {
+        statements.extend(temporary.statements(partition));
+    }
     match &scope.database {
         Some(DatabaseAccess::Secret { arn, region }) => {
             statements.push(allow(&["secretsmanager:GetSecretValue"], std::slice::from_ref(arn), None));
@@ -123,6 +142,19 @@ pub fn document(scope: &Scope) -> Result<String, TooLong> {
     let document = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
     let length = document.chars().count();
     if length > MAX_LENGTH { Err(TooLong { length }) } else { Ok(document) }
+}
+
+impl TemporaryAccess {
+    fn statements(&self, partition: &str) -> [String; 2] {
+        let (bucket, prefix) = (format!("arn:{partition}:s3:::{}", self.bucket), literal(&self.prefix));
+        let mut actions = vec!["s3:GetObject", "s3:DeleteObject"];
+        if self.fills {
+            actions.extend(["s3:PutObject", "s3:AbortMultipartUpload"]);
+        }
+        let within = conditions(&[("StringLike", "s3:prefix", &format!("{prefix}/*"))]);
+        let objects = allow(&actions, &[format!("{bucket}/{prefix}/*")], None);
+        [objects, allow(&["s3:ListBucket"], &[bucket], Some(&within))]
+    }
 }
 
 /// Where whoever stores data may create objects: never a point.
@@ -275,6 +307,7 @@ mod tests {
             maintains: false,
             copies_to: None,
             immutability: None,
+            temporary: None,
             database: Some(DatabaseAccess::Secret {
                 arn: "arn:aws:secretsmanager:eu-central-1:111122223333:secret:orders-AbCdEf".into(),
                 region: "eu-central-1".into(),
@@ -405,6 +438,32 @@ mod tests {
         let prefix = "x".repeat(120);
         let long = DomainAccess { bucket: "b".repeat(63), domain_prefix: prefix.clone(), immutability: None };
         assert!(document(&Scope { domain_prefix: prefix, copies_to: Some(long), ..scope }).is_ok());
+    }
+
+    #[test]
+    fn a_native_backup_reads_and_deletes_below_its_own_prefix_and_a_restore_puts_there_too() {
+        let temporary = |fills| {
+            let (bucket, prefix) = ("haulier-temporary-1".to_owned(), "haulier-1-native".to_owned());
+            Some(TemporaryAccess { bucket, prefix, fills })
+        };
+        for (fills, expected) in [
+            (false, serde_json::json!(["s3:GetObject", "s3:DeleteObject"])),
+            (true, serde_json::json!(["s3:GetObject", "s3:DeleteObject", "s3:PutObject", "s3:AbortMultipartUpload"])),
+        ] {
+            let scope = Scope { temporary: temporary(fills), ..scope(!fills) };
+            let of_bucket = |statement: &Value| statement["Resource"][0].as_str().unwrap().contains("haulier-temporary-1");
+            let [objects, listing] = &statements(&scope).into_iter().filter(of_bucket).collect::<Vec<_>>()[..] else {
+                panic!("two statements")
+            };
+            assert_eq!(objects["Action"], expected);
+            assert_eq!(objects["Resource"], serde_json::json!(["arn:aws:s3:::haulier-temporary-1/haulier-1-native/*"]));
+            assert_eq!(listing["Action"], "s3:ListBucket");
+            assert_eq!(listing["Resource"], serde_json::json!(["arn:aws:s3:::haulier-temporary-1"]));
+            assert_eq!(listing["Condition"]["StringLike"]["s3:prefix"], "haulier-1-native/*");
+            let long = TemporaryAccess { bucket: "b".repeat(63), prefix: "p".repeat(200), fills };
+            let immutability = Some(Immutability { mode: RetentionMode::Compliance, days: 3650 });
+            assert!(document(&Scope { temporary: Some(long), immutability, ..scope }).is_ok());
+        }
     }
 
     #[test]

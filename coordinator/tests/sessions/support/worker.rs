@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use haulier_cloud::compute::{Compute as _, InstanceState};
-use haulier_cloud::doubles::MemoryIdentity;
+use haulier_cloud::compute::Compute as _;
+use haulier_cloud::doubles::MemoryBucket;
 use haulier_domain::id::Epoch;
 use haulier_domain::secret::SecretBytes;
 use haulier_proto::common::v1 as common;
@@ -20,16 +20,22 @@ use haulier_proto::worker::v1::worker_service_client::WorkerServiceClient;
 use haulier_repository::prune::PruneOptions;
 use haulier_repository::{Domain, DomainConfig, DomainKey, PointRoot, StreamKind};
 use jiff::{SignedDuration, Timestamp};
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::KeyPair;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::Identity;
 
+mod enrol;
+mod native;
+
+pub(crate) use self::enrol::{channel, enrol, enrolment};
+use self::enrol::sha256;
+use self::native::{task, task_events};
 use super::cloud::DoubleAccess;
-use super::{ACCOUNT, REGION};
+use super::REGION;
 
 /// What a worker does, by its epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +56,8 @@ pub(crate) enum Script {
     LeavesBehind,
     /// Restores one database and says so. Its machine goes down then, as long as its epoch is at most this.
     RestoresOneUpTo(u64),
+    /// Has RDS begin a task and says so. Its machine goes down then, as long as its epoch is at most this.
+    SubmitsUpTo(u64),
     /// Reports a failure.
     Fails,
     /// Reports done without having proposed a point.
@@ -74,6 +82,9 @@ pub(crate) struct Log {
     pub(crate) prunes: Mutex<Vec<wire::PruneDomain>>,
     pub(crate) restores: Mutex<Vec<wire::RestorePostgres>>,
     pub(crate) copies: Mutex<Vec<wire::CopyPoint>>,
+    pub(crate) native_backups: Mutex<Vec<wire::BackupSqlServer>>,
+    pub(crate) native_restores: Mutex<Vec<wire::RestoreSqlServer>>,
+    pub(crate) temporary: Mutex<Vec<MemoryBucket>>,
     pub(crate) attachments: AtomicU32,
     pub(crate) secrets: Mutex<Vec<String>>,
 }
@@ -269,7 +280,7 @@ impl Worker {
     }
 
     fn dies_half_way(&self) -> bool {
-        matches!(self.script, Script::RestoresOneUpTo(epoch) if self.user_data.epoch <= epoch)
+        matches!(self.script, Script::RestoresOneUpTo(epoch) | Script::SubmitsUpTo(epoch) if self.user_data.epoch <= epoch)
     }
 
     async fn work(&mut self) {
@@ -278,6 +289,7 @@ impl Worker {
         {
             self.log.restores.lock().unwrap().push(restore);
         }
+        self.have_rds_begin();
         let line = common::LogLine { at: None, severity: common::Severity::Info.into(), text: "at work".into() };
         let log = wire::Event { sequence: 1, event: Some(wire::event::Event::Log(line)) };
         let totals = common::Progress { phase: "done".into(), bytes_read: TOTAL, ..Default::default() };
@@ -291,6 +303,10 @@ impl Worker {
                 let part = wire::event::Event::PartRestored(next_part(&restore));
                 vec![log, wire::Event { sequence: 2, event: Some(part) }]
             }
+            (Script::SubmitsUpTo(_), Some(work)) if self.dies_half_way() => {
+                let submitted = wire::event::Event::TaskSubmitted(task(&work));
+                vec![log, wire::Event { sequence: 2, event: Some(submitted) }]
+            }
             (Script::Idle, _) => vec![log, finished(2, done)],
             (Script::Fails, _) => {
                 let failure =
@@ -298,12 +314,30 @@ impl Worker {
                 vec![log, finished(2, wire::finished::Result::Failure(failure.into()))]
             }
             (_, Some(wire::assignment::Work::BackupPostgres(backup))) => {
-                let root = self.dump(&backup).await;
+                let domain = backup.domain.clone().unwrap();
+                let root = self.store(&backup.point_id, &domain, "postgres").await;
                 self.log.backups.lock().unwrap().push(backup);
                 let proposed = wire::event::Event::PointProposed(wire::PointProposed { root });
                 vec![log, wire::Event { sequence: 2, event: Some(proposed) }, finished(3, done)]
             }
+            (_, Some(work @ wire::assignment::Work::BackupSqlServer(_))) => {
+                let wire::assignment::Work::BackupSqlServer(backup) = &work else { unreachable!() };
+                let domain = backup.domain.clone().unwrap();
+                let root = self.store(&backup.point_id, &domain, "sqlserver-se").await;
+                let proposed = wire::event::Event::PointProposed(wire::PointProposed { root });
+                let mut events = vec![log];
+                events.extend(task_events(&work));
+                events.push(wire::Event { sequence: 4, event: Some(proposed) });
+                events.push(finished(5, done));
+                events
+            }
             (Script::EndlessAfterBackups, _) => Vec::new(),
+            (_, Some(work @ wire::assignment::Work::RestoreSqlServer(_))) => {
+                let mut events = vec![log];
+                events.extend(task_events(&work));
+                events.push(finished(4, done));
+                events
+            }
             (_, Some(wire::assignment::Work::VerifyRestore(verify))) => {
                 let proof = wire::Done { report: self.proof(&verify), ..proven() };
                 vec![log, finished(2, wire::finished::Result::Done(proof))]
@@ -377,9 +411,9 @@ impl Worker {
     }
 
     /// Writes a point's data into the repository with the key it was given, as a worker does.
-    async fn dump(&self, backup: &wire::BackupPostgres) -> Vec<u8> {
+    async fn store(&self, point: &str, location: &wire::DomainLocation, engine: &str) -> Vec<u8> {
         let cache = tempfile::tempdir().unwrap();
-        let domain = self.domain(&self.domain_key, backup.domain.as_ref().unwrap(), cache.path());
+        let domain = self.domain(&self.domain_key, location, cache.path());
         let writer = domain.writer().await.unwrap();
         let mut stream = writer.stream("manifest", StreamKind::Document).unwrap();
         stream.write(Bytes::from_static(b"{\"databases\":[]}")).await.unwrap();
@@ -387,11 +421,11 @@ impl Worker {
         let summary = writer.finish().await.unwrap();
         let root = serde_json::json!({
             "version": PointRoot::VERSION,
-            "point": backup.point_id,
+            "point": point,
             "session": self.user_data.session_id,
             "epoch": Epoch(self.user_data.epoch),
             "created": Timestamp::now(),
-            "engine": "postgres",
+            "engine": engine,
             "manifest": manifest,
             "catalogue": summary.catalogue,
             "totals": summary.totals,
@@ -451,61 +485,4 @@ pub(crate) const TOTAL: u64 = 7_777;
 
 fn finished(sequence: u64, result: wire::finished::Result) -> wire::Event {
     wire::Event { sequence, event: Some(wire::event::Event::Finished(wire::Finished { result: Some(result) })) }
-}
-
-/// Enrols as an instance with this user-data would. Returns the certificate chain.
-pub(crate) async fn enrol(
-    access: &DoubleAccess,
-    authority: &Path,
-    user_data: &UserData,
-    instance: &str,
-    key: &KeyPair,
-) -> Result<String, tonic::Status> {
-    let csr = CertificateParams::default().serialize_request(key).unwrap().der().to_vec();
-    let request = enrolment(user_data, instance, csr);
-    let running = access.memory.compute().instance(instance).await.ok().flatten();
-    if running.is_some_and(|running| running.state == InstanceState::Terminated) {
-        return Err(tonic::Status::aborted("terminated"));
-    }
-    let channel = channel(authority, user_data, None).await?;
-    Ok(WorkerServiceClient::new(channel).enrol(request).await?.into_inner().certificate_chain)
-}
-
-/// The request of such an enrolment.
-pub(crate) fn enrolment(user_data: &UserData, instance: &str, csr: Vec<u8>) -> wire::EnrolRequest {
-    let digest = sha256(&csr);
-    let call = MemoryIdentity::sign(REGION, ACCOUNT, "haulier-worker", instance, &digest);
-    wire::EnrolRequest {
-        worker_id: user_data.worker_id.clone(),
-        session_id: user_data.session_id.clone(),
-        epoch: user_data.epoch,
-        token: user_data.token.clone(),
-        certificate_request: csr,
-        identity: Some(wire::SignedIdentity {
-            region: call.region,
-            headers: call.headers.into_iter().collect(),
-            body: call.body,
-            instance_id: instance.to_owned(),
-        }),
-        agent_version: "test".into(),
-    }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
-}
-
-/// A connection to the coordinator, by the authority it pinned.
-pub(crate) async fn channel(
-    authority: &Path,
-    user_data: &UserData,
-    identity: Option<Identity>,
-) -> Result<Channel, tonic::Status> {
-    let pem = std::fs::read_to_string(authority).map_err(|error| tonic::Status::unavailable(error.to_string()))?;
-    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-    if let Some(identity) = identity {
-        tls = tls.identity(identity);
-    }
-    let endpoint = Endpoint::from_shared(user_data.coordinator.clone()).unwrap().tls_config(tls).unwrap();
-    endpoint.connect().await.map_err(|error| tonic::Status::unavailable(error.to_string()))
 }

@@ -6,8 +6,8 @@ use haulier_cloud::Result;
 use haulier_cloud::compute::{InstanceState, TagFilter};
 use haulier_cloud::object_store::Tags;
 use haulier_cloud::{CloudError, ErrorKind};
-use haulier_domain::native_backup::temporary;
 use haulier_domain::id::{Epoch, SessionId};
+use haulier_domain::native_backup::temporary;
 
 use super::Finding;
 use crate::ledger::{Resource, TAG_EPOCH, TAG_INSTALLATION, TAG_KEPT, TAG_NAME, TAG_SESSION};

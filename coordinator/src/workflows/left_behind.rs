@@ -108,9 +108,8 @@ async fn said_natively(
         Stop::CancelledLeaving(failure) => Stop::CancelledLeaving(add_to(failure)),
         Stop::Cancelled => {
             let what = format!("removing from {target} what was half-restored");
-            let cause = format!(
-                "the session ended without a word from its worker of epoch {epoch}, which was at work; {left}"
-            );
+            let cause =
+                format!("the session ended without a word from its worker of epoch {epoch}, which was at work; {left}");
             Stop::CancelledLeaving(Failure::new(CODE, what, cause, remedy))
         }
     })

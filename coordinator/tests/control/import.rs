@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use haulier_cloud::object_store::ObjectStore as _;
 use haulier_coordinator::repositories::{PointLabels, Proposal};
-use haulier_coordinator::sessions::{Account, BackupRequest, InstanceRef, Login, NativeOptions, Place, Request, WorkerConfiguration};
+use haulier_coordinator::sessions::{
+    Account, BackupRequest, InstanceRef, Login, NativeOptions, Place, Request, WorkerConfiguration,
+};
 use haulier_coordinator::state::{NewSession, Point, PointFilter, Repository};
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch, PointId, SessionId};

@@ -70,6 +70,12 @@ impl World {
         }
     }
 
+    /// Adds an instance of SQL Server to the own account.
+    pub(crate) fn add_sql_server(&self, id: &str) {
+        let places = self.places.lock().unwrap();
+        places[&(OWN.to_owned(), REGION.to_owned())].databases().add(MemoryDatabases::sql_server(id, "backups"));
+    }
+
     /// Gives an instance of the own account another engine version.
     pub(crate) fn set_version(&self, id: &str, version: &str) {
         let places = self.places.lock().unwrap();

@@ -87,7 +87,10 @@ fn a_backup_passes_through_a_closed_bucket_and_leaves_nothing_but_its_snapshot()
     let sessions = running.sessions.clone();
     let ledger = running.run(async move { sessions.ledger(Some(&id), false).await.unwrap() });
     let row = ledger.iter().find(|row| row.resource.kind() == "temporary-bucket").unwrap();
-    assert_eq!((row.state, row.name.as_str()), (RowState::Removed, format!("{}/{}", place.bucket, place.prefix).as_str()));
+    assert_eq!(
+        (row.state, row.name.as_str()),
+        (RowState::Removed, format!("{}/{}", place.bucket, place.prefix).as_str())
+    );
 }
 
 #[test]
@@ -202,7 +205,10 @@ fn a_task_that_may_still_run_is_named_when_its_worker_is_lost() {
     let id = running.start_backup(native_backup_of("crm", 0));
     running.assert_state(&id, SessionState::Failed);
     let log = running.log(&id);
-    assert!(log.iter().any(|line| line.contains("task 5 (BACKUP_DB of crm)") && line.contains("rds_cancel_task")), "{log:?}");
+    assert!(
+        log.iter().any(|line| line.contains("task 5 (BACKUP_DB of crm)") && line.contains("rds_cancel_task")),
+        "{log:?}"
+    );
     assert_eq!(scene.leftovers(&[]), [""; 0]);
 }
 
@@ -338,7 +344,8 @@ fn what_rds_is_not_ready_for_is_refused_before_anything_is_made() {
         instance.option_groups[0].1 = status.into();
         scene.access.memory.databases().add(instance);
     };
-    let group = |scene: &Scene, role: Option<&str>| scene.access.memory.databases().add_option_group(option_group(role));
+    let group =
+        |scene: &Scene, role: Option<&str>| scene.access.memory.databases().add_option_group(option_group(role));
     refused("native-backup-off", &|scene| group(scene, None), None);
     refused("native-backup-role", &|scene| group(scene, Some("arn:aws:iam::111122223333:role/gone")), None);
     refused("native-backup-role", &|scene| trust(&scene.access, &["erp"]), None);

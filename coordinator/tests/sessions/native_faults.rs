@@ -70,7 +70,8 @@ fn throttling_is_waited_out() {
 
 #[test]
 fn a_bucket_that_is_not_known_yet_is_asked_for_again() {
-    for operation in ["PutPublicAccessBlock", "PutBucketPolicy", "PutBucketLifecycleConfiguration", "PutBucketTagging"] {
+    for operation in ["PutPublicAccessBlock", "PutBucketPolicy", "PutBucketLifecycleConfiguration", "PutBucketTagging"]
+    {
         let rule = Rule::once(operation, Fault::Before(ErrorKind::NotFound));
         let scene = Scene::new(Script::Obedient);
         let mut settings = scene.settings();

@@ -26,7 +26,8 @@ pub(super) fn databases(
     for one in &chosen {
         wanted::is_known(what, &one.database, known)?;
         if !one.schemas.is_empty() || !one.tables.is_empty() {
-            let cause = format!("a native backup is restored whole, and schemas or tables of {:?} are named", one.database);
+            let cause =
+                format!("a native backup is restored whole, and schemas or tables of {:?} are named", one.database);
             let remedy = "restore the database under another name, and take from it what you need";
             return Err(Failure::new("restore-part-unsupported", what, cause, remedy));
         }

@@ -109,7 +109,12 @@ fn temporary_bucket(value: Reader<'_>) -> TemporaryBucket {
     };
     let text = |key| fields.optional(key).and_then(|value: Reader<'_>| value.text());
     let needed = |key| fields.required(key).and_then(|value: Reader<'_>| value.text()).unwrap_or_default();
-    TemporaryBucket { account: text("account"), region: needed("region"), bucket: needed("bucket"), prefix: text("prefix") }
+    TemporaryBucket {
+        account: text("account"),
+        region: needed("region"),
+        bucket: needed("bucket"),
+        prefix: text("prefix"),
+    }
 }
 
 /// Reads `transfer`.

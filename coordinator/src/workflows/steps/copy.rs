@@ -61,7 +61,8 @@ pub(in crate::workflows) async fn publish(
     let (state, vaults) = (&work.services.state, &work.services.vaults);
     let repository = find_repository(work, &target.repository).await?;
     let original = state.point(&request.point).await?;
-    let full_point = original.full_point.as_ref().map(|full| copy_id(full, &source.repository_id, &target.repository_id));
+    let full_point =
+        original.full_point.as_ref().map(|full| copy_id(full, &source.repository_id, &target.repository_id));
     let labels = PointLabels { full_point, ..labels(&original, &source.repository_id, root)? };
     let proposal = Proposal {
         point: request.copy.clone(),

@@ -113,12 +113,11 @@ async fn calm(work: &Work, source: &Source) -> Attempt<()> {
                 (format!("waiting until {until}, the end of {window}"), until.duration_since(now).unsigned_abs())
             }
             Verdict::Begin => match being_taken(work, source).await?.first() {
-                Some(snapshot) => {
-                    (format!("waiting for snapshot {}", snapshot.id), work.services.settings.pace.poll)
-                }
-                None if instance.status != "available" => {
-                    (format!("waiting for {}, which is {:?}", source.id, instance.status), work.services.settings.pace.poll)
-                }
+                Some(snapshot) => (format!("waiting for snapshot {}", snapshot.id), work.services.settings.pace.poll),
+                None if instance.status != "available" => (
+                    format!("waiting for {}, which is {:?}", source.id, instance.status),
+                    work.services.settings.pace.poll,
+                ),
                 None => return Ok(()),
             },
         };
@@ -198,7 +197,11 @@ pub(in crate::workflows) async fn choose(
 }
 
 /// The root of the full point that a point stands on, JSON; `None` where it stands alone.
-pub(in crate::workflows) async fn full_root(work: &Work, domain: &DomainPlace, point: &PointId) -> Attempt<Option<String>> {
+pub(in crate::workflows) async fn full_root(
+    work: &Work,
+    domain: &DomainPlace,
+    point: &PointId,
+) -> Attempt<Option<String>> {
     let state = &work.services.state;
     let Some(full) = state.point(point).await?.full_point else { return Ok(None) };
     match state.point(&full).await {
@@ -219,5 +222,6 @@ fn without_full(point: &PointId, full: &PointId) -> Failure {
 }
 
 fn late(what: String, cause: &str) -> Failure {
-    Failure::new("native-backup-not-now", what, cause, "see the instance's events, then run the session again").retryable()
+    Failure::new("native-backup-not-now", what, cause, "see the instance's events, then run the session again")
+        .retryable()
 }

@@ -81,8 +81,10 @@ async fn check(work: &Work, bucket: &str) -> Attempt<()> {
     match buckets.bucket(bucket).await.during(what)? {
         Some(found) if found.region == *region => Ok(()),
         Some(found) => {
-            let cause = format!("it lies in {}, and RDS takes a bucket of the instance's own Region, {region}", found.region);
-            Err(Failure::new("temporary-bucket-elsewhere", what(), cause, "name a bucket of that Region in the policy").into())
+            let cause =
+                format!("it lies in {}, and RDS takes a bucket of the instance's own Region, {region}", found.region);
+            Err(Failure::new("temporary-bucket-elsewhere", what(), cause, "name a bucket of that Region in the policy")
+                .into())
         }
         None => {
             let cause = format!("account {} has no such bucket", work.place().account.id);

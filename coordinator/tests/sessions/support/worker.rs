@@ -31,11 +31,11 @@ use tonic::transport::Identity;
 mod enrol;
 mod native;
 
-pub(crate) use self::enrol::{channel, enrol, enrolment};
 use self::enrol::sha256;
+pub(crate) use self::enrol::{channel, enrol, enrolment};
 use self::native::{task, task_events};
-use super::cloud::DoubleAccess;
 use super::REGION;
+use super::cloud::DoubleAccess;
 
 /// What a worker does, by its epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

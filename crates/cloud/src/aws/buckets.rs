@@ -70,14 +70,15 @@ impl S3Buckets {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| failed("ListObjectsV2", name, error))?;
             let keys = page.contents().iter().filter_map(|object| object.key());
-            let keys: Vec<ObjectIdentifier> =
-                keys.map(|key| ObjectIdentifier::builder().key(key).build()).collect::<Result<_, _>>().map_err(unbuilt)?;
+            let keys: Vec<ObjectIdentifier> = keys
+                .map(|key| ObjectIdentifier::builder().key(key).build())
+                .collect::<Result<_, _>>()
+                .map_err(unbuilt)?;
             if keys.is_empty() {
                 continue;
             }
             let delete = Delete::builder().set_objects(Some(keys)).quiet(true).build().map_err(unbuilt)?;
-            let call =
-                self.client.delete_objects().bucket(name).delete(delete).expected_bucket_owner(&self.account);
+            let call = self.client.delete_objects().bucket(name).delete(delete).expected_bucket_owner(&self.account);
             let answer = call.send().await.map_err(|error| failed("DeleteObjects", name, error))?;
             if let Some(kept) = answer.errors().first() {
                 return Err(not_deleted(name, kept));
@@ -87,9 +88,8 @@ impl S3Buckets {
     }
 
     async fn abort_uploads(&self, name: &str, prefix: &str) -> Result<()> {
-        let list = || {
-            self.client.list_multipart_uploads().bucket(name).prefix(prefix).expected_bucket_owner(&self.account)
-        };
+        let list =
+            || self.client.list_multipart_uploads().bucket(name).prefix(prefix).expected_bucket_owner(&self.account);
         let mut page = list().send().await.map_err(|error| failed("ListMultipartUploads", name, error))?;
         loop {
             for upload in page.uploads() {

@@ -103,7 +103,8 @@ impl Buckets for MemoryBuckets {
 
     async fn buckets(&self, prefix: &str) -> Result<Vec<Bucket>> {
         let world = self.cloud.lock();
-        let found = world.buckets.iter().filter(|(name, bucket)| name.starts_with(prefix) && bucket.region == self.region);
+        let found =
+            world.buckets.iter().filter(|(name, bucket)| name.starts_with(prefix) && bucket.region == self.region);
         Ok(found.map(|(name, bucket)| self.described_as(name, bucket)).collect())
     }
 
@@ -199,7 +200,9 @@ mod tests {
         let cloud = MemoryCloud::new();
         let (here, there) = (cloud.buckets("eu-central-1"), cloud.buckets("eu-west-1"));
         here.take_elsewhere("theirs");
-        for refused in [here.create("theirs").await, here.bucket("theirs").await.map(drop), here.empty("theirs", "").await] {
+        for refused in
+            [here.create("theirs").await, here.bucket("theirs").await.map(drop), here.empty("theirs", "").await]
+        {
             assert_eq!(refused.unwrap_err().kind, ErrorKind::Denied);
         }
         there.create("far-away").await.unwrap();

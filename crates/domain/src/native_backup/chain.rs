@@ -145,7 +145,12 @@ mod tests {
             (1, vec![], "18T03:00:00", full(Because::Due)),
             (1, vec![], "17T12:00:00", differential.clone()),
             (0, vec![], "18T03:00:00", full(Because::Asked)),
-            (7, vec![own, taken("rds:crm", Some("18T01:00:00"))], "19T03:00:00", full(Because::Snapshot("rds:crm".into()))),
+            (
+                7,
+                vec![own, taken("rds:crm", Some("18T01:00:00"))],
+                "19T03:00:00",
+                full(Because::Snapshot("rds:crm".into())),
+            ),
             (7, vec![taken("being-taken", None)], "19T03:00:00", full(Because::Snapshot("being-taken".into()))),
         ] {
             let now = format!("2026-11-{now}Z").parse().unwrap();

@@ -99,7 +99,10 @@ mod tests {
             (vec![membership("backups", "pending-apply", Some(with_role))], "soon"),
             // On its way from one group to another.
             (
-                vec![membership("default", "pending-removal", None), membership("backups", "applying", Some(with_role))],
+                vec![
+                    membership("default", "pending-removal", None),
+                    membership("backups", "applying", Some(with_role)),
+                ],
                 "soon",
             ),
             (vec![membership("backups", "pending-maintenance-apply", Some(with_role))], "native-backup-not-in-sync"),

@@ -82,10 +82,20 @@ mod tests {
 
     #[test]
     fn names_and_prefixes_of_prepared_buckets() {
-        for (text, fits) in [("abc", true), ("my.bucket-1", true), ("ab", false), ("-abc", false), ("Abc", false), ("a..b", false)] {
+        for (text, fits) in
+            [("abc", true), ("my.bucket-1", true), ("ab", false), ("-abc", false), ("Abc", false), ("a..b", false)]
+        {
             assert_eq!(is_bucket_name(text), fits, "{text}");
         }
-        for (text, fits) in [("a", true), ("native/x_1", true), ("", false), ("/a", false), ("a/", false), ("a*", false), ("a//b", false)] {
+        for (text, fits) in [
+            ("a", true),
+            ("native/x_1", true),
+            ("", false),
+            ("/a", false),
+            ("a/", false),
+            ("a*", false),
+            ("a//b", false),
+        ] {
             assert_eq!(is_key_prefix(text), fits, "{text}");
         }
     }

@@ -54,9 +54,10 @@ struct Window {
 pub fn verdict(instance: &str, now: Timestamp, windows: Windows<'_>) -> Result<Verdict, Failure> {
     let backup = windows.backup.and_then(|text| Some(("backup", text, daily(text)?)));
     let maintenance = windows.maintenance.and_then(|text| Some(("maintenance", text, weekly(text)?)));
-    let over = backup.into_iter().chain(maintenance).filter_map(|(name, text, window)| {
-        Some((window.over(now)?, format!("its {name} window {text} UTC")))
-    });
+    let over = backup
+        .into_iter()
+        .chain(maintenance)
+        .filter_map(|(name, text, window)| Some((window.over(now)?, format!("its {name} window {text} UTC"))));
     let Some((until, window)) = over.max_by_key(|(until, _)| *until) else { return Ok(Verdict::Begin) };
     if until.duration_since(now) <= PATIENCE {
         return Ok(Verdict::Wait { until, window });

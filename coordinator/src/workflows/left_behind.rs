@@ -8,6 +8,7 @@
 
 use haulier_domain::failure::Failure;
 use haulier_domain::id::Epoch;
+use haulier_domain::postgres::clash::working_name;
 use haulier_domain::postgres::left_behind::{Asked, CODE, LeftBehind};
 use haulier_domain::session::{Outcome, Stop};
 use haulier_proto::worker::v1::assignment::Work as Assigned;
@@ -86,7 +87,8 @@ async fn said_natively(
     epoch: Epoch,
 ) -> Result<Stop> {
     let restored = restored(state, session).await?;
-    let is_open = |task: &Task| restored.iter().all(|part| part.database != task.submitted.database);
+    let key = session.id.as_str();
+    let is_open = |task: &Task| restored.iter().all(|part| !is_of(key, part, &task.submitted.database));
     let tasks = tasks::of_session(state, &session.id).await?;
     let mut databases: Vec<String> =
         tasks.into_iter().filter(is_open).map(|task| format!("{:?}", task.submitted.database)).collect();
@@ -113,6 +115,13 @@ async fn said_natively(
             Stop::CancelledLeaving(Failure::new(CODE, what, cause, remedy))
         }
     })
+}
+
+/// Whether a task for a database of this name belongs to the part: RDS restores it under its last name, or under one of its own
+/// until it is complete.
+fn is_of(key: &str, part: &PartRestored, name: &str) -> bool {
+    let working = working_name(key, &part.database, &part.target_name);
+    [&part.restored_as, &part.target_name, &working].into_iter().any(|known| known == name)
 }
 
 /// What the workers of a session have reported as complete.

@@ -65,7 +65,8 @@ fn a_backup_passes_through_a_closed_bucket_and_leaves_nothing_but_its_snapshot()
     assert_eq!(scene.leftovers(&[&id]), [""; 0]);
     assert_eq!(groups_of(&scene.access.memory, "crm"), before);
 
-    let [told] = &scene.fleet.log().native_backups.lock().unwrap()[..] else { panic!("one backup") };
+    let told = scene.fleet.log().native_backups.lock().unwrap().clone();
+    let [told] = &told[..] else { panic!("one backup") };
     let place = told.temporary.clone().unwrap();
     assert_eq!((place.bucket.as_str(), place.region.as_str()), (running.temporary_bucket().as_str(), REGION));
     assert!(place.prefix.ends_with("-native") && !place.prefix.contains('/'), "{}", place.prefix);
@@ -74,7 +75,8 @@ fn a_backup_passes_through_a_closed_bucket_and_leaves_nothing_but_its_snapshot()
     assert_eq!(told.instance.as_ref().unwrap().port, 1433);
 
     // As the worker found it: closed, tagged, and with S3 as the last resort.
-    let [bucket] = &scene.fleet.log().temporary.lock().unwrap()[..] else { panic!("one bucket") };
+    let found = scene.fleet.log().temporary.lock().unwrap().clone();
+    let [bucket] = &found[..] else { panic!("one bucket") };
     assert!(bucket.is_closed && bucket.policy.as_ref().unwrap().contains("aws:SecureTransport"));
     assert_eq!(bucket.expires_after, Some(EXPIRE_DAYS));
     assert_eq!(bucket.tags["haulier:session"], id.to_string());
@@ -162,7 +164,8 @@ fn a_restore_of_a_differential_point_gets_both_roots_in_order() {
     };
     let id = running.restore_databases(points[1].clone(), "erp", vec![wanted]);
     running.assert_state(&id, SessionState::Succeeded);
-    let [told] = &scene.fleet.log().native_restores.lock().unwrap()[..] else { panic!("one restore") };
+    let told = scene.fleet.log().native_restores.lock().unwrap().clone();
+    let [told] = &told[..] else { panic!("one restore") };
     let roots: Vec<PointRoot> = told.roots.iter().map(|root| serde_json::from_slice(root).unwrap()).collect();
     let roots: Vec<_> = roots.into_iter().map(|root| root.point).collect();
     assert_eq!(roots, points);

@@ -22,7 +22,7 @@ use crate::workflows::flow::Work;
 #[derive(Debug, Clone)]
 pub(in crate::workflows) struct Job {
     /// As it goes over the wire to the first worker.
-    assignment: wire::Assignment,
+    pub(super) assignment: wire::Assignment,
     /// What its credentials are for.
     pub(super) grant: Grant,
     /// Whether it connects to a database.

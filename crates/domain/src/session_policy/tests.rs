@@ -154,9 +154,8 @@ fn a_native_backup_reads_and_deletes_below_its_own_prefix_and_a_restore_puts_the
     ] {
         let scope = Scope { temporary: temporary(fills), ..scope(!fills) };
         let of_bucket = |statement: &Value| statement["Resource"][0].as_str().unwrap().contains("haulier-temporary-1");
-        let [objects, listing] = &statements(&scope).into_iter().filter(of_bucket).collect::<Vec<_>>()[..] else {
-            panic!("two statements")
-        };
+        let of_bucket: Vec<_> = statements(&scope).into_iter().filter(of_bucket).collect();
+        let [objects, listing] = &of_bucket[..] else { panic!("two statements") };
         assert_eq!(objects["Action"], expected);
         assert_eq!(objects["Resource"], serde_json::json!(["arn:aws:s3:::haulier-temporary-1/haulier-1-native/*"]));
         assert_eq!(listing["Action"], "s3:ListBucket");

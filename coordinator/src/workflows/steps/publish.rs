@@ -195,11 +195,18 @@ pub(in crate::workflows) async fn point(
             summary: facts.summary,
             consistent_at: facts.consistent_at,
             published_at: Timestamp::now(),
-            locked_until: facts.locked_until,
+            locked_until: kept_until(work, facts.locked_until, standing).await?,
         })
         .await?;
     work.log(Severity::Info, &format!("restore point {point} is published")).await;
     Ok(())
+}
+
+/// Until when everything that a point needs is locked: a differential one needs what its full point needs.
+async fn kept_until(work: &Work, own: Option<Timestamp>, standing: &Standing) -> Attempt<Option<Timestamp>> {
+    let Some(full) = &standing.full_point else { return Ok(own) };
+    let full = work.services.state.point(full).await?;
+    Ok(own.zip(full.locked_until).map(|(own, full)| own.min(full)))
 }
 
 const PUBLISHING: &str = "publishing the restore point";

@@ -64,6 +64,7 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "repository: main",
         "repository: main\nsqlserver: {files: 11, temporary_buckets: [{bucket: fine-name, kms: x}]}",
         &[
+            "6 sqlserver.files: 11 files are out of range",
             "6 sqlserver.temporary_buckets[0].region: is missing",
             "6 sqlserver.temporary_buckets[0].kms: unknown key \"kms\"",
         ],

@@ -23,8 +23,8 @@ async fn protect(flow: &Flow) -> Flowed<Completed> {
     let login = flow.step("check-login", || preflight::login(work, &source, &request.login)).await?;
     let domain = flow.step("open-domain", || publish::open_domain(work, &request.repository, &source)).await?;
     match source.engine() {
-        Engine::Postgres => dump(flow, request, &source, &login, &domain).await,
-        Engine::SqlServer => native::backup(flow, request, &source, &login, &domain).await,
+        Engine::Postgres => Box::pin(dump(flow, request, &source, &login, &domain)).await,
+        Engine::SqlServer => Box::pin(native::backup(flow, request, &source, &login, &domain)).await,
     }
 }
 

@@ -22,7 +22,7 @@ async fn restore(flow: &Flow) -> Flowed<Completed> {
     let domain = flow.step("find-point", || publish::domain_for(work, &target, &request.point)).await?;
     let root = flow.step("read-point", || publish::read_root(work, &domain, &request.point)).await?;
     if target.engine() == Engine::SqlServer {
-        return native::restore(flow, request, &target, &login, (&domain, &root)).await;
+        return Box::pin(native::restore(flow, request, &target, &login, (&domain, &root))).await;
     }
     let job = assignment::restore(work, request, &target, &login, &domain, &root)?;
     let delivered = on_a_worker(flow, &target, &job).await?;

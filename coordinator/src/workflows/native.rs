@@ -36,7 +36,7 @@ pub(super) async fn backup(
     let temporary = flow.step("open-temporary-bucket", || temporary::open(work, bucket)).await?;
     let parts = Parts { instance: source, login, domain, temporary: &temporary };
     let job = native_job::backup(work, request, parts, &chosen, full_root.as_deref())?;
-    let delivered = on_a_worker(flow, source, &job).await?;
+    let delivered = Box::pin(on_a_worker(flow, source, &job)).await?;
     let standing = Standing { snapshot, full_point: chosen.full_point().cloned() };
     flow.step("publish", || publish::point(work, request, source, (domain, &standing), delivered.epoch)).await?;
     Ok(with_remarks(delivered.completed, remarks))
@@ -58,7 +58,7 @@ pub(super) async fn restore(
     let parts = Parts { instance: target, login, domain, temporary: &temporary };
     let roots: Vec<&str> = full_root.iter().map(String::as_str).chain([root]).collect();
     let job = native_job::restore(work, request, parts, &roots)?;
-    let delivered = on_a_worker(flow, target, &job).await?;
+    let delivered = Box::pin(on_a_worker(flow, target, &job)).await?;
     Ok(with_remarks(delivered.completed, remarks))
 }
 

@@ -89,7 +89,7 @@ async fn what_sql_server_cannot_do_is_refused_at_once() {
         let (_, failure) = refused(scene.client().restore_database(request).await);
         assert_eq!(failure.code, want, "{failure}");
     }
-    let verify = wire::VerifyPointRequest { id: FULL.to_owned(), restore: true, ..Default::default() };
+    let verify = wire::VerifyPointRequest { id: FULL.to_owned(), ..Default::default() };
     let (code, failure) = refused(scene.client().verify_point(verify).await);
     assert_eq!((code, failure.code.as_str()), (Code::FailedPrecondition, "verify-engine-unsupported"));
 }

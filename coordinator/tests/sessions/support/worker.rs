@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use haulier_cloud::compute::Compute as _;
 use haulier_cloud::doubles::MemoryBucket;
 use haulier_domain::id::Epoch;
 use haulier_domain::secret::SecretBytes;

@@ -12,5 +12,5 @@ pub mod scheduler;
 
 pub use catalogue::{Applied, ApplyError, Listing, Policies, Run};
 pub use places::{Found, Missed};
-pub use request::{login_of, worker_for};
+pub use request::{bucket_for, login_of, worker_for};
 pub use resolve::{Resolution, resolve};

@@ -40,6 +40,8 @@ pub struct Services {
     pub feeds: Feeds,
     /// Tells whoever waits for a turn that somebody has ended or begun.
     pub turns: tokio::sync::watch::Sender<()>,
+    /// Held while somebody takes a place in a temporary bucket, or leaves one and decides whether the bucket goes.
+    pub temporary_buckets: tokio::sync::Mutex<()>,
     /// Which workers are there.
     pub presence: Presence,
     /// Told of each step; does nothing outside tests.

@@ -165,6 +165,7 @@ async fn services(
         key,
         feeds: Feeds::default(),
         turns: watch::Sender::new(()),
+        temporary_buckets: tokio::sync::Mutex::default(),
         presence: Presence::default(),
         observer: parts.observer.unwrap_or_else(|| Arc::new(Unobserved)),
         halted: CancellationToken::new(),

@@ -6,8 +6,9 @@ use anyhow::{Context, Result};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use e2e::cloud::Cloud;
 use haulier_cloud::aws::{AwsCloud, SharedCredentials};
-use haulier_cloud::doubles::conformance::{self, ComputeFixture, DatabasesFixture};
+use haulier_cloud::doubles::conformance::{self, BucketHand, ComputeFixture, DatabasesFixture};
 use haulier_cloud::identity::AssumeRole;
+use haulier_cloud::roles::Role;
 
 /// A cloud, and the adapters as its administrator.
 struct Scene {
@@ -46,6 +47,45 @@ async fn s3_kms_and_secrets_manager_conform() -> Result<()> {
     Ok(())
 }
 
+/// What the port to buckets does not do.
+struct Hand(aws_sdk_s3::Client);
+
+#[async_trait::async_trait]
+impl BucketHand for Hand {
+    async fn put(&self, bucket: &str, key: &str) {
+        self.0.put_object().bucket(bucket).key(key).send().await.unwrap();
+    }
+
+    async fn begin_upload(&self, bucket: &str, key: &str) {
+        self.0.create_multipart_upload().bucket(bucket).key(key).send().await.unwrap();
+    }
+
+    async fn keys(&self, bucket: &str) -> Vec<String> {
+        let objects = self.0.list_objects_v2().bucket(bucket).send().await.unwrap();
+        let uploads = self.0.list_multipart_uploads().bucket(bucket).send().await.unwrap();
+        let objects = objects.contents().iter().filter_map(|object| object.key());
+        objects.chain(uploads.uploads().iter().filter_map(|upload| upload.key())).map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buckets_and_iam_conform() -> Result<()> {
+    let scene = Scene::set().await?;
+    let facts = scene.cloud.facts();
+    let hand = Hand(adapters::s3_of_administrator(&scene.cloud));
+    let buckets = scene.aws.buckets(&facts.account, &facts.region);
+    conformance::buckets(buckets.as_ref(), &hand, "haulier-temporary-conformance").await;
+    let arn = facts.worker_role_arn.clone();
+    let name = arn.rsplit('/').next().context("a role's name")?.to_owned();
+    let root = format!("arn:aws:iam::{}:root", facts.account);
+    let trust = serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "sts:AssumeRole"},
+    });
+    conformance::roles(scene.aws.roles().as_ref(), &name, &Role { arn, trust: trust.to_string() }).await;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ec2_and_rds_conform() -> Result<()> {
     let scene = Scene::set().await?;
@@ -73,7 +113,12 @@ async fn ec2_and_rds_conform() -> Result<()> {
 
     scene.cloud.create_instance("ports-db", "a-master-password")?;
     let spare = compute.create_security_group(&facts.vpc_id, "spare", "a group to join", &Default::default()).await?;
-    let fixture = DatabasesFixture { instance_id: "ports-db".into(), spare_group_id: spare, prefix: "ports".into() };
+    let fixture = DatabasesFixture {
+        instance_id: "ports-db".into(),
+        spare_group_id: spare,
+        option_group: None,
+        prefix: "ports".into(),
+    };
     conformance::databases(scene.aws.databases(&facts.region).as_ref(), &fixture).await;
     Ok(())
 }

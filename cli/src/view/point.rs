@@ -32,6 +32,7 @@ pub(crate) struct PointView {
     pub(crate) lock_mode: Option<&'static str>,
     pub(crate) latest_proof: Option<ProofView>,
     pub(crate) copy_of: Option<CopyOfView>,
+    pub(crate) full_point_id: Option<String>,
 }
 
 /// What a point is a copy of.
@@ -86,6 +87,7 @@ impl From<Point> for PointView {
             remarks: point.remarks,
             latest_proof: point.latest_proof.map(ProofView::from),
             copy_of: point.copy_of.map(CopyOfView::from),
+            full_point_id: filled(point.full_point_id),
         }
     }
 }
@@ -126,6 +128,7 @@ impl PointView {
             engine: format!("{} {}", root.engine, root.summary.server_version).trim_end().to_owned(),
             session_id: root.session.to_string(),
             policy: filled(label("policy")),
+            full_point_id: filled(label("full-point")),
             consistent_at: root.summary.databases.first().map(|database| database.consistent_at),
             published_at: Some(root.created),
             snapshot_id: filled(label("snapshot")),
@@ -160,6 +163,9 @@ impl PointView {
             ("stored", bytes(self.bytes_stored)),
             ("snapshot", text(&self.snapshot_id)),
         ];
+        if let Some(full) = &self.full_point_id {
+            fields.push(("differential on", full.clone()));
+        }
         if let Some(copied) = &self.copy_of {
             fields.push(("copy of", copied.origin()));
         }

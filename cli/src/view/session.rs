@@ -2,7 +2,7 @@
 
 use haulier_domain::failure::Failure;
 use haulier_proto::common::v1 as common;
-use haulier_proto::control::v1::{Session, SessionKind, SessionState};
+use haulier_proto::control::v1::{EngineTask, Session, SessionKind, SessionState};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -29,6 +29,19 @@ pub(crate) struct SessionView {
     pub(crate) cancel_requested: bool,
     pub(crate) report: Option<serde_json::Value>,
     pub(crate) databases: Vec<TargetView>,
+    pub(crate) temporary_place: Option<String>,
+    pub(crate) tasks: Vec<TaskView>,
+}
+
+/// A task of RDS's own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct TaskView {
+    pub(crate) task_id: String,
+    pub(crate) kind: String,
+    pub(crate) database: String,
+    pub(crate) object_arn: String,
+    pub(crate) lifecycle: Option<String>,
+    pub(crate) task_info: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,7 +84,32 @@ impl From<Session> for SessionView {
             cancel_requested: session.cancel_requested,
             report: serde_json::from_slice(&session.report).ok(),
             databases: session.databases.into_iter().map(TargetView::from).collect(),
+            temporary_place: filled(session.temporary_place),
+            tasks: session.tasks.into_iter().map(TaskView::from).collect(),
         }
+    }
+}
+
+impl From<EngineTask> for TaskView {
+    fn from(task: EngineTask) -> Self {
+        Self {
+            task_id: task.task_id,
+            kind: task.kind,
+            database: task.database,
+            object_arn: task.object_arn,
+            lifecycle: filled(task.lifecycle),
+            task_info: filled(task.task_info),
+        }
+    }
+}
+
+impl TaskView {
+    /// The task in one line, and behind it what RDS has said of it.
+    fn record(&self) -> Vec<(&'static str, String)> {
+        let lifecycle = self.lifecycle.as_deref().unwrap_or("submitted");
+        let line = format!("{} {} of {}: {lifecycle}, {}", self.task_id, self.kind, self.database, self.object_arn);
+        let info = self.task_info.iter().map(|info| ("task info", info.clone()));
+        [("task", line)].into_iter().chain(info).collect()
     }
 }
 
@@ -170,6 +208,8 @@ impl SessionView {
             ("epoch", self.epoch.to_string()),
         ];
         fields.extend(self.databases.iter().map(|database| ("database", database.line())));
+        fields.extend(self.temporary_place.iter().map(|place| ("temporary", format!("s3://{place}"))));
+        fields.extend(self.tasks.iter().flat_map(TaskView::record));
         if let Some(progress) = &self.progress {
             fields.push(("progress", progress.line()));
         }

@@ -65,6 +65,17 @@ fn a_run_that_was_waited_for_ends_with_its_restore_points() {
 }
 
 #[test]
+fn a_session_with_sql_server_shows_its_place_and_what_rds_has_said() {
+    let coordinator = Coordinator::start();
+    let shown = coordinator.run(&["session", "show", "ses-native"]).out;
+    for part in ["s3://temporary/haulier-1-native", "5 BACKUP_DB of crm: ERROR", "Access Denied"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let json = coordinator.run(&["session", "show", "ses-native", "-o", "json"]).json();
+    assert_eq!(json["tasks"][0]["task_info"], "Access Denied");
+}
+
+#[test]
 fn a_restore_says_which_database_becomes_which() {
     let coordinator = Coordinator::start();
     let restore = ["restore", "database", "--point", "pnt-1", "--target-instance", "beside"];

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use haulier_cloud::Result;
 use haulier_cloud::aws::AwsCloud;
+use haulier_cloud::buckets::Buckets;
 use haulier_cloud::compute::Compute;
 use haulier_cloud::databases::Databases;
 use haulier_cloud::identity::Identity;
 use haulier_cloud::keys::Keys;
 use haulier_cloud::object_store::ObjectStore;
+use haulier_cloud::roles::Roles;
 use haulier_cloud::secrets::Secrets;
 use tokio::sync::Mutex;
 
@@ -61,6 +63,14 @@ impl CloudAccess for AwsAccess {
         let cloud = self.as_account(&place.account).await;
         let mut clients = self.databases.lock().await;
         Ok(clients.entry(place.clone()).or_insert_with(|| cloud.databases(&place.region)).clone())
+    }
+
+    async fn buckets(&self, place: &Place) -> Result<Arc<dyn Buckets>> {
+        Ok(self.as_account(&place.account).await.buckets(&place.account.id, &place.region))
+    }
+
+    async fn roles(&self, account: &Account) -> Result<Arc<dyn Roles>> {
+        Ok(self.as_account(account).await.roles())
     }
 
     async fn identity(&self, account: &Account) -> Result<Arc<dyn Identity>> {

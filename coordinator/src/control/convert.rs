@@ -11,6 +11,7 @@ use crate::ledger::Entry;
 use crate::policies::Missed;
 use crate::sessions::{DatabaseSelection, OnClash};
 use crate::state::{LogLine, Point, Repository, Worker};
+use crate::workers::tasks::Task;
 use crate::yaml::DocumentFault;
 
 pub(super) fn fault(fault: DocumentFault) -> wire::Fault {
@@ -20,6 +21,20 @@ pub(super) fn fault(fault: DocumentFault) -> wire::Fault {
         field: fault.fault.field,
         message: fault.fault.message,
         remedy: fault.fault.remedy,
+    }
+}
+
+/// A task of RDS's own.
+pub(super) fn task(task: Task) -> wire::EngineTask {
+    let Task { submitted, ended } = task;
+    let ended = ended.unwrap_or_default();
+    wire::EngineTask {
+        task_id: submitted.task_id,
+        kind: submitted.kind,
+        database: submitted.database,
+        object_arn: submitted.object_arn,
+        lifecycle: ended.lifecycle,
+        task_info: ended.task_info,
     }
 }
 
@@ -90,6 +105,7 @@ pub(super) fn point(point: Point, repositories: &[Repository]) -> wire::Point {
         locked_until: point.locked_until.map(to_timestamp),
         retention_mode: 0,
         latest_proof: None,
+        full_point_id: point.full_point.as_ref().map(ToString::to_string).unwrap_or_default(),
         copy_of: point.copy_of.map(|copied| wire::CopyOf {
             repository: repositories
                 .iter()

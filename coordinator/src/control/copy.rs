@@ -36,6 +36,7 @@ pub(super) async fn start(
         if is_there(sessions, &copy, &target).await.map_err(failed)? {
             return Ok(Answer::default());
         }
+        has_full(sessions, &point, (&source, &target), &what).await?;
         match &at_it {
             Some(session) => Ok(Answer::session(session)),
             None => begin(policies, &point, &copy, &target, keyed.key(), &what).await.map(Answer::session),
@@ -46,6 +47,23 @@ pub(super) async fn start(
     let session_id = answer.into_session();
     let repeated_call = repeated_call || at_it.is_some_and(|session| session.as_str() == session_id);
     Ok(wire::CopyPointResponse { session_id, copy_id: copy.to_string(), already_copied, repeated_call })
+}
+
+/// Refuses a differential point whose full point is not there: its copy could not be restored.
+async fn has_full(
+    sessions: &Sessions,
+    point: &Point,
+    (source, target): (&Repository, &Repository),
+    what: &str,
+) -> Result<(), Status> {
+    let Some(full) = &point.full_point else { return Ok(()) };
+    let copy = copy_id(full, &source.id, &target.id);
+    if is_there(sessions, &copy, target).await.map_err(|error| status::of_state(what, &error))? {
+        return Ok(());
+    }
+    let cause = format!("the point is differential and stands on {full}, of which {} has no copy", target.name);
+    let remedy = format!("copy that one first: haulier point copy {full} --to-repository {}", target.name);
+    Err(status::of_failure(&Failure::new("copy-without-full", what, cause, remedy)))
 }
 
 /// Whether the catalogue has the copy. What it does not know of, the session finds in the repository.

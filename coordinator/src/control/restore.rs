@@ -1,10 +1,12 @@
 //! Requests that name a restore point: restore, check.
 
+mod native;
 mod target;
 mod wanted;
 
 use haulier_domain::failure::Failure;
 use haulier_domain::id::PointId;
+use haulier_domain::native_backup::Engine;
 use haulier_domain::point::PointSummary;
 use haulier_domain::policy::Arn;
 use haulier_domain::postgres::scratch;
@@ -15,8 +17,10 @@ use haulier_proto::worker::v1::database_login::Method;
 use tonic::{Code, Status};
 
 use super::{convert, status};
-use crate::policies::{Policies, worker_for};
-use crate::sessions::{Account, InstanceRef, Login, Place, RestoreRequest, VerifyRequest, WorkerConfiguration};
+use crate::policies::{Policies, bucket_for, worker_for};
+use crate::sessions::{
+    Account, InstanceRef, Login, Place, PreparedBucket, RestoreRequest, VerifyRequest, WorkerConfiguration,
+};
 use crate::state::{Point, StateError};
 
 /// Reads a restore request against the point it names. What can be known to fail is refused here, so that no worker is
@@ -28,8 +32,17 @@ pub(super) async fn restore(
     let what = format!("restoring from {}", request.point_id);
     let point = point(policies, &request.point_id, &what).await?;
     let known: Vec<String> = convert::summary(&point).databases.into_iter().map(|database| database.name).collect();
-    let databases = wanted::databases(&what, &request, &known).map_err(|failure| refused(&failure))?;
+    let engine = Engine::of_point(&point.engine).unwrap_or(Engine::Postgres);
+    let databases = match engine {
+        Engine::Postgres => wanted::databases(&what, &request, &known),
+        Engine::SqlServer => native::databases(&what, &request, &known),
+    };
+    let databases = databases.map_err(|failure| refused(&failure))?;
     let login = login(&point, request.login, &what)?;
+    if engine == Engine::SqlServer && matches!(login, Login::Iam(_)) {
+        let cause = "there is no IAM database authentication for SQL Server";
+        return Err(status::invalid(&what, cause, "name a secret: --secret-arn"));
+    }
     let place = place(policies, &point, &what).await?;
     let id = if request.target_instance.is_empty() { point.resource.clone() } else { request.target_instance };
     let target = InstanceRef { place, id };
@@ -37,6 +50,7 @@ pub(super) async fn restore(
     Ok(RestoreRequest {
         policy: named(&point),
         worker: worker(policies, &point, &target.place).await,
+        bucket: bucket(policies, &point, &target.place).await,
         target,
         point: point.id,
         login,
@@ -88,6 +102,12 @@ pub(super) async fn verify(policies: &Policies, id: &str, depth: Depth) -> Resul
     let place = place(policies, &point, &what).await?;
     let mut worker = worker(policies, &point, &place).await;
     if depth == Depth::Restore {
+        let engine = Engine::of_point(&point.engine);
+        if engine == Some(Engine::SqlServer) {
+            let cause = "a native backup of SQL Server can be restored by SQL Server alone, which no worker has";
+            let remedy = "read it in full instead, or restore it into an instance and look at it there";
+            return Err(status::of_failure(&Failure::new("verify-engine-unsupported", what, cause, remedy)));
+        }
         let needed = root_volume_gib(&convert::summary(&point));
         worker.root_volume_gib = Some(worker.root_volume_gib.map_or(needed, |asked| asked.max(needed)));
     }
@@ -141,6 +161,11 @@ pub(super) async fn place(policies: &Policies, point: &Point, what: &str) -> Res
         }
         Err(error) => Err(status::of_state(what, &error)),
     }
+}
+
+/// The bucket that native backups pass through: as the point's policy says, where it still exists.
+async fn bucket(policies: &Policies, point: &Point, place: &Place) -> Option<PreparedBucket> {
+    bucket_for(&policies.get(&point.policy).await.ok()?, place)
 }
 
 /// How the worker is made: as the point's policy says, where it still exists.

@@ -15,10 +15,12 @@ use tonic::{Request, Response, Status};
 
 use super::tail::{Tail, tail};
 use super::{convert, copy, filters, import, keys, prune, repository, restore, session, start, status};
+use crate::ledger::{Entry, Resource};
 use crate::policies::{ApplyError, Found, Listing, Policies};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::state::{self, PointFilter, Session, SessionFilter};
+use crate::workers::tasks;
 
 /// The control service.
 #[derive(Debug, Clone)]
@@ -173,6 +175,16 @@ impl ControlService for Control {
         let what = format!("showing session {id}");
         let id: SessionId = status::parsed(&what, &id, "session-unknown")?;
         let session = self.shown(&what, self.sessions().get(&id).await).await?;
+        let failed = |error| status::of_state(&what, &error);
+        let places = self.sessions().ledger(Some(&id), false).await.map_err(failed)?;
+        let is_bucket = |entry: &&Entry| matches!(entry.resource, Resource::TemporaryBucket { .. });
+        let place = places.iter().find(is_bucket).map(|entry| entry.name.clone());
+        let tasks = tasks::of_session(self.sessions().state(), &id).await.map_err(failed)?;
+        let session = wire::Session {
+            temporary_place: place.unwrap_or_default(),
+            tasks: tasks.into_iter().map(convert::task).collect(),
+            ..session
+        };
         Ok(Response::new(wire::GetSessionResponse { session: Some(session) }))
     }
 

@@ -62,6 +62,8 @@ fn to_wire(session: Session, restored: &[Option<String>]) -> wire::Session {
         ended_at: session.ended_at.map(to_timestamp),
         cancel_requested: session.cancel_requested,
         databases,
+        temporary_place: String::new(),
+        tasks: Vec::new(),
     }
 }
 

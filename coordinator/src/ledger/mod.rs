@@ -33,6 +33,14 @@ pub const TAG_NAME: &str = "Name";
 /// Key of the sealed tag of a snapshot.
 pub const TAG_SEALED: &str = "haulier:sealed";
 
+/// Kind of the rows of temporary buckets.
+pub(crate) const KIND_TEMPORARY_BUCKET: &str = "temporary-bucket";
+
+/// Name of the row of a session's place in a temporary bucket.
+pub fn bucket_use(bucket: &str, prefix: &str) -> String {
+    format!("{bucket}/{prefix}")
+}
+
 /// What a row stands for, with what its removal needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -53,6 +61,16 @@ pub enum Resource {
     },
     /// A DB snapshot. The row's name is its identifier.
     DbSnapshot,
+    /// A session's place in a temporary bucket. The row's name is [`bucket_use`]; the bucket goes with the last row of it.
+    TemporaryBucket {
+        /// The bucket.
+        bucket: String,
+        /// What stands before the session's keys, no slash at either end. Empty in a row of the reaper's: the whole bucket,
+        /// which nobody has a place in.
+        prefix: String,
+        /// Somebody has prepared the bucket: it stays.
+        prepared: bool,
+    },
 }
 
 impl Resource {
@@ -63,6 +81,7 @@ impl Resource {
             Self::SecurityGroup { .. } => "security-group",
             Self::SecurityGroupMembership { .. } => "security-group-membership",
             Self::DbSnapshot => "db-snapshot",
+            Self::TemporaryBucket { .. } => KIND_TEMPORARY_BUCKET,
         }
     }
 
@@ -72,7 +91,7 @@ impl Resource {
             Self::Ec2Instance => 0,
             Self::SecurityGroupMembership { .. } => 1,
             Self::SecurityGroup { .. } => 2,
-            Self::DbSnapshot => 3,
+            Self::DbSnapshot | Self::TemporaryBucket { .. } => 3,
         }
     }
 }
@@ -232,5 +251,7 @@ mod tests {
         let group = Resource::SecurityGroup { vpc_id: "vpc-1".into() }.teardown_rank();
         assert!(Resource::Ec2Instance.teardown_rank() < group);
         assert!(membership < group);
+        let bucket = Resource::TemporaryBucket { bucket: "b".into(), prefix: "p".into(), prepared: false };
+        assert!(Resource::Ec2Instance.teardown_rank() < bucket.teardown_rank(), "a worker may put files there");
     }
 }

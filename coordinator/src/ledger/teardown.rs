@@ -2,7 +2,7 @@
 //!
 //! It neither knows nor cares how the session ended. Rows go in rounds: instances are terminated while our group is taken
 //! off the DB instance's list, then the rules between our groups are revoked, then the groups are deleted, then snapshots
-//! that belong to no point. A row that is stuck keeps no other from being removed, and is tried again, with growing
+//! that belong to no point and what lies in temporary buckets. A row that is stuck keeps no other from being removed, and is tried again, with growing
 //! pauses, without limit. Every removal succeeds where the thing is gone already.
 
 mod remove;

@@ -3,8 +3,8 @@
 mod parts;
 
 use haulier_domain::policy::{
-    self, Account, DEFAULT_CONCURRENCY, DEFAULT_PRIORITY, Databases, Fault, Login, Policy, Selection, Transfer,
-    WorkerDefaults,
+    self, Account, DEFAULT_CONCURRENCY, DEFAULT_PRIORITY, Databases, Fault, Login, Policy, Selection, SqlServer,
+    Transfer, WorkerDefaults,
 };
 use haulier_domain::schedule::ScheduleText;
 
@@ -25,6 +25,7 @@ const KEYS: &[&str] = &[
     "schedule",
     "concurrency",
     "transfer",
+    "sqlserver",
 ];
 
 /// Reads a policy.
@@ -84,6 +85,7 @@ fn lenient(fields: &Fields<'_>) -> Policy {
         schedule: fields.required("schedule").and_then(schedule).unwrap_or(ScheduleText::Manual),
         concurrency: number("concurrency", DEFAULT_CONCURRENCY),
         transfer: fields.optional("transfer").map_or_else(Transfer::default, parts::transfer),
+        sqlserver: fields.optional("sqlserver").map_or_else(SqlServer::default, parts::sql_server),
     }
 }
 

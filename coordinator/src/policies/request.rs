@@ -4,7 +4,9 @@ use haulier_domain::placement::{Prepared, prepared_for};
 use haulier_domain::policy::{Databases, Login as Written, Policy};
 
 use super::places::Found;
-use crate::sessions::{BackupRequest, InstanceRef, Login, Place, WorkerConfiguration, WorkerNetwork};
+use crate::sessions::{
+    BackupRequest, InstanceRef, Login, NativeOptions, Place, PreparedBucket, WorkerConfiguration, WorkerNetwork,
+};
 
 /// The backup of one instance.
 pub(super) fn backup(policy: &Policy, found: &Found) -> BackupRequest {
@@ -25,7 +27,18 @@ pub(super) fn backup(policy: &Policy, found: &Found) -> BackupRequest {
         compression_level: policy.transfer.compression_level.unwrap_or_default(),
         large_table_bytes: policy.transfer.large_table_bytes.unwrap_or_default(),
         split_table_bytes: policy.transfer.split_table_bytes.unwrap_or_default(),
+        native: NativeOptions {
+            files: policy.sqlserver.files.unwrap_or_default(),
+            full_every_days: policy.sqlserver.full_every_days.unwrap_or_default(),
+            bucket: bucket_for(policy, &found.place),
+        },
     }
+}
+
+/// The bucket that the operator has prepared for native backups in an account and Region.
+pub fn bucket_for(policy: &Policy, place: &Place) -> Option<PreparedBucket> {
+    let found = policy.sqlserver.bucket_in(&place.account.id, &place.region)?;
+    Some(PreparedBucket { bucket: found.bucket.clone(), prefix: found.prefix.clone().unwrap_or_default() })
 }
 
 /// How the policy's sessions log in.

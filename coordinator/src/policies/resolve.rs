@@ -1,5 +1,6 @@
 //! Which of the instances that were found a run of a policy backs up, and why not the others. Pure.
 
+use haulier_domain::native_backup::Engine;
 use haulier_domain::policy::{Policy, owners};
 
 use super::places::{Found, Missed};
@@ -50,8 +51,8 @@ fn reason_against(policy: &Policy, all: &[Policy], found: &Found, own_account: &
     if let Some(cluster) = &instance.cluster_id {
         return Some(format!("is a member of cluster {cluster}, and clusters are not supported"));
     }
-    if instance.engine != "postgres" {
-        return Some(format!("runs {}, and only postgres is supported", instance.engine));
+    if Engine::of(&instance.engine).is_none() {
+        return Some(format!("runs {}, and only postgres and SQL Server are supported", instance.engine));
     }
     // States that pass by themselves are waited out by the session; out of these an instance does not come by itself.
     let gone = ["deleting", "failed", "stopped", "stopping", "restore-error", "storage-full", "incompatible-network"];
@@ -95,6 +96,7 @@ mod tests {
             master_secret_arn: None,
             iam_authentication: false,
             allocated_gib: 20,
+            backup_retention_days: 0,
             backup_window: None,
             maintenance_window: None,
             option_groups: Vec::new(),
@@ -129,14 +131,15 @@ mod tests {
             found("b", |i| i.cluster_id = Some("c1".into())),
             found("c", |i| i.status = "stopped".into()),
             found("d", |i| i.status = "backing-up".into()),
+            found("e", |i| i.engine = "sqlserver-web".into()),
             found("out", |_| {}),
         ];
         let resolution = resolve(&all, std::slice::from_ref(&all), &found, OWN, &[]);
-        assert_eq!(ids(&resolution), ["d"]);
+        assert_eq!(ids(&resolution), ["d", "e"]);
         assert_eq!(
             resolution.skipped,
             [
-                "a: runs mysql, and only postgres is supported",
+                "a: runs mysql, and only postgres and SQL Server are supported",
                 "b: is a member of cluster c1, and clusters are not supported",
                 "c: is stopped",
             ]

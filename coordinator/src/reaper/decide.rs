@@ -20,7 +20,7 @@ pub struct Finding {
     pub resource_id: String,
     /// What it is.
     pub resource: Resource,
-    /// It outlives its session: its tag says so, or a restore point names it.
+    /// It outlives its session: its tag says so, a restore point names it, or another session uses it.
     pub kept: bool,
 }
 
@@ -82,12 +82,16 @@ mod tests {
         let nobody = BTreeSet::new();
         let session = BTreeSet::from(["ses-1".parse().unwrap()]);
         let group = || Resource::SecurityGroup { vpc_id: "vpc-1".into() };
+        let bucket = || Resource::TemporaryBucket { bucket: "b".into(), prefix: String::new(), prepared: false };
         let cases = [
             (Resource::Ec2Instance, false, &session, &session, Verdict::Leave),
             (Resource::Ec2Instance, false, &nobody, &session, Verdict::Remove),
             (Resource::Ec2Instance, false, &nobody, &nobody, Verdict::Remove),
             (group(), true, &nobody, &session, Verdict::Leave),
             (group(), false, &nobody, &nobody, Verdict::Remove),
+            (bucket(), false, &nobody, &nobody, Verdict::Remove),
+            (bucket(), true, &nobody, &session, Verdict::Leave),
+            (bucket(), false, &session, &session, Verdict::Leave),
             (Resource::DbSnapshot, false, &nobody, &session, Verdict::Remove),
             (Resource::DbSnapshot, false, &nobody, &nobody, Verdict::Report),
         ];

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub use decide::{Finding, Verdict, judge};
 
 use crate::failures;
-use crate::ledger::{RowState, teardown};
+use crate::ledger::{Resource, RowState, teardown};
 use crate::services::Services;
 use crate::sessions::Place;
 use crate::state::{PointFilter, StateError};
@@ -51,6 +51,12 @@ pub async fn round(services: &Services) -> Result<usize, StateError> {
     Ok(removed)
 }
 
+/// Whether it is a bucket in which a session has its place, whichever session it is tagged with.
+async fn is_used(services: &Services, place: &Place, finding: &Finding) -> Result<bool, StateError> {
+    let Resource::TemporaryBucket { bucket, .. } = &finding.resource else { return Ok(false) };
+    Ok(services.state.bucket_uses(&place.account.id, &place.region, bucket, None).await? > 0)
+}
+
 async fn settle(services: &Services, place: &Place, findings: Vec<Finding>) -> Result<usize, StateError> {
     let live: BTreeSet<SessionId> =
         services.state.live_sessions().await?.into_iter().map(|session| session.id).collect();
@@ -64,7 +70,7 @@ async fn settle(services: &Services, place: &Place, findings: Vec<Finding>) -> R
     let snapshots: BTreeSet<String> = points.into_iter().map(|point| point.snapshot_id).collect();
     let mut removed = 0;
     for mut finding in findings {
-        finding.kept |= snapshots.contains(&finding.resource_id);
+        finding.kept |= snapshots.contains(&finding.resource_id) || is_used(services, place, &finding).await?;
         match judge(&finding, &live, &known) {
             Verdict::Leave => tracing::debug!(name = finding.name, "reaper leaves it"),
             Verdict::Report => {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use haulier_cloud::Result;
 use haulier_cloud::compute::{InstanceState, TagFilter};
 use haulier_cloud::object_store::Tags;
+use haulier_cloud::{CloudError, ErrorKind};
 use haulier_domain::id::{Epoch, SessionId};
+use haulier_domain::native_backup::temporary;
 
 use super::Finding;
 use crate::ledger::{Resource, TAG_EPOCH, TAG_INSTALLATION, TAG_KEPT, TAG_NAME, TAG_SESSION};
@@ -50,7 +52,32 @@ pub(super) async fn found(services: &Services, place: &Place) -> Result<Vec<Find
             findings.extend(finding(&snapshot.tags, &snapshot.id, Resource::DbSnapshot));
         }
     }
+    findings.extend(temporary_buckets(services, place).await.unwrap_or_else(|error| unlisted(place, &error)));
     Ok(findings)
+}
+
+async fn temporary_buckets(services: &Services, place: &Place) -> Result<Vec<Finding>> {
+    let buckets = services.cloud.buckets(place).await?.buckets(&temporary::names_of(&services.installation)).await?;
+    let ours = buckets
+        .into_iter()
+        .filter(|bucket| bucket.tags.get(TAG_INSTALLATION).is_some_and(|tag| tag == services.installation.as_str()));
+    let whole = |bucket: haulier_cloud::buckets::Bucket| {
+        let resource =
+            Resource::TemporaryBucket { bucket: bucket.name.clone(), prefix: String::new(), prepared: false };
+        finding(&bucket.tags, &bucket.name, resource)
+    };
+    Ok(ours.filter_map(whole).collect())
+}
+
+/// Whoever has no SQL Server need not let the coordinator list buckets. Everything else is looked after all the same.
+fn unlisted(place: &Place, error: &CloudError) -> Vec<Finding> {
+    let (account, region) = (&place.account.id, &place.region);
+    if error.kind == ErrorKind::Denied {
+        tracing::debug!(account, region, %error, "reaper may not list buckets");
+    } else {
+        tracing::warn!(account, region, %error, "reaper could not list buckets");
+    }
+    Vec::new()
 }
 
 fn finding(tags: &Tags, resource_id: &str, resource: Resource) -> Option<Finding> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use haulier_domain::id::PointId;
 use haulier_repository::PointRoot;
 
 use crate::sessions::Login;
@@ -16,6 +17,7 @@ const ENGINE_VERSION: &str = "engine-version";
 const LOGIN: &str = "login";
 const POLICY: &str = "policy";
 const SNAPSHOT: &str = "snapshot";
+const FULL_POINT: &str = "full-point";
 const COPY_OF: &str = "copy-of";
 const COPY_OF_REPOSITORY: &str = "copy-of-repository";
 
@@ -44,6 +46,8 @@ pub struct PointLabels {
     pub snapshot_id: String,
     /// What it is a copy of.
     pub copy_of: Option<CopyOf>,
+    /// The point, in the same domain, that it stands on.
+    pub full_point: Option<PointId>,
 }
 
 impl PointLabels {
@@ -60,6 +64,7 @@ impl PointLabels {
             (LOGIN, &login),
             (POLICY, &self.policy),
             (SNAPSHOT, &self.snapshot_id),
+            (FULL_POINT, self.full_point.as_ref().map(PointId::as_str).unwrap_or_default()),
             (COPY_OF, copied.map(|copied| copied.point.as_str()).unwrap_or_default()),
             (COPY_OF_REPOSITORY, copied.map(|copied| copied.repository.as_str()).unwrap_or_default()),
         ]
@@ -88,6 +93,7 @@ impl PointLabels {
             policy: text(POLICY),
             snapshot_id: text(SNAPSHOT),
             copy_of: copied.map(|(point, repository)| CopyOf { point, repository }),
+            full_point: text(FULL_POINT).parse().ok(),
         }
     }
 }
@@ -143,6 +149,7 @@ mod tests {
                 policy: "nightly".into(),
                 snapshot_id: "haulier-1".into(),
                 copy_of: Some(CopyOf { point: "pnt-0".parse().unwrap(), repository: "rep-0".parse().unwrap() }),
+                full_point: Some("pnt-full".parse().unwrap()),
             };
             assert_eq!(PointLabels::of(&root(labels.to_labels())), labels);
         }

@@ -58,6 +58,7 @@ impl StoredPoint {
             login: labels.login.clone(),
             snapshot_id: labels.snapshot_id.clone(),
             copy_of: labels.copy_of.clone(),
+            full_point: labels.full_point.clone(),
             summary: self.facts.summary.clone(),
             consistent_at: self.facts.consistent_at,
             // The moment of its publication is not stored. That of its making lies just before it, and sorts alike.

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 pub use feed::{Feeds, Signal};
 pub use request::{
-    Account, BackupRequest, DatabaseSelection, InstanceRef, Login, MaintenanceRequest, OnClash, Place,
-    ReplicateRequest, Request, RestoreRequest, VerifyRequest, WorkerConfiguration, WorkerNetwork,
+    Account, BackupRequest, DatabaseSelection, InstanceRef, Login, MaintenanceRequest, NativeOptions, OnClash, Place,
+    PreparedBucket, ReplicateRequest, Request, RestoreRequest, VerifyRequest, WorkerConfiguration, WorkerNetwork,
 };
 
 use crate::ledger::Entry;

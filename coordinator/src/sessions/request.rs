@@ -92,6 +92,28 @@ pub struct WorkerNetwork {
     pub permanent_pair: bool,
 }
 
+/// A bucket that somebody has prepared for native backups of SQL Server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedBucket {
+    /// Name.
+    pub bucket: String,
+    /// What stands before the keys, no slash at either end; may be empty.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+/// How databases of SQL Server are backed up natively. Other engines take no notice.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NativeOptions {
+    /// Files to each database; 0 means by its size.
+    pub files: u32,
+    /// Days from one full backup to the next, with differential ones between; 0 means that every backup is full.
+    pub full_every_days: u32,
+    /// The bucket to pass through; `None` means one that is made and removed.
+    pub bucket: Option<PreparedBucket>,
+}
+
 /// A backup of one DB instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupRequest {
@@ -126,6 +148,9 @@ pub struct BackupRequest {
     /// Tables of at least this many bytes are read by ctid ranges; 0 means the product's default.
     #[serde(default)]
     pub split_table_bytes: u64,
+    /// How databases of SQL Server are backed up.
+    #[serde(default)]
+    pub native: NativeOptions,
 }
 
 /// One database to restore.
@@ -189,6 +214,9 @@ pub struct RestoreRequest {
     /// Data streams written at once; 0 means one per core.
     #[serde(default)]
     pub parallel_streams: u32,
+    /// For databases of SQL Server, the bucket to pass through; `None` means one that is made and removed.
+    #[serde(default)]
+    pub bucket: Option<PreparedBucket>,
 }
 
 /// A check of a point. Its worker runs in the network of the point's instance and touches no database.

@@ -22,7 +22,7 @@ pub enum DurableEvent {
     },
     /// Anything else, by kind, as it came over the wire.
     Other {
-        /// `point-proposed`, `part-restored`, `finished`, `task-submitted`.
+        /// `point-proposed`, `part-restored`, `finished`, `task-submitted`, `task-ended`.
         kind: &'static str,
         /// The message.
         body: Vec<u8>,

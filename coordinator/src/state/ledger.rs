@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Result, State, doing, from_json, parsed, parsed_time, stamp, to_json};
-use crate::ledger::{Entry, Intent, RowState};
+use crate::ledger::{Entry, Intent, KIND_TEMPORARY_BUCKET, RowState, bucket_use};
 
 impl State {
     /// Commits the intention to make a resource. Repeating it changes nothing: what is written first stands.
@@ -119,6 +119,26 @@ impl State {
         .await
         .map_err(doing("listing open ledger rows"))?;
         rows.iter().map(entry).collect()
+    }
+
+    /// How many sessions have a place in a temporary bucket, one row left out where that is said.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub async fn bucket_uses(&self, account: &str, region: &str, bucket: &str, but: Option<i64>) -> Result<u64> {
+        let row = sqlx::query(
+            "SELECT count(*) AS uses FROM ledger WHERE account = ?1 AND region = ?2 AND kind = ?3
+             AND state IN ('intended', 'created') AND substr(name, 1, length(?4)) = ?4 AND (?5 IS NULL OR id <> ?5)",
+        )
+        .bind(account)
+        .bind(region)
+        .bind(KIND_TEMPORARY_BUCKET)
+        .bind(bucket_use(bucket, ""))
+        .bind(but)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(doing("counting the uses of a temporary bucket"))?;
+        Ok(row.get::<i64, _>("uses").cast_unsigned())
     }
 
     /// The ledger, oldest first: of one session, or all of it; open rows only, or ended ones too.

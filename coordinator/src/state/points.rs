@@ -47,6 +47,8 @@ pub struct Point {
     pub snapshot_id: String,
     /// What it is a copy of.
     pub copy_of: Option<CopyOf>,
+    /// The point that it stands on: its databases can be restored with both alone.
+    pub full_point: Option<PointId>,
     /// The summary from its root, as JSON.
     pub summary: Value,
     /// When its data was current.
@@ -140,8 +142,8 @@ impl State {
 /// Adds a row, and says whether there was none.
 async fn insert(connection: &mut SqliteConnection, point: &Point) -> Result<bool> {
     let done = sqlx::query(
-        "INSERT INTO points (id, repository, domain, session, policy, account, region, resource, engine, login, snapshot_id, copy_of, summary, consistent_at, published_at, locked_until)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO points (id, repository, domain, session, policy, account, region, resource, engine, login, snapshot_id, copy_of, full_point, summary, consistent_at, published_at, locked_until)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
     )
     .bind(point.id.as_str())
     .bind(&point.repository)
@@ -155,6 +157,7 @@ async fn insert(connection: &mut SqliteConnection, point: &Point) -> Result<bool
     .bind(to_json(&point.login, "points.login")?)
     .bind(&point.snapshot_id)
     .bind(point.copy_of.as_ref().map(|copied| to_json(copied, "points.copy_of")).transpose()?)
+    .bind(point.full_point.as_ref().map(PointId::as_str))
     .bind(to_json(&point.summary, "points.summary")?)
     .bind(point.consistent_at.map(stamp))
     .bind(stamp(point.published_at))
@@ -179,6 +182,7 @@ fn point(row: &SqliteRow) -> Result<Point> {
         login: from_json(row.get("login"), "points.login")?,
         snapshot_id: row.get("snapshot_id"),
         copy_of: row.get::<Option<&str>, _>("copy_of").map(|copied| from_json(copied, "points.copy_of")).transpose()?,
+        full_point: row.get::<Option<&str>, _>("full_point").map(|id| parsed(id, "points.full_point")).transpose()?,
         summary: from_json(row.get("summary"), "points.summary")?,
         consistent_at: parsed_time(row.get("consistent_at"), "points.consistent_at")?,
         published_at: parsed(row.get("published_at"), "points.published_at")?,

@@ -11,6 +11,7 @@ mod enrol;
 mod presence;
 pub(crate) mod restored;
 mod service;
+pub mod tasks;
 pub mod user_data;
 mod wire;
 
@@ -31,6 +32,8 @@ pub(crate) const EVENT_PART_RESTORED: &str = "part-restored";
 pub(crate) const EVENT_FINISHED: &str = "finished";
 /// Kind of the event with which a worker tells of a task of the engine's own.
 pub(crate) const EVENT_TASK_SUBMITTED: &str = "task-submitted";
+/// Kind of the event with which a worker tells how such a task has ended.
+pub(crate) const EVENT_TASK_ENDED: &str = "task-ended";
 
 /// What a worker's credentials are for. No secret: the credentials themselves are made when they are needed and kept
 /// nowhere.

@@ -63,7 +63,7 @@ async fn attempt(flow: &Flow, near: &Source, job: &Job, epoch: Epoch) -> Flowed<
         flow.step("join-instance", || network::join(work, near, group, epoch)).await?;
     }
     flow.step("assign", || worker::assign(work, job, &worker)).await?;
-    flow.step("transfer", || transfer::follow(work, &worker)).await
+    flow.step("transfer", || transfer::follow(work, job, &worker)).await
 }
 
 /// Launches the worker where EC2 has room for it: one candidate after another, in rounds with growing pauses.

@@ -1,9 +1,11 @@
 //! Restore of databases out of a point into an instance.
 
+use haulier_domain::native_backup::Engine;
 use haulier_domain::session::Completed;
 
 use super::attempt::on_a_worker;
 use super::flow::{Flow, Flowed, Halt, Interrupted};
+use super::native;
 use super::steps::{assignment, preflight, publish, turn};
 use crate::sessions::{Request, RestoreRequest};
 
@@ -17,8 +19,11 @@ async fn restore(flow: &Flow) -> Flowed<Completed> {
     flow.step("wait-for-turn", || turn::take(work)).await?;
     let target = flow.step("preflight", || preflight::instance(work)).await?;
     let login = flow.step("check-login", || preflight::login(work, &target, &request.login)).await?;
-    let domain = flow.step("find-point", || publish::domain_of_point(work, &request.point)).await?;
+    let domain = flow.step("find-point", || publish::domain_for(work, &target, &request.point)).await?;
     let root = flow.step("read-point", || publish::read_root(work, &domain, &request.point)).await?;
+    if target.engine() == Engine::SqlServer {
+        return Box::pin(native::restore(flow, request, &target, &login, (&domain, &root))).await;
+    }
     let job = assignment::restore(work, request, &target, &login, &domain, &root)?;
     let delivered = on_a_worker(flow, &target, &job).await?;
     Ok(delivered.completed)

@@ -141,7 +141,9 @@ impl Flow {
         F: Fn() -> Fut + Send + Sync,
         Fut: Future<Output = Attempt<T>> + Send,
     {
-        let outcome = self.record(name, async { self.persist(&body).await }).await.map_err(Halt::Interrupted)?;
+        // On the heap: flows are long, and what their steps need would fill a thread's stack.
+        let persisted = Box::pin(async { self.persist(&body).await });
+        let outcome = Box::pin(self.record(name, persisted)).await.map_err(Halt::Interrupted)?;
         outcome.map_err(Halt::Stop)
     }
 

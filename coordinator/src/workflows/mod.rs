@@ -11,6 +11,7 @@ pub mod engine;
 mod flow;
 mod left_behind;
 mod maintenance;
+mod native;
 pub mod observer;
 mod replicate;
 pub(crate) mod salvage;
@@ -22,4 +23,4 @@ pub(crate) use flow::BackOff;
 
 /// Version of the workflows' code. A session is carried on by the version that began it; one of another version is torn
 /// down from the ledger. Raise it with every change to the order or the names of steps.
-pub const VERSION: &str = "3";
+pub const VERSION: &str = "4";

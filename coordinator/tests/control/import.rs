@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use haulier_cloud::object_store::ObjectStore as _;
 use haulier_coordinator::repositories::{PointLabels, Proposal};
-use haulier_coordinator::sessions::{Account, BackupRequest, InstanceRef, Login, Place, Request, WorkerConfiguration};
+use haulier_coordinator::sessions::{
+    Account, BackupRequest, InstanceRef, Login, NativeOptions, Place, Request, WorkerConfiguration,
+};
 use haulier_coordinator::state::{NewSession, Point, PointFilter, Repository};
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch, PointId, SessionId};
@@ -67,6 +69,7 @@ fn labels(instance: &str) -> PointLabels {
         policy: "nightly".to_owned(),
         snapshot_id: "haulier-0123".to_owned(),
         copy_of: None,
+        full_point: None,
     }
 }
 
@@ -317,6 +320,7 @@ fn backup_of(point: &PointId, session: &str) -> NewSession {
         compression_level: 0,
         large_table_bytes: 0,
         split_table_bytes: 0,
+        native: NativeOptions::default(),
     };
     NewSession {
         id: session.parse().unwrap(),

@@ -6,6 +6,7 @@ mod copies;
 mod immutability;
 mod import;
 mod keys;
+mod native;
 mod operators;
 mod points;
 mod policies;

@@ -35,6 +35,7 @@ pub(crate) async fn scene() -> Scene {
         engine: "postgres 15.18".to_owned(),
         login: Some(Login::MasterSecret),
         copy_of: None,
+        full_point: None,
         snapshot_id: "haulier-1".to_owned(),
         summary,
         consistent_at: "2026-11-20T03:00:01Z".parse().ok(),

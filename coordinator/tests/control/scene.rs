@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use haulier_cloud::buckets::Buckets;
 use haulier_cloud::compute::Compute;
 use haulier_cloud::databases::Databases;
 use haulier_cloud::doubles::{
-    Fault, Faults, Faulty, MemoryCloud, MemoryDatabases, MemoryIdentity, MemoryKeys, MemoryObjectStore, MemorySecrets,
-    Rule,
+    Fault, Faults, Faulty, MemoryCloud, MemoryDatabases, MemoryIdentity, MemoryKeys, MemoryObjectStore, MemoryRoles,
+    MemorySecrets, Rule,
 };
 use haulier_cloud::identity::Identity;
 use haulier_cloud::keys::Keys;
 use haulier_cloud::object_store::ObjectStore;
+use haulier_cloud::roles::Roles;
 use haulier_cloud::secrets::Secrets;
 use haulier_cloud::{CloudError, ErrorKind, Outcome, Result};
 use haulier_coordinator::accounts::CloudAccess;
@@ -68,6 +70,12 @@ impl World {
         }
     }
 
+    /// Adds an instance of SQL Server to the own account.
+    pub(crate) fn add_sql_server(&self, id: &str) {
+        let places = self.places.lock().unwrap();
+        places[&(OWN.to_owned(), REGION.to_owned())].databases().add(MemoryDatabases::sql_server(id, "backups"));
+    }
+
     /// Gives an instance of the own account another engine version.
     pub(crate) fn set_version(&self, id: &str, version: &str) {
         let places = self.places.lock().unwrap();
@@ -98,6 +106,14 @@ impl CloudAccess for World {
 
     async fn databases(&self, place: &Place) -> Result<Arc<dyn Databases>> {
         Ok(self.cloud(place)?.databases())
+    }
+
+    async fn buckets(&self, place: &Place) -> Result<Arc<dyn Buckets>> {
+        Ok(self.cloud(place)?.buckets(&place.region))
+    }
+
+    async fn roles(&self, _account: &Account) -> Result<Arc<dyn Roles>> {
+        Ok(Arc::new(MemoryRoles::new()))
     }
 
     async fn identity(&self, _account: &Account) -> Result<Arc<dyn Identity>> {

@@ -253,13 +253,13 @@ fn what_is_not_supported_is_refused_before_anything_is_made() {
     let mut aurora = MemoryDatabases::postgres("aurora");
     aurora.engine = "aurora-postgresql".into();
     aurora.cluster_id = Some("cluster".into());
-    let mut mssql = MemoryDatabases::postgres("mssql");
-    mssql.engine = "sqlserver-se".into();
-    for database in [aurora, mssql] {
+    let mut mysql = MemoryDatabases::postgres("mysql");
+    mysql.engine = "mysql".into();
+    for database in [aurora, mysql] {
         scene.access.memory.databases().add(database);
     }
     let running = scene.start();
-    for (id, code) in [("aurora", "db-not-supported"), ("mssql", "db-not-supported"), ("nowhere", "db-not-found")] {
+    for (id, code) in [("aurora", "db-not-supported"), ("mysql", "db-not-supported"), ("nowhere", "db-not-found")] {
         let session = running.backup(id);
         let session = running.assert_state(&session, SessionState::Failed);
         assert_eq!(session.failure().unwrap().code, code);

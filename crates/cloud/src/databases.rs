@@ -1,6 +1,6 @@
 //! The port to RDS in one account and Region.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -43,6 +43,8 @@ pub struct DbInstance {
     pub iam_authentication: bool,
     /// `AllocatedStorage` in GiB.
     pub allocated_gib: u32,
+    /// `BackupRetentionPeriod` in days; 0 means that RDS takes no automated backups.
+    pub backup_retention_days: u32,
     /// `PreferredBackupWindow`, UTC: `03:10-03:40`.
     pub backup_window: Option<String>,
     /// `PreferredMaintenanceWindow`, UTC: `sun:04:00-sun:04:30`.
@@ -76,6 +78,17 @@ pub struct DbSnapshot {
     pub tags: Tags,
 }
 
+/// An option group as described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionGroup {
+    /// `OptionGroupName`.
+    pub name: String,
+    /// `OptionGroupArn`.
+    pub arn: String,
+    /// Settings by name, of each option by name: `SQLSERVER_BACKUP_RESTORE`, `IAM_ROLE_ARN`.
+    pub options: BTreeMap<String, BTreeMap<String, String>>,
+}
+
 /// RDS in one account and Region. Listings are complete: every page is read.
 #[async_trait]
 pub trait Databases: Send + Sync + std::fmt::Debug {
@@ -99,6 +112,10 @@ pub trait Databases: Send + Sync + std::fmt::Debug {
     async fn snapshot(&self, id: &str) -> Result<Option<DbSnapshot>>;
     /// `DescribeDBSnapshots` of type `manual`, all of them.
     async fn manual_snapshots(&self) -> Result<Vec<DbSnapshot>>;
+    /// `DescribeDBSnapshots` of one instance, manual and automated ones.
+    async fn snapshots_of(&self, instance_id: &str) -> Result<Vec<DbSnapshot>>;
+    /// `DescribeOptionGroups` of one; `None` where there is none.
+    async fn option_group(&self, name: &str) -> Result<Option<OptionGroup>>;
     /// `DeleteDBSnapshot`. Succeeds where it is gone.
     async fn delete_snapshot(&self, id: &str) -> Result<()>;
 }

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod buckets;
 pub mod compute;
 pub mod databases;
 #[cfg(feature = "doubles")]
@@ -14,6 +15,7 @@ pub mod identity;
 pub mod keys;
 pub mod object_lock;
 pub mod object_store;
+pub mod roles;
 pub mod secrets;
 
 pub use error::{CloudError, ErrorKind, Outcome, Result};

@@ -8,6 +8,7 @@ pub mod id;
 pub mod immutability;
 pub mod left_behind;
 pub mod manifest;
+pub mod native_backup;
 pub mod placement;
 pub mod point;
 pub mod policy;

@@ -12,6 +12,7 @@ mod arn;
 mod fault;
 mod model;
 mod selection;
+mod sql_server;
 mod transfer;
 mod validate;
 mod worker;
@@ -19,8 +20,8 @@ mod worker;
 pub use arn::{Arn, InvalidArn};
 pub use fault::Fault;
 pub use model::{
-    Account, Databases, Login, Policy, Resource, Selection, Selector, Tags, Transfer, WorkerConfiguration,
-    WorkerDefaults,
+    Account, Databases, Login, Policy, Resource, Selection, Selector, SqlServer, Tags, TemporaryBucket, Transfer,
+    WorkerConfiguration, WorkerDefaults,
 };
 pub use selection::{Ownership, owners};
 pub use transfer::{DEFAULT_LARGE_TABLE_BYTES, DEFAULT_SPLIT_TABLE_BYTES};

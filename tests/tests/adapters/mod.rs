@@ -16,13 +16,23 @@ pub(crate) fn of_administrator(cloud: &Cloud) -> AwsCloud {
     with(cloud, SharedCredentialsProvider::new(root))
 }
 
+/// S3 as the account's administrator, for what no port does.
+pub(crate) fn s3_of_administrator(cloud: &Cloud) -> aws_sdk_s3::Client {
+    let facts = cloud.facts();
+    let root = Credentials::new(&facts.access_key_id, &facts.secret_access_key, None, None, "test");
+    aws_sdk_s3::Client::new(&settings(cloud, SharedCredentialsProvider::new(root)))
+}
+
 /// With these credentials.
 pub(crate) fn with(cloud: &Cloud, credentials: SharedCredentialsProvider) -> AwsCloud {
-    let settings = SdkConfig::builder()
+    settings(cloud, credentials).into()
+}
+
+fn settings(cloud: &Cloud, credentials: SharedCredentialsProvider) -> SdkConfig {
+    SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(cloud.facts().region.clone()))
         .endpoint_url(&cloud.facts().endpoint)
         .credentials_provider(credentials)
-        .build();
-    settings.into()
+        .build()
 }

@@ -40,6 +40,20 @@ pub(super) fn session(id: &str, state: control::SessionState) -> control::Sessio
         cancel_requested: state == control::SessionState::Cancelled,
         report: if id == "ses-prune" { PRUNED } else { r#"{"restored":["shop"]}"# }.into(),
         databases: if id == "ses-restored" { vec![target("shop", "shop_restored_1", true)] } else { Vec::new() },
+        temporary_place: if id == "ses-native" { "temporary/haulier-1-native".to_owned() } else { String::new() },
+        tasks: if id == "ses-native" { vec![task()] } else { Vec::new() },
+    }
+}
+
+/// A task of RDS's own.
+fn task() -> control::EngineTask {
+    control::EngineTask {
+        task_id: "5".to_owned(),
+        kind: "BACKUP_DB".to_owned(),
+        database: "crm".to_owned(),
+        object_arn: "arn:aws:s3:::temporary/haulier-1-native/crm/file.bak".to_owned(),
+        lifecycle: "ERROR".to_owned(),
+        task_info: "Access Denied".to_owned(),
     }
 }
 
@@ -175,6 +189,7 @@ pub(super) fn point() -> control::Point {
         retention_mode: 0,
         latest_proof: Some(proof()),
         copy_of: None,
+        full_point_id: String::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use haulier_cloud::databases::DbInstance;
 use haulier_domain::failure::Failure;
+use haulier_domain::native_backup::Engine;
 use haulier_domain::postgres::clients;
 
 use crate::policies::Policies;
@@ -30,6 +31,17 @@ pub(super) async fn check(policies: &Policies, target: &InstanceRef, point: &Poi
 }
 
 fn is_new_enough(instance: &DbInstance, point: &Point, what: &str) -> Result<(), Failure> {
+    let (of_point, of_target) = (Engine::of_point(&point.engine), Engine::of(&instance.engine));
+    if let (Some(source), Some(target)) = (of_point, of_target)
+        && source != target
+    {
+        return Err(Failure::new(
+            "restore-into-other-engine",
+            what,
+            format!("the point is of {}, and {} runs {}", source.title(), instance.id, target.title()),
+            "name an instance of the point's own engine",
+        ));
+    }
     let Some(source) = point.engine.strip_prefix("postgres ").and_then(major) else { return Ok(()) };
     let Some(target) = major(&instance.engine_version).filter(|_| instance.engine == "postgres") else { return Ok(()) };
     if clients::may_restore(source, target) {

@@ -45,7 +45,8 @@ fn every_database(known: &[String], on_clash: i32) -> Vec<DatabaseRestore> {
     restored.map(|name| DatabaseRestore { database: name.clone(), on_clash, ..Default::default() }).collect()
 }
 
-fn is_known(what: &str, name: &str, known: &[String]) -> Result<(), Failure> {
+/// Refuses a database that the point does not have.
+pub(super) fn is_known(what: &str, name: &str, known: &[String]) -> Result<(), Failure> {
     if known.iter().any(|database| database == name) {
         return Ok(());
     }

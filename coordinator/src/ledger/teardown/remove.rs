@@ -21,6 +21,9 @@ pub(super) async fn one(services: &Services, entry: &Entry) -> Result<(), Stuck>
             membership(services, entry, instance_id, group_id).await
         }
         Resource::DbSnapshot => snapshot(services, entry).await,
+        Resource::TemporaryBucket { bucket, prefix, prepared } => {
+            temporary_bucket(services, entry, bucket, prefix, *prepared).await
+        }
     }
 }
 
@@ -125,6 +128,37 @@ async fn snapshot(services: &Services, entry: &Entry) -> Result<(), Stuck> {
         }
         _ => absent(services, entry),
     }
+}
+
+/// Removes what the session has in the bucket, and the bucket too, where nobody else uses it and we have made it. Whether
+/// somebody does is decided while nobody can begin to: the row of the next user is written before or after this, and the row of
+/// this one is closed within it, so that of two that leave together one is the last.
+async fn temporary_bucket(
+    services: &Services,
+    entry: &Entry,
+    bucket: &str,
+    prefix: &str,
+    prepared: bool,
+) -> Result<(), Stuck> {
+    let buckets = services.cloud.buckets(&place(services, entry).await?).await?;
+    if !prefix.is_empty() {
+        buckets.empty(bucket, &format!("{prefix}/")).await?;
+    }
+    if prepared {
+        return Ok(());
+    }
+    let _alone = services.temporary_buckets.lock().await;
+    let is_used = services.state.bucket_uses(&entry.account, &entry.region, bucket, Some(entry.id)).await? > 0;
+    if !is_used {
+        // Whatever RDS put there after its session had ended goes, too.
+        buckets.empty(bucket, "").await?;
+        buckets.delete(bucket).await?;
+        if entry.resource_id.is_none() {
+            // Its making was never answered: it may still appear.
+            absent(services, entry)?;
+        }
+    }
+    Ok(services.state.mark_removed(entry.id).await?)
 }
 
 /// What the cloud does not list is gone, unless it may only not be listed yet.

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use haulier_domain::policy::{Selection, Selector, Transfer, WorkerConfiguration, WorkerDefaults};
+use haulier_domain::policy::{
+    Selection, Selector, SqlServer, TemporaryBucket, Transfer, WorkerConfiguration, WorkerDefaults,
+};
 
 use crate::yaml::{Fields, Reader};
 
@@ -84,11 +86,39 @@ fn instance_types(value: Reader<'_>) -> Option<Vec<String>> {
     Some(types)
 }
 
+fn number<T: FromStr>(fields: &Fields<'_>, key: &'static str) -> Option<T> {
+    fields.optional(key).and_then(|value| value.parsed("a whole number"))
+}
+
+/// Reads `sqlserver`.
+pub(super) fn sql_server(value: Reader<'_>) -> SqlServer {
+    let Some(fields) = value.fields(&["files", "full_every_days", "temporary_buckets"]) else {
+        return SqlServer::default();
+    };
+    let buckets = fields.optional("temporary_buckets").and_then(|value| value.list()).unwrap_or_default();
+    SqlServer {
+        files: number(&fields, "files"),
+        full_every_days: number(&fields, "full_every_days"),
+        temporary_buckets: buckets.into_iter().map(temporary_bucket).collect(),
+    }
+}
+
+fn temporary_bucket(value: Reader<'_>) -> TemporaryBucket {
+    let Some(fields) = value.fields(&["account", "region", "bucket", "prefix"]) else {
+        return TemporaryBucket::default();
+    };
+    let text = |key| fields.optional(key).and_then(|value: Reader<'_>| value.text());
+    let needed = |key| fields.required(key).and_then(|value: Reader<'_>| value.text()).unwrap_or_default();
+    TemporaryBucket {
+        account: text("account"),
+        region: needed("region"),
+        bucket: needed("bucket"),
+        prefix: text("prefix"),
+    }
+}
+
 /// Reads `transfer`.
 pub(super) fn transfer(value: Reader<'_>) -> Transfer {
-    fn number<T: FromStr>(fields: &Fields<'_>, key: &'static str) -> Option<T> {
-        fields.optional(key).and_then(|value| value.parsed("a whole number"))
-    }
     const KEYS: &[&str] = &["parallel_streams", "large_table_bytes", "split_table_bytes", "compression_level"];
     let Some(fields) = value.fields(KEYS) else { return Transfer::default() };
     Transfer {

@@ -30,6 +30,8 @@ fn the_example_is_valid_and_names_every_key() {
     assert_eq!(policy.worker.tags, Tags::from([("cost-center".into(), "4711".into())]));
     assert_eq!(policy.configurations[0].subnet_id.as_deref(), Some("subnet-0123456789abcdef0"));
     assert_eq!(policy.configurations[0].worker.instance_types, ["m7i.xlarge", "m6i.xlarge"]);
+    assert_eq!((policy.sqlserver.files, policy.sqlserver.full_every_days), (Some(4), Some(7)));
+    assert_eq!(policy.sqlserver.temporary_buckets[0].bucket, "my-native-backups");
     for key in KEYS {
         assert!(text.contains(&format!("\n{key}:")), "the example lacks {key}");
     }
@@ -58,6 +60,20 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("name: nightly", "name: nightly\nname: other", &["3 : the key \"name\" stands here twice"]),
     ("name: nightly", "name:", &["2 name: has no value"]),
     ("repository: main", "repository: main\npriority: high", &["6 priority: \"high\" is not a whole number"]),
+    (
+        "repository: main",
+        "repository: main\nsqlserver: {files: 11, temporary_buckets: [{bucket: fine-name, kms: x}]}",
+        &[
+            "6 sqlserver.files: 11 files are out of range",
+            "6 sqlserver.temporary_buckets[0].region: is missing",
+            "6 sqlserver.temporary_buckets[0].kms: unknown key \"kms\"",
+        ],
+    ),
+    (
+        "repository: main",
+        "repository: main\nsqlserver:\n  files: 11",
+        &["7 sqlserver.files: 11 files are out of range"],
+    ),
     ("repository: main", "repository: main\npriority: 5000", &["6 priority: 5000 is too high"]),
     ("repository: main", "repository: main\nretention: 30", &["6 retention: unknown key \"retention\""]),
     ("repository: main", "repository: main\nsnapshot: maybe", &["6 snapshot: \"maybe\" is not true or false"]),

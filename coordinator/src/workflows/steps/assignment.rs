@@ -22,19 +22,28 @@ use crate::workflows::flow::Work;
 #[derive(Debug, Clone)]
 pub(in crate::workflows) struct Job {
     /// As it goes over the wire to the first worker.
-    assignment: wire::Assignment,
+    pub(super) assignment: wire::Assignment,
     /// What its credentials are for.
     pub(super) grant: Grant,
     /// Whether it connects to a database.
     pub(super) needs_database: bool,
+    /// Whether it has something to tidy up after a cancel, whatever kind of session it is: a task of the engine's own.
+    pub(super) tidies: bool,
 }
 
 impl Job {
-    /// Its assignment, for a worker before whom others have restored these parts.
-    pub(super) fn after(&self, restored: Vec<wire::PartRestored>) -> wire::Assignment {
+    /// Its assignment, for a worker before whom others have restored these parts, and submitted these tasks.
+    pub(super) fn after(
+        &self,
+        restored: Vec<wire::PartRestored>,
+        submitted: Vec<wire::TaskSubmitted>,
+    ) -> wire::Assignment {
         let mut assignment = self.assignment.clone();
-        if let Some(WireWork::RestorePostgres(restore)) = &mut assignment.work {
-            restore.restored = restored;
+        match &mut assignment.work {
+            Some(WireWork::RestorePostgres(restore)) => restore.restored = restored,
+            Some(WireWork::BackupSqlServer(backup)) => backup.submitted = submitted,
+            Some(WireWork::RestoreSqlServer(restore)) => (restore.restored, restore.submitted) = (restored, submitted),
+            _ => {}
         }
         assignment
     }
@@ -152,7 +161,8 @@ fn job(
     Ok(Job { needs_database, ..job_in(work, assigned, domain, &scope)? })
 }
 
-fn scope(work: &Work, domain: &DomainPlace, database: Option<(&Source, &Login)>, writes: bool) -> Scope {
+/// What a worker may do in the domain, and with the database.
+pub(super) fn scope(work: &Work, domain: &DomainPlace, database: Option<(&Source, &Login)>, writes: bool) -> Scope {
     Scope {
         partition: work.services.settings.partition.clone(),
         bucket: domain.bucket.clone(),
@@ -161,6 +171,7 @@ fn scope(work: &Work, domain: &DomainPlace, database: Option<(&Source, &Login)>,
         maintains: false,
         copies_to: None,
         immutability: domain.immutability,
+        temporary: None,
         database: database.and_then(|(source, login)| access(work, source, login)),
     }
 }
@@ -169,7 +180,8 @@ fn prefix_of(domain: &DomainPlace) -> String {
     Layout::new(&domain.prefix).domain(&domain.domain).root().trim_matches('/').to_owned()
 }
 
-fn job_in(work: &Work, assigned: WireWork, domain: &DomainPlace, scope: &Scope) -> Result<Job, Failure> {
+/// A job with credentials for what the scope says.
+pub(super) fn job_in(work: &Work, assigned: WireWork, domain: &DomainPlace, scope: &Scope) -> Result<Job, Failure> {
     let policy = document(scope).map_err(|error| {
         let what = "writing the policy of the worker's credentials";
         Failure::new("policy-too-long", what, error.to_string(), "shorten the repository's prefix")
@@ -182,7 +194,7 @@ fn job_in(work: &Work, assigned: WireWork, domain: &DomainPlace, scope: &Scope) 
         domain: domain.domain.clone(),
         target: None,
     };
-    Ok(Job { assignment: wire::Assignment { work: Some(assigned) }, grant, needs_database: false })
+    Ok(Job { assignment: wire::Assignment { work: Some(assigned) }, grant, needs_database: false, tidies: false })
 }
 
 fn role_arn(work: &Work) -> String {
@@ -208,7 +220,8 @@ fn access(work: &Work, source: &Source, login: &Login) -> Option<DatabaseAccess>
     }
 }
 
-fn instance(work: &Work, source: &Source, login: &Login) -> wire::DatabaseInstance {
+/// An instance as it goes over the wire.
+pub(super) fn instance(work: &Work, source: &Source, login: &Login) -> wire::DatabaseInstance {
     use wire::database_login::Method;
     let method = match login {
         Login::Secret(arn) => Some(Method::SecretArn(arn.clone())),
@@ -225,7 +238,8 @@ fn instance(work: &Work, source: &Source, login: &Login) -> wire::DatabaseInstan
     }
 }
 
-fn selection(selection: &DatabaseSelection) -> wire::DatabaseRestore {
+/// A database to restore as it goes over the wire.
+pub(super) fn selection(selection: &DatabaseSelection) -> wire::DatabaseRestore {
     wire::DatabaseRestore {
         database: selection.database.clone(),
         target_name: selection.target_name.clone(),

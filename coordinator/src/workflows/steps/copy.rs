@@ -7,7 +7,7 @@ use haulier_repository::PointRoot;
 use jiff::Timestamp;
 
 use super::publish::{self, DomainPlace, find_repository};
-use crate::repositories::{PointLabels, Proposal};
+use crate::repositories::{PointLabels, Proposal, copy_id};
 use crate::sessions::ReplicateRequest;
 use crate::state::{CopyOf, Point};
 use crate::workflows::flow::Work;
@@ -61,7 +61,9 @@ pub(in crate::workflows) async fn publish(
     let (state, vaults) = (&work.services.state, &work.services.vaults);
     let repository = find_repository(work, &target.repository).await?;
     let original = state.point(&request.point).await?;
-    let labels = labels(&original, &source.repository_id, root)?;
+    let full_point =
+        original.full_point.as_ref().map(|full| copy_id(full, &source.repository_id, &target.repository_id));
+    let labels = PointLabels { full_point, ..labels(&original, &source.repository_id, root)? };
     let proposal = Proposal {
         point: request.copy.clone(),
         session: work.id().clone(),
@@ -85,6 +87,7 @@ pub(in crate::workflows) async fn publish(
         session: work.id().clone(),
         snapshot_id: labels.snapshot_id,
         copy_of: labels.copy_of,
+        full_point: labels.full_point,
         summary: facts.summary,
         consistent_at: facts.consistent_at,
         published_at: Timestamp::now(),

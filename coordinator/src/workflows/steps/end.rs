@@ -14,6 +14,9 @@ use crate::workflows::trouble::Attempt;
 pub(in crate::workflows) async fn begin_teardown(work: &Work, outcome: &Outcome) -> Attempt<()> {
     let services = &work.services;
     let outcome = &left_behind::said(&services.state, &work.session, outcome.clone()).await?;
+    if let Some(text) = left_behind::running_tasks(&services.state, &work.session).await? {
+        work.log(Severity::Warning, &text).await;
+    }
     services.state.begin_teardown(work.id(), outcome).await?;
     // A worker that is still there is told to power off.
     let epoch = services.state.session(work.id()).await?.epoch;

@@ -2,6 +2,7 @@
 
 use haulier_cloud::databases::DbInstance;
 use haulier_domain::failure::Failure;
+use haulier_domain::native_backup::Engine;
 use serde::{Deserialize, Serialize};
 
 use crate::sessions::{InstanceRef, Login};
@@ -33,6 +34,13 @@ pub(in crate::workflows) struct Source {
     pub(in crate::workflows) master_secret_arn: Option<String>,
     /// Whether IAM authentication is on.
     pub(in crate::workflows) iam_authentication: bool,
+}
+
+impl Source {
+    /// How its databases are backed up. The preflight has refused what is not supported.
+    pub(in crate::workflows) fn engine(&self) -> Engine {
+        Engine::of(&self.engine).unwrap_or(Engine::Postgres)
+    }
 }
 
 /// States from which an instance comes back by itself.
@@ -78,7 +86,8 @@ pub(in crate::workflows) async fn neighbour(work: &Work) -> Attempt<Source> {
     Ok(source)
 }
 
-async fn described(work: &Work, wanted: &InstanceRef) -> Attempt<DbInstance> {
+/// Describes an instance that must be there.
+pub(super) async fn described(work: &Work, wanted: &InstanceRef) -> Attempt<DbInstance> {
     let what = || format!("looking up DB instance {}", wanted.id);
     let databases = work.services.cloud.databases(&wanted.place).await.during(what)?;
     Ok(databases.instance(&wanted.id).await.during(what)?.ok_or_else(|| missing(wanted))?)
@@ -99,6 +108,13 @@ pub(in crate::workflows) async fn login(_work: &Work, source: &Source, login: &L
             )
             .into()),
         },
+        Login::Iam(_) if source.engine() == Engine::SqlServer => Err(Failure::new(
+            "db-iam-unsupported",
+            what,
+            "there is no IAM database authentication for SQL Server",
+            "name a secret with user name and password in the policy, or let RDS manage the master password",
+        )
+        .into()),
         Login::Iam(_) if !source.iam_authentication => Err(Failure::new(
             "db-iam-off",
             what,
@@ -122,10 +138,13 @@ fn supported(instance: &DbInstance) -> Result<(), Failure> {
             "take the cluster out of the policy",
         );
     }
-    match instance.engine.as_str() {
-        "postgres" => Ok(()),
-        engine => refuse(
-            format!("the engine {engine} is not supported yet: only postgres is"),
+    match Engine::of(&instance.engine) {
+        Some(_) => Ok(()),
+        None => refuse(
+            format!(
+                "the engine {} is not supported: postgres and SQL Server (Standard, Enterprise, Web, Express) are",
+                instance.engine
+            ),
             "take the instance out of the policy",
         ),
     }

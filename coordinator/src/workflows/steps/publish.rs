@@ -3,6 +3,7 @@
 use haulier_domain::failure::Failure;
 use haulier_domain::id::{DomainId, Epoch, PointId, RepositoryId};
 use haulier_domain::immutability::Immutability;
+use haulier_domain::native_backup::Engine;
 use haulier_domain::session::{Severity, Stop};
 use haulier_proto::worker::v1::{DomainLocation, PointProposed};
 use jiff::Timestamp;
@@ -17,6 +18,15 @@ use crate::state::{Point, PointFilter, Repository, StateError};
 use crate::workers::EVENT_POINT_PROPOSED;
 use crate::workflows::flow::Work;
 use crate::workflows::trouble::{Attempt, Trouble, of_vault};
+
+/// What a point stands beside and upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::workflows) struct Standing {
+    /// A snapshot of the same session belongs to it.
+    pub(in crate::workflows) snapshot: bool,
+    /// The full point that a differential one stands on.
+    pub(in crate::workflows) full_point: Option<PointId>,
+}
 
 /// Where a domain lies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +118,22 @@ pub(in crate::workflows) async fn domain_of_point(work: &Work, point: &PointId) 
     Ok(DomainPlace::new(repository, point.domain))
 }
 
+/// The same, for a restore into an instance of the point's own kind.
+pub(in crate::workflows) async fn domain_for(work: &Work, target: &Source, point: &PointId) -> Attempt<DomainPlace> {
+    let known = work.services.state.point(point).await?;
+    match Engine::of_point(&known.engine) {
+        // A point that was found in a repository may not say what it is of: its worker will.
+        Some(engine) if engine != target.engine() => Err(Failure::new(
+            "restore-into-other-engine",
+            format!("restoring {point} into {}", target.id),
+            format!("the point is of {}, and the instance runs {}", engine.title(), target.engine().title()),
+            "name an instance of the point's own engine",
+        )
+        .into()),
+        _ => domain_of_point(work, point).await,
+    }
+}
+
 /// A domain of a repository, by name.
 pub(in crate::workflows) async fn known_domain(
     work: &Work,
@@ -129,7 +155,7 @@ pub(in crate::workflows) async fn point(
     work: &Work,
     request: &BackupRequest,
     source: &Source,
-    place: &DomainPlace,
+    (place, standing): (&DomainPlace, &Standing),
     epoch: Epoch,
 ) -> Attempt<()> {
     let state = &work.services.state;
@@ -138,14 +164,18 @@ pub(in crate::workflows) async fn point(
         return Err(broken(PUBLISHING, "the session was to make no restore point"));
     };
     let repository = find_repository(work, &place.repository).await?;
-    let snapshot_id = if request.snapshot { snapshot::name(work) } else { String::new() };
+    let full = match &standing.full_point {
+        Some(full) => Some(state.point(full).await?),
+        None => None,
+    };
+    let snapshot_id = if standing.snapshot { snapshot::name(work) } else { String::new() };
     let proposal = Proposal {
         point: point.clone(),
         session: work.id().clone(),
         epoch,
         since: work.session.created_at,
         root,
-        labels: labels(work, request, source, &snapshot_id),
+        labels: labels(work, request, source, &snapshot_id, standing),
     };
     if !state.begin_publication(work.id()).await? {
         return Err(Trouble::Stop(Stop::Cancelled));
@@ -165,14 +195,23 @@ pub(in crate::workflows) async fn point(
             login: Some(request.login.clone()),
             snapshot_id,
             copy_of: None,
+            full_point: standing.full_point.clone(),
             summary: facts.summary,
             consistent_at: facts.consistent_at,
             published_at: Timestamp::now(),
-            locked_until: facts.locked_until,
+            locked_until: kept_until(facts.locked_until, full.as_ref()),
         })
         .await?;
     work.log(Severity::Info, &format!("restore point {point} is published")).await;
     Ok(())
+}
+
+/// Until when everything that a point needs is locked: a differential one needs what its full point needs.
+fn kept_until(own: Option<Timestamp>, full: Option<&Point>) -> Option<Timestamp> {
+    match full {
+        Some(full) => own.zip(full.locked_until).map(|(own, full)| own.min(full)),
+        None => own,
+    }
 }
 
 const PUBLISHING: &str = "publishing the restore point";
@@ -192,7 +231,13 @@ pub(super) async fn proposed(work: &Work, epoch: Epoch) -> Attempt<Vec<u8>> {
 }
 
 /// What should be found in the repository if the coordinator's state is lost.
-fn labels(work: &Work, request: &BackupRequest, source: &Source, snapshot_id: &str) -> PointLabels {
+fn labels(
+    work: &Work,
+    request: &BackupRequest,
+    source: &Source,
+    snapshot_id: &str,
+    standing: &Standing,
+) -> PointLabels {
     PointLabels {
         account: work.place().account.id.clone(),
         region: work.place().region.clone(),
@@ -203,6 +248,7 @@ fn labels(work: &Work, request: &BackupRequest, source: &Source, snapshot_id: &s
         policy: work.session.policy.clone(),
         snapshot_id: snapshot_id.to_owned(),
         copy_of: None,
+        full_point: standing.full_point.clone(),
     }
 }
 
@@ -241,6 +287,7 @@ mod tests {
             login: None,
             snapshot_id: String::new(),
             copy_of: None,
+            full_point: None,
             summary: serde_json::Value::Null,
             consistent_at: consistent_at.map(|at| at.parse().unwrap()),
             published_at: published_at.parse().unwrap(),

@@ -13,6 +13,7 @@ use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::assignment::Job;
 use super::worker::Launched;
 use crate::state::WorkerState;
 use crate::workers::{EVENT_FINISHED, progress};
@@ -29,12 +30,12 @@ pub(in crate::workflows) enum Ended {
 }
 
 /// Waits for the worker to finish.
-pub(in crate::workflows) async fn follow(work: &Work, launched: &Launched) -> Attempt<Ended> {
+pub(in crate::workflows) async fn follow(work: &Work, job: &Job, launched: &Launched) -> Attempt<Ended> {
     let ended = tokio::select! {
         ended = finished(work, launched) => return ended,
         reason = gone(work, launched) => reason,
         reason = silent(work, launched) => reason,
-        () = cancel_ignored(work) => return Err(Trouble::Stop(Stop::Cancelled)),
+        () = cancel_ignored(work, job) => return Err(Trouble::Stop(Stop::Cancelled)),
     };
     // It may have finished and powered off before anybody looked.
     if let Some(ended) = answer(work, launched).await? {
@@ -136,9 +137,10 @@ async fn silent(work: &Work, launched: &Launched) -> String {
 }
 
 /// Returns some time after a cancel: the worker was told, and has had its time to stop.
-async fn cancel_ignored(work: &Work) {
+async fn cancel_ignored(work: &Work, job: &Job) {
     work.cancelled().await;
     let pace = &work.services.settings.pace;
-    let tidying = if work.session.kind.tidying().is_zero() { Duration::ZERO } else { pace.tidying };
+    let is_short = work.session.kind.tidying().is_zero() && !job.tidies;
+    let tidying = if is_short { Duration::ZERO } else { pace.tidying };
     tokio::time::sleep(pace.cancel + tidying).await;
 }

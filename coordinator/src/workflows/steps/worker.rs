@@ -19,7 +19,7 @@ use crate::certificates::sha256_hex;
 use crate::ledger::{Intent, Resource};
 use crate::sessions::WorkerNetwork;
 use crate::state::NewWorker;
-use crate::workers::{credentials, restored, user_data, worker_id};
+use crate::workers::{credentials, restored, tasks, user_data, worker_id};
 use crate::workflows::flow::Work;
 use crate::workflows::trouble::{Attempt, During as _, Made, SoonAfter as _, Trouble, of_vault};
 
@@ -295,7 +295,10 @@ pub(in crate::workflows) async fn assign(work: &Work, job: &Job, launched: &Laun
     credentials::mint(&work.services, &job.grant, &launched.worker).await.map_err(of_vault)?;
     // Earlier workers are given up by now: what they have reported is all that they will.
     let restored = restored::parts(&work.services.state, work.id()).await?;
-    work.services.state.assign(&launched.worker, &job.after(restored).encode_to_vec(), &job.grant).await?;
+    let tasks = tasks::of_session(&work.services.state, work.id()).await?;
+    let submitted = tasks.into_iter().map(|task| task.submitted).collect();
+    let assignment = job.after(restored, submitted).encode_to_vec();
+    work.services.state.assign(&launched.worker, &assignment, &job.grant).await?;
     work.services.feeds.changed(work.id());
     Ok(())
 }

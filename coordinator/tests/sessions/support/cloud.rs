@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use haulier_cloud::Result;
+use haulier_cloud::buckets::Buckets;
 use haulier_cloud::compute::Compute;
 use haulier_cloud::databases::Databases;
 use haulier_cloud::doubles::{
-    Faults, Faulty, MemoryCloud, MemoryIdentity, MemoryKeys, MemoryObjectStore, MemorySecrets,
+    Faults, Faulty, MemoryCloud, MemoryIdentity, MemoryKeys, MemoryObjectStore, MemoryRoles, MemorySecrets,
 };
 use haulier_cloud::identity::Identity;
 use haulier_cloud::keys::Keys;
 use haulier_cloud::object_store::ObjectStore;
+use haulier_cloud::roles::Roles;
 use haulier_cloud::secrets::Secrets;
 use haulier_coordinator::accounts::CloudAccess;
 use haulier_coordinator::sessions::{Account, Place};
@@ -25,6 +27,7 @@ pub(crate) struct DoubleAccess {
     pub(crate) faults: Faults,
     pub(crate) identity: Arc<MemoryIdentity>,
     pub(crate) bucket: Arc<MemoryObjectStore>,
+    pub(crate) roles: Arc<MemoryRoles>,
     keys: Arc<MemoryKeys>,
     secrets: Arc<MemorySecrets>,
 }
@@ -36,6 +39,7 @@ impl DoubleAccess {
             faults: Faults::new(),
             identity: Arc::new(MemoryIdentity::new(ACCOUNT)),
             bucket: Arc::new(MemoryObjectStore::new()),
+            roles: Arc::new(MemoryRoles::new()),
             keys: Arc::new(MemoryKeys::new()),
             secrets: Arc::new(MemorySecrets::new()),
         }
@@ -50,6 +54,14 @@ impl CloudAccess for DoubleAccess {
 
     async fn databases(&self, _place: &Place) -> Result<Arc<dyn Databases>> {
         Ok(Arc::new(Faulty::new(self.memory.databases(), self.faults.clone())))
+    }
+
+    async fn buckets(&self, place: &Place) -> Result<Arc<dyn Buckets>> {
+        Ok(Arc::new(Faulty::new(self.memory.buckets(&place.region), self.faults.clone())))
+    }
+
+    async fn roles(&self, _account: &Account) -> Result<Arc<dyn Roles>> {
+        Ok(Arc::new(Faulty::new(self.roles.clone(), self.faults.clone())))
     }
 
     async fn identity(&self, _account: &Account) -> Result<Arc<dyn Identity>> {

@@ -4,6 +4,7 @@
 //! The cloud, the state directory and the simulated workers live on.
 
 pub(crate) mod cloud;
+pub(crate) mod native;
 pub(crate) mod observer;
 pub(crate) mod prepared;
 pub(crate) mod steps;
@@ -20,7 +21,8 @@ use haulier_cloud::doubles::{MemoryCloud, MemoryDatabases, VPC_ID};
 use haulier_cloud::object_store::Tags;
 use haulier_coordinator::repositories::NewRepository;
 use haulier_coordinator::sessions::{
-    Account, BackupRequest, DatabaseSelection, InstanceRef, Login, Place, RestoreRequest, Sessions, WorkerConfiguration,
+    Account, BackupRequest, DatabaseSelection, InstanceRef, Login, NativeOptions, Place, RestoreRequest, Sessions,
+    WorkerConfiguration,
 };
 use haulier_coordinator::settings::{Pace, Settings, WorkerSettings};
 use haulier_coordinator::start::{Coordinator, Parts};
@@ -70,6 +72,7 @@ impl Scene {
             instance.security_groups = vec![(production.clone(), "active".to_owned())];
             access.memory.databases().add(instance);
         }
+        native::prepare(&access, &production);
         let directory = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let before = access.memory.listing();
@@ -181,6 +184,7 @@ impl Running {
             roles: true,
             worker: WorkerConfiguration::default(),
             parallel_streams: 0,
+            bucket: None,
         };
         let sessions = self.sessions.clone();
         self.run(async move { sessions.start_restore(request, None).await.unwrap() })
@@ -266,6 +270,7 @@ pub(crate) fn backup_of(id: &str) -> BackupRequest {
         compression_level: 0,
         large_table_bytes: 0,
         split_table_bytes: 0,
+        native: NativeOptions::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! says. They speak to the coordinator's real listener, over real TLS.
 
 mod enrolment;
+mod native;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use haulier_cloud::doubles::MemoryBucket;
 use haulier_proto::common::v1 as common;
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::attach_request::Message as Up;
@@ -27,6 +29,7 @@ use self::enrolment::sha256;
 pub(crate) use self::enrolment::{channel, enrol, enrolment};
 pub(crate) use self::work::TOTAL;
 use self::work::{finished, left_behind};
+use super::REGION;
 use super::cloud::DoubleAccess;
 
 /// What a worker does, by its epoch.
@@ -46,6 +49,8 @@ pub(crate) enum Script {
     LeavesBehind,
     /// Restores one database and says so. Its machine goes down then, as long as its epoch is at most this.
     RestoresOneUpTo(u64),
+    /// Has RDS begin a task and says so. Its machine goes down then, as long as its epoch is at most this.
+    SubmitsUpTo(u64),
     /// Reports a failure.
     Fails,
     /// Reports done without having proposed a point.
@@ -70,6 +75,9 @@ pub(crate) struct Log {
     pub(crate) prunes: Mutex<Vec<wire::PruneDomain>>,
     pub(crate) restores: Mutex<Vec<wire::RestorePostgres>>,
     pub(crate) copies: Mutex<Vec<wire::CopyPoint>>,
+    pub(crate) native_backups: Mutex<Vec<wire::BackupSqlServer>>,
+    pub(crate) native_restores: Mutex<Vec<wire::RestoreSqlServer>>,
+    pub(crate) temporary: Mutex<Vec<MemoryBucket>>,
     pub(crate) attachments: AtomicU32,
     pub(crate) secrets: Mutex<Vec<String>>,
 }
@@ -265,7 +273,7 @@ impl Worker {
     }
 
     fn dies_half_way(&self) -> bool {
-        matches!(self.script, Script::RestoresOneUpTo(epoch) if self.user_data.epoch <= epoch)
+        matches!(self.script, Script::RestoresOneUpTo(epoch) | Script::SubmitsUpTo(epoch) if self.user_data.epoch <= epoch)
     }
 
     async fn repeat(&self, sender: &mpsc::Sender<wire::AttachRequest>) {

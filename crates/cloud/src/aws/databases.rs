@@ -1,14 +1,14 @@
 //! RDS.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::{DbInstance as SdkInstance, DbSnapshot as SdkSnapshot, Tag};
+use aws_sdk_rds::types::{DbInstance as SdkInstance, DbSnapshot as SdkSnapshot, OptionGroup as SdkOptionGroup, Tag};
 
 use super::error::{failed, incomplete};
-use crate::databases::{Databases, DbInstance, DbSnapshot};
+use crate::databases::{Databases, DbInstance, DbSnapshot, OptionGroup};
 use crate::error::Result;
 use crate::object_store::Tags;
 
@@ -91,6 +91,26 @@ impl Databases for Rds {
         Ok(snapshots)
     }
 
+    async fn snapshots_of(&self, instance_id: &str) -> Result<Vec<DbSnapshot>> {
+        let call = self.client.describe_db_snapshots().db_instance_identifier(instance_id);
+        let mut pages = call.into_paginator().items().send();
+        let mut snapshots = Vec::new();
+        while let Some(found) = pages.next().await {
+            let found = found.map_err(|error| failed("DescribeDBSnapshots", instance_id, error))?;
+            snapshots.extend(snapshot(&found));
+        }
+        Ok(snapshots)
+    }
+
+    async fn option_group(&self, name: &str) -> Result<Option<OptionGroup>> {
+        let answer = self.client.describe_option_groups().option_group_name(name).send().await;
+        match answer.map_err(|error| failed("DescribeOptionGroups", name, error)) {
+            Ok(answer) => Ok(answer.option_groups_list().iter().find_map(option_group)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn delete_snapshot(&self, id: &str) -> Result<()> {
         let answer = self.client.delete_db_snapshot().db_snapshot_identifier(id).send().await;
         match answer.map(drop).map_err(|error| failed("DeleteDBSnapshot", id, error)) {
@@ -141,6 +161,7 @@ fn instance(found: &SdkInstance) -> Option<DbInstance> {
         master_secret_arn: found.master_user_secret().and_then(|secret| text(secret.secret_arn())),
         iam_authentication: found.iam_database_authentication_enabled().unwrap_or_default(),
         allocated_gib: u32::try_from(found.allocated_storage().unwrap_or_default()).unwrap_or(0),
+        backup_retention_days: u32::try_from(found.backup_retention_period().unwrap_or_default()).unwrap_or(0),
         backup_window: text(found.preferred_backup_window()),
         maintenance_window: text(found.preferred_maintenance_window()),
         option_groups: found
@@ -163,5 +184,18 @@ fn snapshot(found: &SdkSnapshot) -> Option<DbSnapshot> {
         percent: u32::try_from(found.percent_progress().unwrap_or_default()).unwrap_or(0),
         created_at: found.snapshot_create_time().and_then(|at| jiff::Timestamp::from_second(at.secs()).ok()),
         tags: tags(found.tag_list()),
+    })
+}
+
+fn option_group(found: &SdkOptionGroup) -> Option<OptionGroup> {
+    let settings = |option: &aws_sdk_rds::types::Option| -> BTreeMap<String, String> {
+        let settings = option.option_settings().iter();
+        settings.filter_map(|setting| Some((text(setting.name())?, text(setting.value())?))).collect()
+    };
+    let options = found.options().iter();
+    Some(OptionGroup {
+        name: text(found.option_group_name())?,
+        arn: text(found.option_group_arn()).unwrap_or_default(),
+        options: options.filter_map(|option| Some((text(option.option_name())?, settings(option)))).collect(),
     })
 }

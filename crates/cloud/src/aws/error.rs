@@ -98,6 +98,9 @@ fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
         | "DBInstanceNotFoundFault"
         | "DBSnapshotNotFound"
         | "DBSnapshotNotFoundFault"
+        | "OptionGroupNotFoundFault"
+        | "NoSuchTagSet"
+        | "NoSuchUpload"
         | "NoSuchKey"
         | "NoSuchUpload"
         | "NoSuchBucket"
@@ -122,7 +125,9 @@ fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
         | "ConditionalRequestConflict"
         | "OperationAborted" => ErrorKind::Conflict,
         "IdempotentParameterMismatch" => ErrorKind::IdempotencyMismatch,
-        "AccessDenied"
+        // Of a bucket: another account has one of that name.
+        "BucketAlreadyExists"
+        | "AccessDenied"
         | "AccessDeniedException"
         | "UnauthorizedOperation"
         | "AuthFailure"
@@ -207,6 +212,9 @@ mod tests {
             (Some("RequestLimitExceeded"), Some(503), ErrorKind::Throttled),
             (Some("InsufficientInstanceCapacity"), Some(500), ErrorKind::Exhausted),
             (Some("Unsupported"), Some(400), ErrorKind::Exhausted),
+            (Some("BucketAlreadyExists"), Some(409), ErrorKind::Denied),
+            (Some("BucketAlreadyOwnedByYou"), Some(409), ErrorKind::AlreadyExists),
+            (Some("BucketNotEmpty"), Some(409), ErrorKind::Conflict),
             (Some("SomethingNew"), Some(400), ErrorKind::Invalid),
             (Some("SomethingNew"), Some(500), ErrorKind::Unavailable),
             (None, Some(404), ErrorKind::NotFound),

@@ -16,6 +16,8 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 mod credentials;
 mod error;
 
+#[cfg(feature = "s3")]
+mod buckets;
 #[cfg(feature = "ec2")]
 mod compute;
 #[cfg(feature = "rds")]
@@ -30,6 +32,8 @@ mod keys;
 mod object_lock;
 #[cfg(feature = "s3")]
 mod object_store;
+#[cfg(feature = "iam")]
+mod roles;
 #[cfg(feature = "secrets")]
 mod secrets;
 #[cfg(feature = "sts")]
@@ -94,6 +98,12 @@ impl AwsCloud {
         Arc::new(databases::Rds::new(&self.in_region(region)))
     }
 
+    /// IAM, which has no Regions.
+    #[cfg(feature = "iam")]
+    pub fn roles(&self) -> Arc<dyn crate::roles::Roles> {
+        Arc::new(roles::Iam::new(&self.config))
+    }
+
     /// STS in the Region of these settings.
     #[cfg(feature = "sts")]
     pub fn identity(&self) -> Arc<dyn crate::identity::Identity> {
@@ -116,6 +126,12 @@ impl AwsCloud {
     #[cfg(feature = "s3")]
     pub fn object_store(&self, bucket: &str, region: &str) -> Arc<dyn crate::object_store::ObjectStore> {
         Arc::new(S3ObjectStore::new(&self.in_region(region), bucket))
+    }
+
+    /// The buckets of an account in a Region.
+    #[cfg(feature = "s3")]
+    pub fn buckets(&self, account: &str, region: &str) -> Arc<dyn crate::buckets::Buckets> {
+        Arc::new(buckets::S3Buckets::new(&self.in_region(region), region, account))
     }
 
     fn in_region(&self, region: &str) -> SdkConfig {

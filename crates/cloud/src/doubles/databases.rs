@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::errors::{not_found, refused};
 use super::world::{Database, MemoryCloud, SUBNET_IDS, Snapshot, VPC_ID, World, ZONES};
-use crate::databases::{Databases, DbInstance, DbSnapshot};
+use crate::databases::{Databases, DbInstance, DbSnapshot, OptionGroup};
 use crate::error::{CloudError, ErrorKind, Result};
 use crate::object_store::Tags;
 
@@ -49,6 +49,7 @@ impl MemoryDatabases {
             master_secret_arn: None,
             iam_authentication: false,
             allocated_gib: 20,
+            backup_retention_days: 0,
             backup_window: None,
             maintenance_window: None,
             option_groups: Vec::new(),
@@ -56,6 +57,31 @@ impl MemoryDatabases {
             replica_of: None,
             tags: Tags::new(),
         }
+    }
+
+    /// An available instance of SQL Server in the cloud's own network, whose option group is in sync.
+    pub fn sql_server(id: &str, option_group: &str) -> DbInstance {
+        DbInstance {
+            engine: "sqlserver-se".to_owned(),
+            engine_version: "15.00.4430.1.v1".to_owned(),
+            port: Some(1433),
+            master_user: "admin".to_owned(),
+            option_groups: vec![(option_group.to_owned(), "in-sync".to_owned())],
+            ..Self::postgres(id)
+        }
+    }
+
+    /// Adds or replaces an option group.
+    pub fn add_option_group(&self, group: OptionGroup) {
+        self.cloud.change(|world| world.option_groups.insert(group.name.clone(), group));
+    }
+
+    /// Adds a snapshot that somebody else has taken, RDS itself for example. It is settled once it is `available`.
+    pub fn add_snapshot(&self, snapshot: DbSnapshot) {
+        self.cloud.change(|world| {
+            let reads_left = if snapshot.status == "creating" { world.lag } else { 0 };
+            world.snapshots.insert(snapshot.id.clone(), Snapshot { described: snapshot, reads_left });
+        });
     }
 
     /// Sets an instance's status, as somebody else's hand would.
@@ -219,6 +245,16 @@ impl Databases for MemoryDatabases {
         Ok(ids.iter().filter_map(|id| world.describe_snapshot(id)).collect())
     }
 
+    async fn snapshots_of(&self, instance_id: &str) -> Result<Vec<DbSnapshot>> {
+        let mut snapshots = self.manual_snapshots().await?;
+        snapshots.retain(|snapshot| snapshot.instance_id == instance_id);
+        Ok(snapshots)
+    }
+
+    async fn option_group(&self, name: &str) -> Result<Option<OptionGroup>> {
+        Ok(self.cloud.lock().option_groups.get(name).cloned())
+    }
+
     async fn delete_snapshot(&self, id: &str) -> Result<()> {
         self.cloud.change(|world| {
             let creating = world.snapshots.get(id).is_some_and(|snapshot| snapshot.described.status == "creating");
@@ -244,10 +280,16 @@ mod tests {
         let (databases, compute) = (cloud.databases(), cloud.compute());
         let group = compute.create_security_group(VPC_ID, "extra", "extra", &Tags::new()).await.unwrap();
         databases.add(MemoryDatabases::postgres("orders"));
+        databases.add_option_group(OptionGroup {
+            name: "backups".into(),
+            arn: "arn:aws:rds:eu-central-1:111122223333:og:backups".into(),
+            options: Default::default(),
+        });
         let before = cloud.listing();
         let fixture = DatabasesFixture {
             instance_id: "orders".into(),
             spare_group_id: group.clone(),
+            option_group: Some("backups".into()),
             prefix: "conformance".into(),
         };
         conformance::databases(&*databases, &fixture).await;

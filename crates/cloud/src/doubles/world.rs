@@ -1,14 +1,16 @@
-//! What EC2 and RDS in memory share: a group of the one is used by an instance of the other.
+//! What EC2, RDS and S3's buckets in memory share: a group of the one is used by an instance of the other, and one listing
+//! has everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::buckets::{MemoryBucket, MemoryBuckets};
 use super::compute::MemoryCompute;
 use super::databases::MemoryDatabases;
 use crate::compute::{Image, Instance, InstanceState, LaunchSpec, Peer, SecurityGroup, Subnet};
-use crate::databases::{DbInstance, DbSnapshot};
+use crate::databases::{DbInstance, DbSnapshot, OptionGroup};
 use crate::object_store::Tags;
 
 /// The VPC that every [`MemoryCloud`] starts with.
@@ -20,7 +22,7 @@ pub const ZONES: [&str; 2] = ["eu-central-1a", "eu-central-1b"];
 /// The image that every [`MemoryCloud`] starts with, tagged `haulier:component=worker`.
 pub const IMAGE_ID: &str = "ami-1";
 
-/// EC2 and RDS of one account and Region, in memory. Clones share one state.
+/// EC2, RDS and S3's buckets of one account and Region, in memory. Clones share one state.
 #[derive(Clone)]
 pub struct MemoryCloud {
     world: Arc<Mutex<World>>,
@@ -38,6 +40,9 @@ pub(super) struct World {
     pub(super) databases: BTreeMap<String, Database>,
     pub(super) snapshots: BTreeMap<String, Snapshot>,
     pub(super) snapshot_quota: usize,
+    pub(super) option_groups: BTreeMap<String, OptionGroup>,
+    pub(super) buckets: BTreeMap<String, MemoryBucket>,
+    pub(super) buckets_elsewhere: BTreeSet<String>,
     pub(super) launch_refusals: Vec<LaunchRefusal>,
 }
 
@@ -127,6 +132,9 @@ impl MemoryCloud {
             databases: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             snapshot_quota: 100,
+            option_groups: BTreeMap::new(),
+            buckets: BTreeMap::new(),
+            buckets_elsewhere: BTreeSet::new(),
             launch_refusals: Vec::new(),
         };
         Self { world: Arc::new(Mutex::new(world)), changes: watch::Sender::new(0) }
@@ -140,6 +148,11 @@ impl MemoryCloud {
     /// The port to RDS.
     pub fn databases(&self) -> Arc<MemoryDatabases> {
         Arc::new(MemoryDatabases::new(self.clone()))
+    }
+
+    /// The port to the buckets of a Region.
+    pub fn buckets(&self, region: &str) -> Arc<MemoryBuckets> {
+        Arc::new(MemoryBuckets::new(self.clone(), region))
     }
 
     /// Sets how many descriptions it takes until what was asked for has arrived.
@@ -168,7 +181,7 @@ impl MemoryCloud {
     }
 
     /// Everything that costs or matters, one line each: EC2 instances that are not terminated, security groups with their
-    /// rules, DB instances with their groups, snapshots. A session that leaves nothing behind leaves the listing as it
+    /// rules, DB instances with their groups, snapshots, buckets with their content. A session that leaves nothing behind leaves the listing as it
     /// found it. Reading it moves no time.
     pub fn listing(&self) -> BTreeSet<String> {
         let world = self.lock();
@@ -186,7 +199,14 @@ impl MemoryCloud {
             format!("db-instance {} {groups:?}", database.described.id)
         });
         let snapshots = world.snapshots.keys().map(|id| format!("db-snapshot {id}"));
-        computers.chain(groups).chain(databases).chain(snapshots).collect()
+        let buckets = world.buckets.iter().flat_map(|(name, bucket)| {
+            let within = |kind: &str, keys: &BTreeSet<String>| -> Vec<String> {
+                keys.iter().map(|key| format!("{kind} {name}/{key}")).collect()
+            };
+            let content = [within("object", &bucket.objects), within("upload", &bucket.uploads)].concat();
+            [format!("bucket {name}")].into_iter().chain(content)
+        });
+        computers.chain(groups).chain(databases).chain(snapshots).chain(buckets).collect()
     }
 
     /// Lines of [`MemoryCloud::listing`] that an earlier listing does not have: what a session left behind.

@@ -40,6 +40,8 @@ pub struct Policy {
     pub concurrency: u32,
     /// How a backup reads and stores.
     pub transfer: Transfer,
+    /// What holds for instances of SQL Server alone.
+    pub sqlserver: SqlServer,
 }
 
 /// How a backup reads and stores: what is `None` is left to the coordinator and its workers.
@@ -53,6 +55,30 @@ pub struct Transfer {
     pub split_table_bytes: Option<u64>,
     /// Zstandard level; otherwise the repository's.
     pub compression_level: Option<i32>,
+}
+
+/// How databases of SQL Server are backed up natively: what is `None` is left to the product.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SqlServer {
+    /// Files to each database; otherwise by its size.
+    pub files: Option<u32>,
+    /// Days from one full backup to the next, with differential ones between; otherwise every backup is full.
+    pub full_every_days: Option<u32>,
+    /// Buckets that the operator has prepared; otherwise one that the coordinator makes and removes.
+    pub temporary_buckets: Vec<TemporaryBucket>,
+}
+
+/// A bucket that native backups of an account and Region pass through. It is never made and never removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TemporaryBucket {
+    /// Account of the instances it is for; `None` means each of the policy's.
+    pub account: Option<String>,
+    /// Region of the instances it is for, and its own.
+    pub region: String,
+    /// Name.
+    pub bucket: String,
+    /// What stands before the keys, no leading and no trailing slash.
+    pub prefix: Option<String>,
 }
 
 /// An account and how to get into it.

@@ -23,6 +23,7 @@ pub(crate) fn policy(name: &str) -> Policy {
         schedule: ScheduleText::Manual,
         concurrency: DEFAULT_CONCURRENCY,
         transfer: Transfer::default(),
+        sqlserver: SqlServer::default(),
     }
 }
 

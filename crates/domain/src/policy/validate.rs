@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::fault::Fault;
 use super::model::{Account, Databases, Login, Policy, Selection, Selector};
-use super::{Arn, transfer, worker};
+use super::{Arn, sql_server, transfer, worker};
 use crate::schedule::{InvalidSchedule, Schedule};
 
 /// Priority of a policy that does not say.
@@ -14,6 +14,8 @@ pub const DEFAULT_CONCURRENCY: u32 = 4;
 
 const MAX_PRIORITY: u32 = 1000;
 const MAX_CONCURRENCY: u32 = 1000;
+/// Characters of the longest name of a database: SQL Server's. PostgreSQL takes 63 bytes.
+const MAX_DATABASE: usize = 128;
 
 /// Everything that is wrong with a policy. Empty means it can be stored.
 pub fn faults(policy: &Policy) -> Vec<Fault> {
@@ -56,6 +58,7 @@ pub fn faults(policy: &Policy) -> Vec<Fault> {
         found.add("concurrency", format!("{} workers are out of range", policy.concurrency), "write 1 to 1000");
     }
     transfer::check(&mut found, &policy.transfer);
+    sql_server::check(&mut found, &policy.sqlserver);
     found.0
 }
 
@@ -64,6 +67,11 @@ pub fn faults(policy: &Policy) -> Vec<Fault> {
 pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
+    #[cfg(test)]
+    pub(super) fn fields(&self) -> Vec<String> {
+        self.0.iter().map(|fault| fault.field.clone()).collect()
+    }
+
     pub(super) fn add(&mut self, field: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) {
         self.0.push(Fault::new(field, message, remedy));
     }
@@ -220,8 +228,8 @@ fn check_databases(found: &mut Faults, databases: &Databases) {
     }
     for (index, name) in names.iter().enumerate() {
         let at = format!("databases[{index}]");
-        if name.is_empty() || name.len() > 63 || name.contains('\0') {
-            found.add(&at, format!("{name:?} is not a database name"), "use 1 to 63 bytes");
+        if name.is_empty() || name.chars().count() > MAX_DATABASE || name.contains('\0') {
+            found.add(&at, format!("{name:?} is not a database name"), "use 1 to 128 characters");
         }
         if ["rdsadmin", "template0", "template1"].contains(&name.as_str()) {
             found.add(&at, format!("{name} belongs to the server and is never backed up"), "remove it from the list");

@@ -109,7 +109,7 @@ async fn roles(context: &Arc<Context>) -> anyhow::Result<(String, String)> {
         "Version": "2012-10-17",
         "Statement": {
             "Effect": "Allow",
-            "Action": ["ec2:*", "rds:*", "s3:*", "kms:*", "secretsmanager:*", "sts:AssumeRole", "iam:PassRole"],
+            "Action": ["ec2:*", "rds:*", "s3:*", "kms:*", "secretsmanager:*", "sts:AssumeRole", "iam:PassRole", "iam:GetRole"],
             "Resource": "*",
         },
     })
@@ -118,7 +118,10 @@ async fn roles(context: &Arc<Context>) -> anyhow::Result<(String, String)> {
         "Version": "2012-10-17",
         "Statement": {
             "Effect": "Allow",
-            "Action": ["s3:GetObject", "s3:PutObject", "s3:ListBucket", "secretsmanager:GetSecretValue", "kms:Decrypt", "rds-db:connect"],
+            "Action": [
+                "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListBucket",
+                "secretsmanager:GetSecretValue", "kms:Decrypt", "rds-db:connect",
+            ],
             "Resource": "*",
         },
     })

@@ -12,6 +12,7 @@ use haulier_repository::prune::PruneOptions;
 use haulier_repository::{Domain, DomainConfig, DomainKey, PointRoot, StreamKind};
 use jiff::{SignedDuration, Timestamp};
 
+use super::native::{task, task_events};
 use super::{Script, Worker};
 
 impl Worker {
@@ -22,6 +23,7 @@ impl Worker {
         {
             self.log.restores.lock().unwrap().push(restore);
         }
+        self.have_rds_begin();
         let line = common::LogLine { at: None, severity: common::Severity::Info.into(), text: "at work".into() };
         let log = wire::Event { sequence: 1, event: Some(wire::event::Event::Log(line)) };
         let totals = common::Progress { phase: "done".into(), bytes_read: TOTAL, ..Default::default() };
@@ -35,6 +37,10 @@ impl Worker {
                 let part = wire::event::Event::PartRestored(next_part(&restore));
                 vec![log, wire::Event { sequence: 2, event: Some(part) }]
             }
+            (Script::SubmitsUpTo(_), Some(work)) if self.dies_half_way() => {
+                let submitted = wire::event::Event::TaskSubmitted(task(&work));
+                vec![log, wire::Event { sequence: 2, event: Some(submitted) }]
+            }
             (Script::Idle, _) => vec![log, finished(2, done)],
             (Script::Fails, _) => {
                 let failure =
@@ -42,10 +48,29 @@ impl Worker {
                 vec![log, finished(2, wire::finished::Result::Failure(failure.into()))]
             }
             (_, Some(wire::assignment::Work::BackupPostgres(backup))) => {
-                let root = self.dump(&backup).await;
+                let domain = backup.domain.clone().unwrap();
+                let root = self.store(&backup.point_id, &domain, "postgres").await;
                 self.log.backups.lock().unwrap().push(backup);
                 let proposed = wire::event::Event::PointProposed(wire::PointProposed { root });
                 vec![log, wire::Event { sequence: 2, event: Some(proposed) }, finished(3, done)]
+            }
+            (_, Some(work @ wire::assignment::Work::BackupSqlServer(_))) => {
+                let wire::assignment::Work::BackupSqlServer(backup) = &work else { unreachable!() };
+                let domain = backup.domain.clone().unwrap();
+                let root = self.store(&backup.point_id, &domain, "sqlserver-se").await;
+                let proposed = wire::event::Event::PointProposed(wire::PointProposed { root });
+                let mut events = vec![log];
+                events.extend(task_events(&work));
+                events.push(wire::Event { sequence: 4, event: Some(proposed) });
+                events.push(finished(5, done));
+                events
+            }
+            (Script::EndlessAfterBackups, _) => Vec::new(),
+            (_, Some(work @ wire::assignment::Work::RestoreSqlServer(_))) => {
+                let mut events = vec![log];
+                events.extend(task_events(&work));
+                events.push(finished(4, done));
+                events
             }
             (_, Some(wire::assignment::Work::VerifyRestore(verify))) => {
                 let proof = wire::Done { report: self.proof(&verify), ..proven() };
@@ -120,9 +145,9 @@ impl Worker {
     }
 
     /// Writes a point's data into the repository with the key it was given, as a worker does.
-    async fn dump(&self, backup: &wire::BackupPostgres) -> Vec<u8> {
+    async fn store(&self, point: &str, location: &wire::DomainLocation, engine: &str) -> Vec<u8> {
         let cache = tempfile::tempdir().unwrap();
-        let domain = self.domain(&self.domain_key, backup.domain.as_ref().unwrap(), cache.path());
+        let domain = self.domain(&self.domain_key, location, cache.path());
         let writer = domain.writer().await.unwrap();
         let mut stream = writer.stream("manifest", StreamKind::Document).unwrap();
         stream.write(Bytes::from_static(b"{\"databases\":[]}")).await.unwrap();
@@ -130,11 +155,11 @@ impl Worker {
         let summary = writer.finish().await.unwrap();
         let root = serde_json::json!({
             "version": PointRoot::VERSION,
-            "point": backup.point_id,
+            "point": point,
             "session": self.user_data.session_id,
             "epoch": Epoch(self.user_data.epoch),
             "created": Timestamp::now(),
-            "engine": "postgres",
+            "engine": engine,
             "manifest": manifest,
             "catalogue": summary.catalogue,
             "totals": summary.totals,

@@ -14,6 +14,8 @@ pub struct DatabasesFixture {
     pub instance_id: String,
     /// A security group of its VPC that it does not have.
     pub spare_group_id: String,
+    /// An option group that exists, where there is one.
+    pub option_group: Option<String>,
     /// Start of every name, unique to this run.
     pub prefix: String,
 }
@@ -25,6 +27,7 @@ pub async fn databases<D: Databases + ?Sized>(databases: &D, fixture: &Databases
     let instance = settled(databases, id).await;
     assert!(databases.instances().await.unwrap().iter().any(|one| one.id == *id));
     assert!(instance.host.is_some() && instance.port.is_some() && instance.vpc_id.is_some(), "{instance:?}");
+    knows_option_groups(databases, fixture).await;
     replaces_groups(databases, fixture, &instance).await;
     takes_snapshots(databases, fixture).await;
 }
@@ -36,6 +39,14 @@ async fn settled<D: Databases + ?Sized>(databases: &D, id: &str) -> DbInstance {
         Ok(instance.filter(|one| one.status == "available" && one.security_groups.iter().all(|(_, s)| s == "active")))
     })
     .await
+}
+
+async fn knows_option_groups<D: Databases + ?Sized>(databases: &D, fixture: &DatabasesFixture) {
+    assert_eq!(databases.option_group("there-is-none").await.unwrap(), None);
+    let Some(name) = &fixture.option_group else { return };
+    let group = databases.option_group(name).await.unwrap().unwrap();
+    assert_eq!(group.name, *name);
+    assert!(group.arn.ends_with(&format!(":og:{}", group.name)), "{group:?}");
 }
 
 fn groups_of(instance: &DbInstance) -> BTreeSet<String> {
@@ -77,6 +88,10 @@ async fn takes_snapshots<D: Databases + ?Sized>(databases: &D, fixture: &Databas
     let taken = databases.create_snapshot(&fixture.instance_id, &name, &tags).await.unwrap_err();
     assert!(taken.is_already_exists(), "{taken:?}");
     assert!(databases.manual_snapshots().await.unwrap().iter().any(|snapshot| snapshot.id == name));
+    let of_instance = databases.snapshots_of(&fixture.instance_id).await.unwrap();
+    assert!(of_instance.iter().any(|snapshot| snapshot.id == name));
+    assert!(of_instance.iter().all(|snapshot| snapshot.instance_id == fixture.instance_id));
+    assert_eq!(databases.snapshots_of("there-is-none").await.unwrap(), []);
 
     databases.delete_snapshot(&name).await.unwrap();
     wait_for("deletion of the snapshot", async || Ok(databases.snapshot(&name).await?.is_none().then_some(()))).await;

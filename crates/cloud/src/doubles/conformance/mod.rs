@@ -3,6 +3,7 @@
 //! the names of what exists already, removes what it makes, and waits for states with a deadline.
 #![expect(clippy::unwrap_used, reason = "a suite reports by panicking")]
 
+mod buckets;
 mod compute;
 mod databases;
 mod object_lock;
@@ -11,11 +12,12 @@ mod small;
 
 use std::time::Duration;
 
+pub use buckets::{BucketHand, buckets};
 pub use compute::{ComputeFixture, compute};
 pub use databases::{DatabasesFixture, databases};
 pub use object_lock::object_lock;
 pub use object_store::object_store;
-pub use small::{keys, secrets};
+pub use small::{keys, roles, secrets};
 
 use crate::error::Result;
 

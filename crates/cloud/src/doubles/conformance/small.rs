@@ -1,4 +1,4 @@
-//! The suites of [`Keys`] and [`Secrets`].
+//! The suites of [`Keys`], [`Roles`] and [`Secrets`].
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use haulier_domain::secret::SecretBytes;
 
 use crate::error::ErrorKind;
 use crate::keys::Keys;
+use crate::roles::{Role, Roles};
 use crate::secrets::Secrets;
 
 /// Runs KMS through its suite, with two symmetric keys that exist.
@@ -34,4 +35,13 @@ pub async fn secrets<S: Secrets + ?Sized>(secrets: &S, arn: &str, text: &str, un
     let unknown = secrets.secret(unknown_arn).await.unwrap_err();
     assert!(unknown.is_not_found(), "{unknown:?}");
     assert!(!format!("{unknown:?}").contains(text));
+}
+
+/// Runs IAM through its suite, with a role that exists. What it trusts is compared as JSON: IAM writes it its own way.
+pub async fn roles<R: Roles + ?Sized>(roles: &R, name: &str, known: &Role) {
+    let role = roles.role(name).await.unwrap().unwrap();
+    assert_eq!(role.arn, known.arn);
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(json(&role.trust), json(&known.trust));
+    assert_eq!(roles.role("there-is-none").await.unwrap(), None);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::Faulty;
-use crate::databases::{Databases, DbInstance, DbSnapshot};
+use crate::databases::{Databases, DbInstance, DbSnapshot, OptionGroup};
 use crate::error::Result;
 use crate::object_store::Tags;
 
@@ -35,6 +35,14 @@ impl<P: Databases + ?Sized> Databases for Faulty<P> {
 
     async fn manual_snapshots(&self) -> Result<Vec<DbSnapshot>> {
         self.read("DescribeDBSnapshots", "", Vec::new, self.inner.manual_snapshots()).await
+    }
+
+    async fn snapshots_of(&self, instance_id: &str) -> Result<Vec<DbSnapshot>> {
+        self.read("DescribeDBSnapshots", instance_id, Vec::new, self.inner.snapshots_of(instance_id)).await
+    }
+
+    async fn option_group(&self, name: &str) -> Result<Option<OptionGroup>> {
+        self.read("DescribeOptionGroups", name, || None, self.inner.option_group(name)).await
     }
 
     async fn delete_snapshot(&self, id: &str) -> Result<()> {

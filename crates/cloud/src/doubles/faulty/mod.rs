@@ -1,5 +1,6 @@
 //! Any port behind a switchboard of faults.
 
+mod buckets;
 mod compute;
 mod databases;
 mod object_store;

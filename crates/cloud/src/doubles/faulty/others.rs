@@ -1,4 +1,4 @@
-//! [`Identity`], [`Keys`] and [`Secrets`] behind a switchboard.
+//! [`Identity`], [`Keys`], [`Roles`] and [`Secrets`] behind a switchboard.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use super::Faulty;
 use crate::error::Result;
 use crate::identity::{AssumeRole, CallerIdentity, Identity, SessionCredentials, SignedCall};
 use crate::keys::Keys;
+use crate::roles::{Role, Roles};
 use crate::secrets::Secrets;
 
 #[async_trait]
@@ -41,5 +42,12 @@ impl<P: Keys + ?Sized> Keys for Faulty<P> {
 impl<P: Secrets + ?Sized> Secrets for Faulty<P> {
     async fn secret(&self, arn: &str) -> Result<SecretString> {
         self.call("GetSecretValue", arn, self.inner.secret(arn)).await
+    }
+}
+
+#[async_trait]
+impl<P: Roles + ?Sized> Roles for Faulty<P> {
+    async fn role(&self, name: &str) -> Result<Option<Role>> {
+        self.read("GetRole", name, || None, self.inner.role(name)).await
     }
 }

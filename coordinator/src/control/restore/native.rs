@@ -1,0 +1,97 @@
+//! What a restore of a native backup restores: whole databases, under names that SQL Server takes. Pure.
+
+use std::collections::BTreeSet;
+
+use haulier_domain::failure::Failure;
+use haulier_domain::native_backup::name::{self, NameRefused};
+use haulier_proto::control::v1 as wire;
+use haulier_proto::worker::v1::{DatabaseRestore, OnClash};
+
+use super::wanted;
+
+/// Chooses the databases and refuses what cannot be done with them. `known` are the names of the point's databases.
+pub(super) fn databases(
+    what: &str,
+    request: &wire::RestoreDatabaseRequest,
+    known: &[String],
+) -> Result<Vec<DatabaseRestore>, Failure> {
+    let on_clash = request.on_clash;
+    let each = |name: &String| DatabaseRestore { database: name.clone(), on_clash, ..DatabaseRestore::default() };
+    let chosen: Vec<DatabaseRestore> =
+        if request.databases.is_empty() { known.iter().map(each).collect() } else { request.databases.clone() };
+    if chosen.is_empty() {
+        return Err(Failure::new("request-invalid", what, "the point has no database", "name another point"));
+    }
+    let mut taken = BTreeSet::new();
+    for one in &chosen {
+        wanted::is_known(what, &one.database, known)?;
+        if !one.schemas.is_empty() || !one.tables.is_empty() {
+            let cause =
+                format!("a native backup is restored whole, and schemas or tables of {:?} are named", one.database);
+            let remedy = "restore the database under another name, and take from it what you need";
+            return Err(Failure::new("restore-part-unsupported", what, cause, remedy));
+        }
+        if OnClash::try_from(one.on_clash).is_err() {
+            let cause = "what to do on a clash is said in a way that this coordinator does not know";
+            let remedy = "use a command line of the coordinator's version";
+            return Err(Failure::new("request-invalid", what, cause, remedy));
+        }
+        match name::check(wanted::target_name(one), &mut taken) {
+            // The next free name is found on the instance.
+            Err(NameRefused::Twice(_)) if one.on_clash() == OnClash::Suffix => {}
+            checked => checked.map_err(|refused| name_refused(what, &refused))?,
+        }
+    }
+    Ok(chosen)
+}
+
+fn name_refused(what: &str, refused: &NameRefused) -> Failure {
+    let (code, remedy) = match refused {
+        NameRefused::Reserved(_) => ("restore-name-reserved", "give another target name"),
+        NameRefused::Malformed(_) => ("restore-name-too-long", "give a target name of 1 to 128 characters"),
+        NameRefused::Twice(_) => ("restore-name-taken", "give each a name of its own, or ask for a suffix"),
+    };
+    Failure::new(code, what, refused.to_string(), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(databases: Vec<DatabaseRestore>, on_clash: i32) -> String {
+        let request = wire::RestoreDatabaseRequest { databases, on_clash, ..Default::default() };
+        match super::databases("x", &request, &["crm".to_owned(), "shop".to_owned()]) {
+            Ok(chosen) => chosen.iter().map(|one| one.database.as_str()).collect::<Vec<_>>().join(" "),
+            Err(failure) => {
+                assert!(!failure.remedy.is_empty(), "{failure}");
+                failure.code
+            }
+        }
+    }
+
+    #[test]
+    fn whole_databases_under_names_that_sql_server_takes() {
+        let named = |database: &str, target: &str| DatabaseRestore {
+            database: database.into(),
+            target_name: target.into(),
+            ..DatabaseRestore::default()
+        };
+        let suffix = |one: DatabaseRestore| DatabaseRestore { on_clash: OnClash::Suffix.into(), ..one };
+        let tables = DatabaseRestore { tables: vec!["dbo.items".into()], ..named("crm", "") };
+        let strange = DatabaseRestore { on_clash: 99, ..named("crm", "") };
+        let long = "x".repeat(129);
+        for (databases, expected) in [
+            (vec![], "crm shop"),
+            (vec![named("crm", "crm2"), named("shop", "")], "crm shop"),
+            (vec![named("crm", "A"), named("shop", "a")], "restore-name-taken"),
+            (vec![named("crm", "A"), suffix(named("shop", "a"))], "crm shop"),
+            (vec![named("gone", "")], "restore-database-unknown"),
+            (vec![named("crm", "msdb")], "restore-name-reserved"),
+            (vec![named("crm", &long)], "restore-name-too-long"),
+            (vec![tables], "restore-part-unsupported"),
+            (vec![strange], "request-invalid"),
+        ] {
+            assert_eq!(code(databases.clone(), 0), expected, "{databases:?}");
+        }
+    }
+}

@@ -11,7 +11,8 @@ use crate::scene::{Scene, wanted};
 /// Runs a worker that is killed at a call, and then others until one comes to an end. Gives its outcome, and whether the
 /// first was killed.
 async fn back_up(scene: &Scene, job: impl Fn() -> BackupJob, gate: Gate) -> (BackupOutcome, bool) {
-    let first = sqlserver::backup::run(job(), &scene.context(&gate));
+    let context = scene.context(&gate);
+    let first = sqlserver::backup::run(job(), &context);
     tokio::select! {
         outcome = first => return (outcome.unwrap(), false),
         () = gate.reached() => {}
@@ -68,7 +69,8 @@ async fn restore(
     databases: &[DatabaseRestore],
     gate: Gate,
 ) -> (RestoreOutcome, bool) {
-    let first = sqlserver::restore::run(scene.restore_job(points, databases.to_vec()), &scene.context(&gate));
+    let context = scene.context(&gate);
+    let first = sqlserver::restore::run(scene.restore_job(points, databases.to_vec()), &context);
     tokio::select! {
         outcome = first => return (outcome.unwrap(), false),
         () = gate.reached() => {}

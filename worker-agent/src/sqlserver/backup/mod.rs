@@ -13,7 +13,7 @@ mod database;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use haulier_domain::failure::Failure;
 use haulier_domain::point::{DatabaseSummary, PointSummary};
 use haulier_domain::sqlserver::keys::BackupType;
@@ -122,9 +122,11 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
 }
 
 async fn each(scope: &Scope<'_>, chosen: &[&DatabaseFacts], context: &Context) -> Result<Vec<database::Done>, Stopped> {
-    let one = |database| together(&context.cancel, database::back_up(scope, database, context));
-    let at_once = TASKS + MOVES;
-    all_or_why(stream::iter(chosen.iter().copied()).map(one).buffered(at_once).collect().await)
+    let mut work = Vec::new();
+    for database in chosen {
+        work.push(together(&context.cancel, database::back_up(scope, database, context)).boxed());
+    }
+    all_or_why(stream::iter(work).buffered(TASKS + MOVES).collect().await)
 }
 
 fn not_there(what: &str, refused: &Refused) -> Failure {

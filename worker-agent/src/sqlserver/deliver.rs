@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::context::Context;
-use super::failures;
 use super::hashing::Hashing;
+use super::{failures, objects};
 use crate::mover::sinks::{ProgressEvent, Stopped};
 use crate::mover::streams::{self, StreamReader};
 
@@ -28,8 +28,8 @@ fn part_bytes(size: u64) -> u64 {
 /// Makes the object of that key, unless it is there.
 pub(super) async fn deliver(context: &Context, file: &File, key: &str, name: &str) -> Result<(), Stopped> {
     let what = format!("putting {name} into the temporary bucket");
-    match context.bucket(&what, || context.bucket.head(key)).await? {
-        Some(there) if there.size == file.bytes => {
+    match objects::size_of(context, key).await? {
+        Some(size) if size == file.bytes => {
             context.info(&format!("{name} lies in the temporary bucket already"));
             context.progress.report(ProgressEvent::Moved(file.bytes));
             return Ok(());
@@ -104,8 +104,8 @@ async fn in_parts(
     let completed = context.bucket_or(|| context.bucket.complete_upload(upload, &parts)).await?;
     let Err(error) = completed else { return Ok(()) };
     // A lost answer may have been a yes.
-    match context.bucket(what, || context.bucket.head(&upload.key)).await? {
-        Some(there) if there.size == file.bytes => Ok(()),
+    match objects::size_of(context, &upload.key).await? {
+        Some(size) if size == file.bytes => Ok(()),
         _ => Err(failures::bucket(what, &error).into()),
     }
 }

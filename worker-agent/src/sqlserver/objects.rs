@@ -19,6 +19,13 @@ pub(super) async fn list(context: &Context, prefix: &str) -> Result<Vec<ObjectMe
     }
 }
 
+/// The size of the object of that key, if it is there. Listed, not asked for: a session may list its own prefix alone, and S3
+/// tells such a caller nothing of a key that is not there but that access is denied.
+pub(super) async fn size_of(context: &Context, key: &str) -> Result<Option<u64>, Stopped> {
+    let there = list(context, key).await?;
+    Ok(there.into_iter().find(|object| object.key == key).map(|object| object.size))
+}
+
 /// Removes every object whose key begins so.
 pub(super) async fn remove(context: &Context, prefix: &str) -> Result<(), Stopped> {
     for object in list(context, prefix).await? {

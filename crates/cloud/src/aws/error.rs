@@ -100,7 +100,6 @@ fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
         | "DBSnapshotNotFoundFault"
         | "OptionGroupNotFoundFault"
         | "NoSuchTagSet"
-        | "NoSuchUpload"
         | "NoSuchKey"
         | "NoSuchUpload"
         | "NoSuchBucket"

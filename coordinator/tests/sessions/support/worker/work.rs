@@ -65,7 +65,6 @@ impl Worker {
                 events.push(finished(5, done));
                 events
             }
-            (Script::EndlessAfterBackups, _) => Vec::new(),
             (_, Some(work @ wire::assignment::Work::RestoreSqlServer(_))) => {
                 let mut events = vec![log];
                 events.extend(task_events(&work));

@@ -63,7 +63,8 @@ impl Context {
 /// How long the mover waits for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Between two looks at a task. RDS refreshes what it says every two minutes or so.
+    /// Between two looks at a task that has run for a while; the first ones come sooner, beginning with `retry`. RDS refreshes
+    /// what it says every two minutes or so.
     pub poll: Duration,
     /// Before a submission that was refused for now is tried again.
     pub busy: Duration,

@@ -120,6 +120,8 @@ pub(super) async fn follow(context: &Context, what: &str, id: TaskId, size: Size
     let mut last: Option<Task> = None;
     let mut moved = Instant::now();
     let mut missed = 0;
+    // A small task is over within seconds, long before RDS would refresh what it says of it.
+    let mut pause = context.pace.retry.min(context.pace.poll);
     loop {
         match context.read(what, || context.server.task(id)).await? {
             Some(task) => {
@@ -137,7 +139,10 @@ pub(super) async fn follow(context: &Context, what: &str, id: TaskId, size: Size
                     last = Some(task);
                 }
             }
-            None => missed += 1,
+            None => {
+                missed += 1;
+                pause = context.pace.poll;
+            }
         }
         if missed > MOST_MISSED {
             let cause = format!("the instance knows nothing of its task {id} any more");
@@ -147,7 +152,8 @@ pub(super) async fn follow(context: &Context, what: &str, id: TaskId, size: Size
         if moved.elapsed() > stall {
             return Err(stalled(what, id, last.as_ref(), stall).into());
         }
-        context.pause(context.pace.poll).await?;
+        context.pause(pause).await?;
+        pause = (pause * 2).min(context.pace.poll);
     }
 }
 

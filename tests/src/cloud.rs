@@ -213,6 +213,21 @@ impl Cloud {
         answer["ARN"].as_str().map(str::to_owned).context("the answer has no ARN")
     }
 
+    /// Creates a role with a trust policy and gives its ARN.
+    ///
+    /// # Errors
+    /// Where IAM refuses it.
+    pub fn create_role(&self, name: &str, trust: &str) -> Result<String> {
+        let form = [
+            ("Action", "CreateRole"),
+            ("Version", "2010-05-08"),
+            ("RoleName", name),
+            ("AssumeRolePolicyDocument", trust),
+        ];
+        self.query("iam", &form)?;
+        Ok(format!("arn:aws:iam::{}:role/{name}", self.facts.account))
+    }
+
     /// Replaces an inline policy of a role.
     ///
     /// # Errors
@@ -254,7 +269,7 @@ impl Cloud {
     }
 
     /// One call of the query protocol.
-    fn query(&self, service: &str, form: &[(&str, &str)]) -> Result<String> {
+    pub(crate) fn query(&self, service: &str, form: &[(&str, &str)]) -> Result<String> {
         let encoded: Vec<String> =
             form.iter().map(|(name, value)| format!("{name}={}", aws::percent_encoded(value))).collect();
         let headers = ["content-type: application/x-www-form-urlencoded"];

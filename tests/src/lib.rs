@@ -15,6 +15,7 @@ pub mod process;
 pub mod psql;
 pub mod reader;
 pub mod secrets;
+pub mod sqlserver;
 pub mod stage;
 pub mod wait;
 

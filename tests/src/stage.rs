@@ -240,6 +240,20 @@ impl Stage {
     /// # Errors
     /// Where the coordinator refuses it.
     pub fn start_restore(&self, point: &str, database: &str, target_name: &str, more: &[&str]) -> Result<String> {
+        self.start_restore_into(TARGET, point, (database, target_name), more)
+    }
+
+    /// Starts a restore of one database of a point into an instance; the second name is the one that it gets there.
+    ///
+    /// # Errors
+    /// Where the coordinator refuses it.
+    pub fn start_restore_into(
+        &self,
+        target: &str,
+        point: &str,
+        (database, target_name): (&str, &str),
+        more: &[&str],
+    ) -> Result<String> {
         let database = format!("{}={}", escaped(database), escaped(target_name));
         let arguments = [
             "restore",
@@ -249,7 +263,7 @@ impl Stage {
             "--database",
             &database,
             "--target-instance",
-            TARGET,
+            target,
             "--secret-arn",
             &self.secret,
         ];

@@ -1,0 +1,165 @@
+//! Instances of SQL Server in the local cloud: made with native backup, filled with pages, changed, compared.
+//!
+//! No code is shared with the product, and none of its SQL: databases are made and looked at through the cloud's own control.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::aws::percent_encoded;
+use crate::cloud::Cloud;
+use crate::wait;
+
+/// Bytes of a page.
+pub const PAGE: u64 = 8192;
+
+/// How long a change of an instance may take.
+const CHANGE: Duration = Duration::from_secs(60);
+/// Version of RDS's API.
+const RDS: (&str, &str) = ("Version", "2014-10-31");
+/// What the instances run.
+const ENGINE: &str = "sqlserver-se";
+
+/// The role that RDS assumes for native backups of an instance, as policy documents.
+#[derive(Debug, Clone)]
+pub struct NativeRole {
+    /// Whom it trusts.
+    pub trust: String,
+    /// What it may do.
+    pub permissions: String,
+}
+
+/// Name of the option group and of the role that [`Cloud::create_sqlserver`] makes for an instance.
+pub fn option_group_of(instance: &str) -> String {
+    format!("native-{instance}")
+}
+
+impl Cloud {
+    /// Creates a DB instance of SQL Server, Standard Edition, with an option group and a role of its own for native backups. Its
+    /// backup and maintenance windows are far from now: a session waits for the end of one.
+    ///
+    /// # Errors
+    /// Where a part cannot be made.
+    pub fn create_sqlserver(&self, id: &str, master_password: &str, role: &NativeRole) -> Result<()> {
+        let name = option_group_of(id);
+        let role_arn = self.create_role(&name, &role.trust)?;
+        self.put_role_policy(&name, "native-backups", &role.permissions)?;
+        let group = [
+            ("Action", "CreateOptionGroup"),
+            RDS,
+            ("OptionGroupName", &name),
+            ("EngineName", ENGINE),
+            ("MajorEngineVersion", "16.00"),
+            ("OptionGroupDescription", "Native backups"),
+        ];
+        self.query("rds", &group)?;
+        let option = [
+            ("Action", "ModifyOptionGroup"),
+            RDS,
+            ("OptionGroupName", &name),
+            ("ApplyImmediately", "true"),
+            ("OptionsToInclude.OptionConfiguration.1.OptionName", "SQLSERVER_BACKUP_RESTORE"),
+            ("OptionsToInclude.OptionConfiguration.1.OptionSettings.OptionSetting.1.Name", "IAM_ROLE_ARN"),
+            ("OptionsToInclude.OptionConfiguration.1.OptionSettings.OptionSetting.1.Value", &role_arn),
+        ];
+        self.query("rds", &option)?;
+        let instance = json!({
+            "id": id,
+            "engine": ENGINE,
+            "option_group": name,
+            "master_user": "master",
+            "master_password": master_password,
+        });
+        self.control("POST", "/instances", Some(&instance))?;
+        let (backup, maintenance) = quiet_windows(SystemTime::now());
+        let windows = [
+            ("Action", "ModifyDBInstance"),
+            RDS,
+            ("DBInstanceIdentifier", id),
+            ("PreferredBackupWindow", &backup),
+            ("PreferredMaintenanceWindow", &maintenance),
+            ("ApplyImmediately", "true"),
+        ];
+        self.query("rds", &windows)?;
+        self.available(id)
+    }
+
+    /// Waits until an instance is available.
+    ///
+    /// # Errors
+    /// Where it does not become so in time.
+    pub fn available(&self, id: &str) -> Result<()> {
+        wait::until(CHANGE, &format!("{id} to be available"), || {
+            Ok(self.control("GET", &format!("/instances/{id}"), None)?["status"] == "available")
+        })
+    }
+
+    /// Takes a DB snapshot of an instance, as somebody else would, and waits until it is there.
+    ///
+    /// # Errors
+    /// Where RDS refuses it.
+    pub fn create_snapshot(&self, instance: &str, snapshot: &str) -> Result<()> {
+        let call = [
+            ("Action", "CreateDBSnapshot"),
+            RDS,
+            ("DBInstanceIdentifier", instance),
+            ("DBSnapshotIdentifier", snapshot),
+        ];
+        self.query("rds", &call)?;
+        self.available(instance)
+    }
+
+    /// Makes a database of so many pages, which follow from a seed.
+    ///
+    /// # Errors
+    /// Where there is one of that name.
+    pub fn make_pages(&self, instance: &str, database: &str, seed: u64, pages: u64) -> Result<()> {
+        let new = json!({ "made": { "seed": seed, "pages": pages } });
+        self.control("POST", &path(instance, database), Some(&new)).map(drop)
+    }
+
+    /// Changes so many of a database's pages, which follow from a seed.
+    ///
+    /// # Errors
+    /// Where there is no such database.
+    pub fn change_pages(&self, instance: &str, database: &str, count: u64, seed: u64) -> Result<()> {
+        let change = json!({ "count": count, "seed": seed });
+        self.control("POST", &format!("{}/pages", path(instance, database)), Some(&change)).map(drop)
+    }
+
+    /// SHA-256 of all pages of a database, in their order.
+    ///
+    /// # Errors
+    /// Where there is no such database, or it cannot be used.
+    pub fn pages_of(&self, instance: &str, database: &str) -> Result<String> {
+        let look: Value = self.control("GET", &path(instance, database), None)?;
+        look["fingerprint"].as_str().map(str::to_owned).context("a database has no fingerprint")
+    }
+}
+
+fn path(instance: &str, database: &str) -> String {
+    format!("/instances/{instance}/databases/{}", percent_encoded(database))
+}
+
+/// A backup window that begins in about twelve hours, and a maintenance window in three days.
+fn quiet_windows(now: SystemTime) -> (String, String) {
+    let hours = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / 3600) + 12;
+    // The first of January 1970 was a Thursday.
+    let days = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"];
+    let day = usize::try_from((hours / 24 + 3) % 7).map_or("sun", |day| days[day]);
+    let (backup, maintenance) = (hours % 24, (hours + 2) % 24);
+    (format!("{backup:02}:00-{backup:02}:30"), format!("{day}:{maintenance:02}:00-{day}:{maintenance:02}:30"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_far_from_now() {
+        // 27 November 2026, a Friday, 19:20 UTC.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_807_200);
+        assert_eq!(quiet_windows(now), ("07:00-07:30".to_owned(), "tue:09:00-tue:09:30".to_owned()));
+    }
+}

@@ -1,5 +1,7 @@
 //! The real adapters, against the local cloud, through the suites that the doubles pass.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod adapters;
 
 use anyhow::{Context, Result};

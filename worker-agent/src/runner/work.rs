@@ -406,7 +406,7 @@ mod tests {
     #[test]
     fn an_unknown_way_to_clash_is_refused() {
         let message = |on_clash| wire::DatabaseRestore { database: "a".into(), on_clash, ..Default::default() };
-        assert_eq!(database_restore(message(0)).unwrap().on_clash, postgres::OnClash::Refuse);
+        assert_eq!(database_restore(message(0)).unwrap().on_clash, OnClash::Refuse);
         assert_eq!(database_restore(message(99)).unwrap_err().field, "on_clash");
     }
 }

@@ -82,17 +82,19 @@ async fn restore(
 
 #[tokio::test(start_paused = true)]
 async fn a_restore_goes_on_after_every_kill() {
-    let cases: [(&[DatabaseRestore], bool, usize); 3] = [
-        (&[wanted("shop", "copy", OnClash::Refuse), wanted("shop", "shop", OnClash::Suffix)], false, 2),
-        (&[wanted("shop", "shop", OnClash::Replace), wanted("crm", "crm", OnClash::Replace)], false, 2),
-        (&[wanted("shop", "back", OnClash::Refuse)], true, 3),
+    let cases: [(&[DatabaseRestore], bool, usize, usize); 4] = [
+        (&[wanted("shop", "copy", OnClash::Refuse), wanted("shop", "shop", OnClash::Suffix)], false, 2, 100_000),
+        (&[wanted("shop", "shop", OnClash::Replace), wanted("crm", "crm", OnClash::Replace)], false, 2, 100_000),
+        (&[wanted("shop", "back", OnClash::Refuse)], true, 3, 100_000),
+        // In parts.
+        (&[wanted("shop", "copy", OnClash::Refuse)], false, 1, 17_000_000),
     ];
-    for (databases, chain, tasks) in cases {
+    for (databases, chain, tasks, length) in cases {
         for when in [When::Before, When::After] {
             let mut calls = 0;
             loop {
                 let mut source = Scene::new(&[("shop", "s1"), ("crm", "c1")]);
-                source.instance.length = 20_000_000;
+                source.instance.length = length;
                 let full = source.point("ses-1", "pnt-full", None).await;
                 source.instance.set("shop", "s2");
                 source.instance.set("crm", "c2");

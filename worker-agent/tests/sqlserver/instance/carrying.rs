@@ -27,6 +27,22 @@ struct Image {
     files: usize,
 }
 
+impl Image {
+    /// The line, and blocks that tell places apart, so that a file out of its order would be seen.
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec(self).unwrap();
+        bytes.push(b'\n');
+        for block in (0..251_u8).cycle() {
+            let end = (bytes.len() + 4_096).min(self.length);
+            if end <= bytes.len() {
+                break;
+            }
+            bytes.resize(end, block);
+        }
+        bytes
+    }
+}
+
 impl Instance {
     /// Brings tasks one step further.
     pub(super) async fn advance(&self) {
@@ -126,11 +142,7 @@ impl Instance {
             let number = world.remember(name, backup_type, base, false);
             Image { content, number, base, length: self.length, files: files as usize }
         };
-        let mut bytes = serde_json::to_vec(&image).unwrap();
-        bytes.push(b'\n');
-        // Noise that tells places apart, so that a file out of its order would be seen.
-        let start = bytes.len();
-        bytes.extend((start..self.length.max(start)).map(|at| (at % 251) as u8 ^ (at / 997) as u8));
+        let bytes = image.bytes();
         let key = arn.strip_prefix(BUCKET).unwrap();
         let part = bytes.len().div_ceil(files as usize);
         for (number, body) in (1..=files).zip(bytes.chunks(part)).filter(|(number, _)| *number + lose <= files) {
@@ -155,9 +167,7 @@ impl Instance {
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap();
         let image: Image =
             serde_json::from_slice(line).map_err(|_| "The media family on device 'x' is incorrectly formed.")?;
-        let start = line.len() + 1;
-        let noise = bytes.iter().enumerate().skip(start).all(|(at, byte)| *byte == (at % 251) as u8 ^ (at / 997) as u8);
-        if found.len() != image.files || bytes.len() != image.length.max(start) || !noise {
+        if found.len() != image.files || bytes != image.bytes() {
             return Err(format!("{} of {} files, {} bytes: damaged", found.len(), image.files, bytes.len()));
         }
         let mut world = self.world.lock().unwrap();

@@ -44,7 +44,7 @@ pub(super) async fn submit(
         match &error {
             CallError::Refused { text, .. } => {
                 let known = diagnosis::of_text(text).filter(|known| known.class == Class::RetryLater);
-                if !known.is_some_and(|known| began.elapsed() + context.pace.busy <= known.patience) {
+                if known.is_none_or(|known| began.elapsed() + context.pace.busy > known.patience) {
                     return Err(failure.into());
                 }
                 if !std::mem::replace(&mut waits, true) {

@@ -191,9 +191,12 @@ mod tests {
     use super::super::row::row;
     use super::*;
 
+    /// A row's columns: names and what they hold.
+    type Columns = [(&'static str, Option<&'static str>)];
+
     #[test]
     fn every_shape_of_a_submissions_answer_is_read() {
-        let cases: [(&[&[(&str, Option<&str>)]], Option<u64>); 8] = [
+        let cases: [(&[&Columns], Option<u64>); 8] = [
             (&[&[("task_id", Some("5"))]], Some(5)),
             (&[&[("TASK_ID", Some("Task Id: 17"))]], Some(17)),
             (&[&[("", Some("Task Id:  17 submitted"))]], Some(17)),

@@ -109,7 +109,7 @@ mod tests {
             ),
             (ColumnData::SmallDateTime(Some(time::SmallDateTime::new(46_344, 61))), Some("2026-11-20T01:01:00")),
             (ColumnData::Date(Some(day)), Some("2025-11-20")),
-            (ColumnData::Time(Some(Time::new(3_661_1234567, 7))), Some("01:01:01.1234567")),
+            (ColumnData::Time(Some(Time::new(36_611_234_567, 7))), Some("01:01:01.1234567")),
             (ColumnData::DateTime2(Some(at(3_661_123, 3))), Some("2025-11-20T01:01:01.123")),
             (ColumnData::DateTimeOffset(Some(DateTimeOffset::new(at(0, 0), -60))), Some("2025-11-19T23:00:00")),
         ];

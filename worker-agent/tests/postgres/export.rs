@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use haulier_cli::export::{self, Exported, ExportedDatabase, Watcher};
+use haulier_cli::export::{self, Exported, Watcher};
 use haulier_cloud::doubles::MemoryObjectStore;
 use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::id::{DomainId, Epoch};
@@ -42,6 +42,7 @@ impl StreamStore for IntoRepository {
         let kind = match kind {
             StreamKind::Archive => haulier_repository::StreamKind::Archive,
             StreamKind::TableRows => haulier_repository::StreamKind::TableRows,
+            StreamKind::Pages => haulier_repository::StreamKind::Pages,
             StreamKind::Document => haulier_repository::StreamKind::Document,
         };
         Ok(Box::new(Stream(self.0.stream(name, kind).map_err(refused)?)))

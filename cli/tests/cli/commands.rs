@@ -85,7 +85,8 @@ fn a_session_in_json_has_every_field_under_its_stable_name() {
             "remedy": "correct the secret", "retryable": false
         },
         "warnings": [], "point_id": "pnt-1", "created_at": "2026-11-20T14:00:00Z", "started_at": "2026-11-20T14:00:01Z",
-        "ended_at": "2026-11-20T14:01:16Z", "cancel_requested": false, "report": {"restored": ["shop"]}, "databases": []
+        "ended_at": "2026-11-20T14:01:16Z", "cancel_requested": false, "report": {"restored": ["shop"]}, "databases": [],
+        "temporary_place": null, "tasks": []
     });
     assert_eq!(session, want);
 }

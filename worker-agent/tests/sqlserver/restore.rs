@@ -189,7 +189,6 @@ async fn a_bucket_that_fails_for_a_while_is_waited_for() {
         ("CompleteMultipartUpload", BucketFault::After),
         ("CompleteMultipartUpload", BucketFault::Throttle),
         ("CreateMultipartUpload", BucketFault::Lost),
-        ("HeadObject", BucketFault::Throttle),
     ] {
         let scene = source.next("ses-2");
         scene.faults.add(Rule::once(operation, fault));

@@ -22,7 +22,7 @@ const RUNS: [(usize, usize); 3] = [(3, 2), (REACH, 3), (1_000, 5)];
 /// A chunk of this part of its length more or less ends at the boundary.
 const TOLERANCE: u64 = 20;
 /// Parts smaller than this are not cut off.
-const SMALLEST_PART: u64 = 16 << 10;
+pub(crate) const SMALLEST_PART: u64 = 16 << 10;
 /// After so many proposals in a row that were no use, nothing is proposed, but for every eighth chunk.
 const LOST: u32 = 3;
 /// Chunks of the base stream that are kept in memory.
@@ -30,9 +30,10 @@ const KEPT: usize = 1 << 16;
 
 /// A chunk of the base stream.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    id: ChunkId,
-    start: u64,
+pub(crate) struct Entry {
+    pub(crate) id: ChunkId,
+    /// Where it begins.
+    pub(crate) start: u64,
     length: u32,
 }
 
@@ -73,6 +74,8 @@ pub(crate) struct Plan {
     pub(crate) parts: Vec<Part>,
     /// The plan may be another one once it is known which chunk this is.
     pub(crate) doubtful: bool,
+    /// The place is a guess: it is worth a look at the content.
+    pub(crate) astray: bool,
     /// A lost follower has found its place.
     found: bool,
     /// Of the whole chunk.
@@ -168,13 +171,29 @@ impl Follower {
         if let Some(entry) = same.or_else(fitting) {
             let place = Place { base: Some(entry.id), at: entry.start, length: long, turn: self.turn };
             let parts = vec![Part { length, place }];
-            return Plan { parts, doubtful: false, found: true, length: length as u32, at: entry.end(), sure: true };
+            let (doubtful, astray, found) = (false, false, true);
+            return Plan { parts, doubtful, astray, found, length: length as u32, at: entry.end(), sure: true };
         }
         let end = if sure { boundary } else { reached };
+        let whole = identity.is_some_and(|identity| identity.known);
+        let parts = self.cut_into(length, end, sure, whole);
+        let doubtful = identity.is_none() && (elsewhere || parts.len() > 1);
+        let astray = !(self.sure && sure) || self.poor > 0;
+        Plan { parts, doubtful, astray, found: false, length: length as u32, at: end, sure }
+    }
+
+    /// The same for a chunk that ends where one of the base stream is known to begin.
+    pub(crate) fn plan_to(&self, length: usize, end: u64) -> Plan {
+        let parts = self.cut_into(length, end, true, false);
+        Plan { parts, doubtful: false, astray: false, found: true, length: length as u32, at: end, sure: true }
+    }
+
+    /// The parts of a chunk, up to an offset, which is a boundary where it is `sure`.
+    fn cut_into(&self, length: usize, end: u64, sure: bool, whole: bool) -> Vec<Part> {
+        let long = length as u64;
         let mut parts = Vec::with_capacity(1);
         let (mut from, mut left) = (self.at, length);
-        let may_cut = (self.sure || sure) && self.poor == 0;
-        if may_cut && !identity.is_some_and(|identity| identity.known) {
+        if (self.sure || sure) && self.poor == 0 && !whole {
             for cut in self.starts_between(self.at, end) {
                 // Measured from the end that is a boundary; from both where both are.
                 let place = match (self.sure, sure) {
@@ -191,8 +210,28 @@ impl Follower {
             }
         }
         parts.push(Part { length: left, place: self.place(from, left, self.covering(from, end)) });
-        let doubtful = identity.is_none() && (elsewhere || parts.len() > 1);
-        Plan { parts, doubtful, found: false, length: length as u32, at: end, sure }
+        parts
+    }
+
+    /// The chunk of the base stream with this id that is nearest.
+    pub(crate) fn find(&self, id: &ChunkId) -> Option<Entry> {
+        self.near(id, self.at)
+    }
+
+    fn near(&self, id: &ChunkId, at: u64) -> Option<Entry> {
+        let same = self.chunks.iter().filter(|entry| entry.id == *id);
+        same.min_by_key(|entry| entry.start.abs_diff(at)).copied()
+    }
+
+    /// So many bytes ahead, this chunk of the base stream begins.
+    pub(crate) fn recognise(&mut self, ahead: usize, entry: &Entry) {
+        let long = ahead as u64;
+        if ahead == 0 || !self.sure || self.poor > 0 || self.at > entry.start {
+            self.at = entry.start.saturating_sub(long);
+            self.sure = ahead == 0;
+        }
+        self.poor = 0;
+        self.turn += 1;
     }
 
     /// The boundaries within a stretch, but for those near its ends and near one another.
@@ -280,16 +319,16 @@ impl Follower {
         self.at
     }
 
-    /// Learns from what became of a chunk. `whereabouts` finds the chunk of the base stream that is a delta on a base.
-    pub(crate) fn note(&mut self, place: &Place, fate: Fate, whereabouts: impl FnOnce(&ChunkId) -> Option<ChunkId>) {
+    /// Learns from what became of a chunk. `whereabouts` is the chunk of the base stream that has the base which a sketch found.
+    pub(crate) fn note(&mut self, place: &Place, fate: Fate, whereabouts: Option<ChunkId>) {
         self.new -= self.new / 8;
         self.new += if matches!(fate, Fate::Known(_)) { 0 } else { 8 };
         let found = match fate {
             Fate::Known(id) if place.base == Some(id) => None,
             Fate::Known(id) => Some(id),
-            Fate::Similar(base) => {
+            Fate::Similar(_) => {
                 self.poor += u32::from(place.base.is_some());
-                if self.chunks.iter().any(|entry| entry.id == base) { Some(base) } else { whereabouts(&base) }
+                whereabouts
             }
             Fate::Followed => None,
             Fate::Alone | Fate::Strayed => {
@@ -306,9 +345,7 @@ impl Follower {
 
     /// The chunk at `place` turned out to be this one of the base stream.
     fn put_right(&mut self, place: &Place, id: &ChunkId) {
-        let near =
-            self.chunks.iter().filter(|entry| entry.id == *id).min_by_key(|entry| entry.start.abs_diff(place.at));
-        let Some(entry) = near.copied() else { return };
+        let Some(entry) = self.near(id, place.at) else { return };
         if place.turn != self.turn {
             return;
         }
@@ -419,15 +456,15 @@ mod tests {
         let mut follower = following(500);
         for _ in 0..20 {
             let part = next(&mut follower, 123_456)[0];
-            follower.note(&part.place, Fate::Alone, |_| None);
+            follower.note(&part.place, Fate::Alone, None);
         }
         let part = next(&mut follower, length(7) as usize + 900)[0];
         assert_eq!(part.place.base, None);
         let late = next(&mut follower, length(8) as usize - 900)[0];
-        follower.note(&part.place, Fate::Similar(id(7_000)), |base| (*base == id(7_000)).then(|| id(7)));
+        follower.note(&part.place, Fate::Similar(id(7_000)), Some(id(7)));
         assert_eq!(bases(&next(&mut follower, length(9) as usize + 444)), [Some(id(9))]);
         // News from before the follower was put right changes nothing.
-        follower.note(&late.place, Fate::Similar(id(400)), |_| None);
+        follower.note(&late.place, Fate::Similar(id(400)), None);
         assert_eq!(bases(&next(&mut follower, length(10) as usize + 44)), [Some(id(10))]);
     }
 
@@ -440,7 +477,7 @@ mod tests {
         // Two hundred chunks are gone.
         let found = (210..240).find(|number| {
             let part = next(&mut follower, length(*number) as usize - 1_000)[0];
-            follower.note(&part.place, Fate::Alone, |_| None);
+            follower.note(&part.place, Fate::Alone, None);
             part.place.base.is_some()
                 && follower.at() == (0..=*number).map(|number| u64::from(length(number))).sum::<u64>()
         });
@@ -453,7 +490,7 @@ mod tests {
         assert_eq!(follower.ahead(0, 1_000_000).count(), 0);
         for number in 0..8 {
             let part = next(&mut follower, length(number) as usize + 10)[0];
-            follower.note(&part.place, Fate::Followed, |_| None);
+            follower.note(&part.place, Fate::Followed, None);
         }
         let depth = u64::from(length(8) + length(9)) + 1_000;
         let ahead: Vec<ChunkId> = follower.ahead(0, depth).map(|chunk| chunk.id).collect();
@@ -462,7 +499,7 @@ mod tests {
         assert_eq!(follower.ahead(from, depth).next().map(|chunk| chunk.id), Some(id(10)));
         for number in 8..40 {
             let part = next(&mut follower, length(number) as usize)[0];
-            follower.note(&part.place, Fate::Known(id(number)), |_| None);
+            follower.note(&part.place, Fate::Known(id(number)), None);
         }
         assert_eq!(follower.ahead(0, 1_000_000).count(), 0);
     }

@@ -165,13 +165,14 @@ impl Follower {
         let (same, elsewhere) = self.of_length(length, identity);
         let reached = self.at + long;
         let boundary = self.boundary_near(reached);
-        let sure = boundary > self.at && boundary.abs_diff(reached) <= long / TOLERANCE;
+        // From nowhere certain, one chunk in ten ends near a boundary by chance.
+        let sure = self.sure && boundary > self.at && boundary.abs_diff(reached) <= long / TOLERANCE;
         let lost = !self.sure || self.poor > 0;
-        let fitting = || if lost || !sure { self.aligned(length as u32) } else { None };
+        let fitting = || if lost { self.aligned(length as u32) } else { None };
         if let Some(entry) = same.or_else(fitting) {
             let place = Place { base: Some(entry.id), at: entry.start, length: long, turn: self.turn };
             let parts = vec![Part { length, place }];
-            let (doubtful, astray, found) = (false, false, true);
+            let (doubtful, astray, found) = (false, same.is_none(), true);
             return Plan { parts, doubtful, astray, found, length: length as u32, at: entry.end(), sure: true };
         }
         let end = if sure { boundary } else { reached };

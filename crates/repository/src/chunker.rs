@@ -126,37 +126,27 @@ impl Chunker {
         Ok(())
     }
 
-    /// Takes the next bytes of the stream and hands out every chunk that is certain by now.
-    pub(crate) fn push(&mut self, mut bytes: &[u8], chunks: &mut Vec<Bytes>) -> Result<()> {
-        while !bytes.is_empty() {
-            if self.window.capacity() == self.window.len() {
-                self.window.reserve(WINDOW + self.chunking.max as usize);
-            }
-            let room = (self.window.capacity() - self.window.len()).min(bytes.len());
-            let (now, later) = bytes.split_at(room);
-            self.window.extend_from_slice(now);
-            bytes = later;
-            if self.undecided {
-                if self.window.len() < ENOUGH {
-                    continue;
-                }
-                self.decide()?;
-            }
-            while self.window.len() >= self.chunking.max as usize {
-                chunks.push(self.cut());
-            }
+    /// Takes as many of the next bytes of the stream as the window has room for.
+    pub(crate) fn feed(&mut self, bytes: &mut &[u8]) {
+        if self.window.capacity() == self.window.len() {
+            self.window.reserve(WINDOW + self.chunking.max as usize);
         }
-        Ok(())
+        let room = (self.window.capacity() - self.window.len()).min(bytes.len());
+        let (now, later) = bytes.split_at(room);
+        self.window.extend_from_slice(now);
+        *bytes = later;
     }
 
-    /// The rest, at the end of the stream.
-    pub(crate) fn finish(&mut self, chunks: &mut Vec<Bytes>) {
-        while !self.window.is_empty() {
-            chunks.push(self.cut());
+    /// How long the next chunk is, once that is certain. With `last`, no bytes will follow.
+    pub(crate) fn next(&mut self, last: bool) -> Result<Option<usize>> {
+        if self.undecided && self.window.len() >= ENOUGH {
+            self.decide()?;
         }
+        let certain = !self.undecided && self.window.len() >= self.chunking.max as usize;
+        Ok((certain || last && !self.window.is_empty()).then(|| self.length()))
     }
 
-    fn cut(&mut self) -> Bytes {
+    fn length(&self) -> usize {
         let (strict, loose) = self.masks;
         let Chunking { min, avg, max, .. } = self.chunking;
         let (_, length) = cut_gear(
@@ -172,7 +162,27 @@ impl Chunker {
             &self.gear_shifted,
         );
         // A cut at zero cannot happen with a minimum above zero; one byte of progress keeps a defect from hanging.
-        self.window.split_to(length.max(1)).freeze()
+        length.max(1)
+    }
+
+    /// The next bytes, as far as they have been fed.
+    pub(crate) fn ahead(&self, length: usize) -> &[u8] {
+        &self.window[..length]
+    }
+
+    /// Takes the next chunk. Shorter than [`Chunker::next`] says, it leaves the rest to be cut from there.
+    pub(crate) fn take(&mut self, length: usize) -> Bytes {
+        self.window.split_to(length).freeze()
+    }
+
+    /// Where in the next bytes another chunk could begin, had an earlier one begun elsewhere.
+    pub(crate) fn possible_cuts(&self, length: usize) -> impl Iterator<Item = usize> {
+        let (strict, loose) = self.masks;
+        let mut hash = 0_u64;
+        self.window[..length].iter().enumerate().filter_map(move |(at, byte)| {
+            hash = (hash << 1).wrapping_add(self.gear[usize::from(*byte)]);
+            (hash & strict == 0 || hash & loose == 0).then_some(at)
+        })
     }
 }
 
@@ -186,14 +196,25 @@ mod tests {
         out
     }
 
+    fn cut_all(chunker: &mut Chunker, data: &[u8], piece: usize) -> Vec<Bytes> {
+        let mut chunks = Vec::new();
+        for mut part in data.chunks(piece) {
+            while !part.is_empty() {
+                chunker.feed(&mut part);
+                while let Some(length) = chunker.next(false).unwrap() {
+                    chunks.push(chunker.take(length));
+                }
+            }
+        }
+        while let Some(length) = chunker.next(true).unwrap() {
+            chunks.push(chunker.take(length));
+        }
+        chunks
+    }
+
     fn cut_in_pieces(data: &[u8], piece: usize, chunking: Chunking) -> Vec<Bytes> {
         let mut chunker = Chunker::new(chunking, 7).unwrap();
-        let mut chunks = Vec::new();
-        for part in data.chunks(piece) {
-            chunker.push(part, &mut chunks).unwrap();
-        }
-        chunker.finish(&mut chunks);
-        chunks
+        cut_all(&mut chunker, data, piece)
     }
 
     #[test]
@@ -223,15 +244,32 @@ mod tests {
         assert!(new <= 4, "{new} of {} chunks are new", after.len());
     }
 
+    /// Whoever begins elsewhere meets each boundary as a possible one, and cuts alike from there on.
+    #[test]
+    fn a_stream_is_cut_alike_from_any_boundary_that_is_put_back() {
+        let data = noise(6_000_000, 4);
+        let chunks = cut_in_pieces(&data, data.len(), Chunking::around(64 * KIB));
+        let mut chunker = Chunker::new(Chunking::around(64 * KIB), 7).unwrap();
+        let second = chunks[0].len() + chunks[1].len();
+        let skipped = 1_000;
+        chunker.feed(&mut &data[skipped..]);
+        let cuts: Vec<usize> = chunker.possible_cuts(second + 100_000 - skipped).collect();
+        assert!(cuts.contains(&(second - skipped)), "{second} is not in {cuts:?}");
+        assert!(cuts.len() < 40, "{}", cuts.len());
+        chunker.take(second - skipped);
+        for chunk in &chunks[2..8] {
+            assert_eq!(chunker.next(false).unwrap(), Some(chunk.len()));
+            assert_eq!(chunker.take(chunk.len()), chunk);
+        }
+    }
+
     #[test]
     fn rows_that_shrink_to_nothing_are_cut_into_larger_chunks_however_they_arrive() {
         let dense: Vec<u8> = (0..60_000).flat_map(|row| format!("{row}\t1\t0\t{:84}\n", "").into_bytes()).collect();
         for (data, dense) in [(dense, true), (noise(6_000_000, 3), false)] {
             for piece in [10_007, data.len()] {
                 let mut chunker = Chunker::fitting(StreamKind::TableRows, 7).unwrap();
-                let mut chunks = Vec::new();
-                data.chunks(piece).for_each(|part| chunker.push(part, &mut chunks).unwrap());
-                chunker.finish(&mut chunks);
+                let chunks = cut_all(&mut chunker, &data, piece);
                 let usual = Chunking::of(StreamKind::TableRows);
                 assert_eq!(chunker.chunking(), if dense { Chunking::of_dense_rows() } else { usual });
                 assert_eq!(chunks, cut_in_pieces(&data, data.len(), chunker.chunking()));

@@ -96,6 +96,28 @@ async fn a_second_day_costs_what_changed_and_every_day_comes_back() {
     assert!(report.is_clean(), "{:?}", report.findings);
 }
 
+/// What is put between old rows moves the boundaries after it; where an old chunk begins is found all the same. Noise, so that
+/// nothing resembles anything by chance.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_put_between_old_ones_cost_themselves_alone() {
+    let fixture = Fixture::new().await;
+    let domain = fixture.domain().await;
+    let data = noise(24_000_000, 31);
+    let (first, _) = backup(&domain, "first", &data, None).await;
+    let mut later = Vec::new();
+    let mut put = 0;
+    for (number, part) in data.chunks(1_500_000).enumerate() {
+        let new = noise(100_000 + 20_000 * number, 1_000 + number as u64);
+        put += new.len() as u64;
+        later.extend(edited(part, number as u64, 9_000));
+        later.extend(new);
+    }
+    let (second, stream) = backup(&domain, "second", &later, base(&domain, &first).await).await;
+    assert!(read(&domain, &stream).await.unwrap() == later);
+    let stored = second.totals.bytes_stored;
+    assert!(stored * 20 < put * 27, "{stored} bytes are stored for {put} that were put in: {:?}", second.totals);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_cut_as_its_predecessor_was() {
     let fixture = Fixture::new().await;

@@ -119,13 +119,23 @@ impl LocalIndex {
 
     /// A whole chunk that is similar to the one of this sketch, and may be a base.
     pub(crate) fn similar(&self, sketch: &Sketch) -> Result<Option<ChunkId>> {
-        for start in self.sketches.similar(sketch).map_err(self.local("reading"))? {
+        self.with_numbers(&sketch.0).map(|found| found.into_iter().next())
+    }
+
+    /// Whole chunks that begin in a similar way and may be bases, the most similar first.
+    pub(crate) fn begin_alike(&self, beginning: &[u64]) -> Result<Vec<ChunkId>> {
+        self.with_numbers(beginning)
+    }
+
+    fn with_numbers(&self, numbers: &[u64]) -> Result<Vec<ChunkId>> {
+        let mut found = Vec::new();
+        for start in self.sketches.similar(numbers).map_err(self.local("reading"))? {
             let Some(row) = self.find_start(start)? else { continue };
             if row.kind == ChunkKind::Whole as u8 && !self.doubtful().contains(row.pack) {
-                return Ok(Some(row.id));
+                found.push(row.id);
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// A chunk whose id starts like this.

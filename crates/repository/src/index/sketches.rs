@@ -89,11 +89,11 @@ impl Sketches {
         all.map_or(Ok(()), |all| self.merge(&all))
     }
 
-    /// The starts of the ids of chunks that have numbers in common with this sketch, most in common first.
-    pub(crate) fn similar(&self, sketch: &Sketch) -> io::Result<Vec<u64>> {
+    /// The starts of the ids of chunks that have some of these numbers in their sketches, most in common first.
+    pub(crate) fn similar(&self, numbers: &[u64]) -> io::Result<Vec<u64>> {
         let segments = self.read().segments.segments();
         let mut votes: Vec<(u64, u32)> = Vec::new();
-        for number in sketch.0 {
+        for number in numbers.iter().copied() {
             let mut found: Vec<u64> =
                 self.read().memory.range((number, 0)..=(number, u64::MAX)).take(MOST).map(|entry| entry.1).collect();
             for segment in &segments {
@@ -250,8 +250,8 @@ mod tests {
             sketches.add((part * 100..part * 100 + 100).map(|chunk| (chunk, sketch(chunk)))).unwrap();
         }
         let found_all = |sketches: &Sketches| {
-            (0..10_000).all(|chunk| sketches.similar(&sketch(chunk)).unwrap() == [chunk])
-                && (10_000..11_000).all(|chunk| sketches.similar(&sketch(chunk)).unwrap().is_empty())
+            (0..10_000).all(|chunk| sketches.similar(&sketch(chunk).0).unwrap() == [chunk])
+                && (10_000..11_000).all(|chunk| sketches.similar(&sketch(chunk).0).unwrap().is_empty())
         };
         assert!(found_all(&sketches));
         sketches.compact().unwrap();
@@ -264,8 +264,8 @@ mod tests {
         let sketches = Sketches::new(folder.path(), 500);
         sketches.add([(1, Sketch([10, 20, 31, 41])), (2, Sketch([10, 20, 30, 42]))].into_iter()).unwrap();
         sketches.add((1_000..3_000).map(|chunk| (chunk, Sketch([7, 8, 9, chunk])))).unwrap();
-        assert_eq!(sketches.similar(&Sketch([10, 20, 30, 40])).unwrap(), [2, 1]);
-        let crowd = sketches.similar(&Sketch([7, 8, 9, 5])).unwrap();
+        assert_eq!(sketches.similar(&[10, 20, 30, 40]).unwrap(), [2, 1]);
+        let crowd = sketches.similar(&[7, 8, 9, 5]).unwrap();
         assert!((1..=100).contains(&crowd.len()), "{}", crowd.len());
     }
 }

@@ -1,5 +1,5 @@
 //! Following a stream of the base point along, while its successor is written: which of its chunks a new one resembles,
-//! judged by place alone.
+//! judged by place, and where that is not certain by what `recognise` is told of its content.
 //!
 //! Boundaries follow content, so most of them come again in the new stream, a little earlier or later than the bytes
 //! before them say. So the follower keeps an offset into the base stream, moves it by the length of each new chunk, and
@@ -7,8 +7,9 @@
 //! chunk covers two old ones: it is cut where the old one ended, so that each part has its base; a chunk that is known
 //! already is never cut.
 //!
-//! Lost after a long insertion or deletion, the follower is put right by chunks that are recognised: equal ones, those
-//! whose sketch found the base (`note`), and runs of chunks whose lengths fit a run of the base stream's (`aligned`).
+//! Lost after an insertion or deletion, the follower is put right by chunks of the base stream whose beginning is recognised
+//! (`recognise`), and else by equal ones, by those whose sketch found the base (`note`), and by runs of chunks whose lengths fit
+//! a run of the base stream's (`aligned`).
 
 use std::collections::VecDeque;
 
@@ -22,7 +23,7 @@ const RUNS: [(usize, usize); 3] = [(3, 2), (REACH, 3), (1_000, 5)];
 /// A chunk of this part of its length more or less ends at the boundary.
 const TOLERANCE: u64 = 20;
 /// Parts smaller than this are not cut off.
-const SMALLEST_PART: u64 = 16 << 10;
+pub(crate) const SMALLEST_PART: u64 = 16 << 10;
 /// After so many proposals in a row that were no use, nothing is proposed, but for every eighth chunk.
 const LOST: u32 = 3;
 /// Chunks of the base stream that are kept in memory.
@@ -30,9 +31,10 @@ const KEPT: usize = 1 << 16;
 
 /// A chunk of the base stream.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    id: ChunkId,
-    start: u64,
+pub(crate) struct Entry {
+    pub(crate) id: ChunkId,
+    /// Where it begins.
+    pub(crate) start: u64,
     length: u32,
 }
 
@@ -73,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) parts: Vec<Part>,
     /// The plan may be another one once it is known which chunk this is.
     pub(crate) doubtful: bool,
+    /// The place is a guess: it is worth a look at the content.
+    pub(crate) astray: bool,
     /// A lost follower has found its place.
     found: bool,
     /// Of the whole chunk.
@@ -162,19 +166,36 @@ impl Follower {
         let (same, elsewhere) = self.of_length(length, identity);
         let reached = self.at + long;
         let boundary = self.boundary_near(reached);
-        let sure = boundary > self.at && boundary.abs_diff(reached) <= long / TOLERANCE;
+        // From nowhere certain, one chunk in ten ends near a boundary by chance.
+        let sure = self.sure && boundary > self.at && boundary.abs_diff(reached) <= long / TOLERANCE;
         let lost = !self.sure || self.poor > 0;
-        let fitting = || if lost || !sure { self.aligned(length as u32) } else { None };
+        let fitting = || if lost { self.aligned(length as u32) } else { None };
         if let Some(entry) = same.or_else(fitting) {
             let place = Place { base: Some(entry.id), at: entry.start, length: long, turn: self.turn };
             let parts = vec![Part { length, place }];
-            return Plan { parts, doubtful: false, found: true, length: length as u32, at: entry.end(), sure: true };
+            let (doubtful, astray, found) = (false, same.is_none(), true);
+            return Plan { parts, doubtful, astray, found, length: length as u32, at: entry.end(), sure: true };
         }
         let end = if sure { boundary } else { reached };
+        let whole = identity.is_some_and(|identity| identity.known);
+        let parts = self.cut_into(length, end, sure, whole);
+        let doubtful = identity.is_none() && (elsewhere || parts.len() > 1);
+        let astray = !(self.sure && sure) || self.poor > 0;
+        Plan { parts, doubtful, astray, found: false, length: length as u32, at: end, sure }
+    }
+
+    /// The same for a chunk that ends where one of the base stream is known to begin.
+    pub(crate) fn plan_to(&self, length: usize, end: u64) -> Plan {
+        let parts = self.cut_into(length, end, true, false);
+        Plan { parts, doubtful: false, astray: false, found: true, length: length as u32, at: end, sure: true }
+    }
+
+    /// The parts of a chunk, up to an offset, which is a boundary where it is `sure`.
+    fn cut_into(&self, length: usize, end: u64, sure: bool, whole: bool) -> Vec<Part> {
+        let long = length as u64;
         let mut parts = Vec::with_capacity(1);
         let (mut from, mut left) = (self.at, length);
-        let may_cut = (self.sure || sure) && self.poor == 0;
-        if may_cut && !identity.is_some_and(|identity| identity.known) {
+        if (self.sure || sure) && self.poor == 0 && !whole {
             for cut in self.starts_between(self.at, end) {
                 // Measured from the end that is a boundary; from both where both are.
                 let place = match (self.sure, sure) {
@@ -191,8 +212,28 @@ impl Follower {
             }
         }
         parts.push(Part { length: left, place: self.place(from, left, self.covering(from, end)) });
-        let doubtful = identity.is_none() && (elsewhere || parts.len() > 1);
-        Plan { parts, doubtful, found: false, length: length as u32, at: end, sure }
+        parts
+    }
+
+    /// The chunk of the base stream with this id that is nearest.
+    pub(crate) fn find(&self, id: &ChunkId) -> Option<Entry> {
+        self.near(id, self.at)
+    }
+
+    fn near(&self, id: &ChunkId, at: u64) -> Option<Entry> {
+        let same = self.chunks.iter().filter(|entry| entry.id == *id);
+        same.min_by_key(|entry| entry.start.abs_diff(at)).copied()
+    }
+
+    /// So many bytes ahead, this chunk of the base stream begins.
+    pub(crate) fn recognise(&mut self, ahead: usize, entry: &Entry) {
+        let long = ahead as u64;
+        if ahead == 0 || !self.sure || self.poor > 0 || self.at > entry.start {
+            self.at = entry.start.saturating_sub(long);
+            self.sure = ahead == 0;
+        }
+        self.poor = 0;
+        self.turn += 1;
     }
 
     /// The boundaries within a stretch, but for those near its ends and near one another.
@@ -280,16 +321,16 @@ impl Follower {
         self.at
     }
 
-    /// Learns from what became of a chunk. `whereabouts` finds the chunk of the base stream that is a delta on a base.
-    pub(crate) fn note(&mut self, place: &Place, fate: Fate, whereabouts: impl FnOnce(&ChunkId) -> Option<ChunkId>) {
+    /// Learns from what became of a chunk. `whereabouts` is the chunk of the base stream that has the base which a sketch found.
+    pub(crate) fn note(&mut self, place: &Place, fate: Fate, whereabouts: Option<ChunkId>) {
         self.new -= self.new / 8;
         self.new += if matches!(fate, Fate::Known(_)) { 0 } else { 8 };
         let found = match fate {
             Fate::Known(id) if place.base == Some(id) => None,
             Fate::Known(id) => Some(id),
-            Fate::Similar(base) => {
+            Fate::Similar(_) => {
                 self.poor += u32::from(place.base.is_some());
-                if self.chunks.iter().any(|entry| entry.id == base) { Some(base) } else { whereabouts(&base) }
+                whereabouts
             }
             Fate::Followed => None,
             Fate::Alone | Fate::Strayed => {
@@ -306,9 +347,7 @@ impl Follower {
 
     /// The chunk at `place` turned out to be this one of the base stream.
     fn put_right(&mut self, place: &Place, id: &ChunkId) {
-        let near =
-            self.chunks.iter().filter(|entry| entry.id == *id).min_by_key(|entry| entry.start.abs_diff(place.at));
-        let Some(entry) = near.copied() else { return };
+        let Some(entry) = self.near(id, place.at) else { return };
         if place.turn != self.turn {
             return;
         }
@@ -333,137 +372,4 @@ impl Follower {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(number: u64) -> ChunkId {
-        ChunkId(*blake3::hash(&number.to_le_bytes()).as_bytes())
-    }
-
-    /// Chunks of 70 to 400 KB, each of its own length.
-    fn length(number: u64) -> u32 {
-        70_000 + u32::from_le_bytes(id(number).0[..4].try_into().unwrap()) % 330_000
-    }
-
-    fn following(chunks: u64) -> Follower {
-        let mut follower = Follower::new();
-        let list: Vec<ChunkRef> =
-            (0..chunks).map(|number| ChunkRef { id: id(number), length: length(number) }).collect();
-        follower.extend(0, &list);
-        follower
-    }
-
-    fn next(follower: &mut Follower, length: usize) -> Vec<Part> {
-        next_known(follower, length, None)
-    }
-
-    fn next_known(follower: &mut Follower, length: usize, identity: Option<Identity>) -> Vec<Part> {
-        let plan = follower.plan(length, identity);
-        follower.take(&plan);
-        assert_eq!(plan.parts.iter().map(|part| part.length).sum::<usize>(), length);
-        plan.parts
-    }
-
-    fn bases(parts: &[Part]) -> Vec<Option<ChunkId>> {
-        parts.iter().map(|part| part.place.base).collect()
-    }
-
-    #[test]
-    fn chunks_that_shrink_and_grow_keep_their_places() {
-        let mut follower = following(500);
-        for number in 0..500 {
-            let changed = length(number) as usize + (number as usize * 37 % 3_000) - 2_000;
-            assert_eq!(bases(&next(&mut follower, changed)), [Some(id(number))], "{number}");
-        }
-        assert_eq!(bases(&next(&mut follower, 100_000)), [None]);
-    }
-
-    #[test]
-    fn a_lost_boundary_is_put_back_and_a_new_one_accepted() {
-        let mut follower = following(20);
-        next(&mut follower, length(0) as usize - 500);
-        let parts = next(&mut follower, (length(1) + length(2)) as usize - 900);
-        assert_eq!(bases(&parts), [Some(id(1)), Some(id(2))]);
-        assert!(parts[0].length.abs_diff(length(1) as usize) < 900);
-        let halves = [next(&mut follower, 30_000), next(&mut follower, length(3) as usize - 30_300)];
-        assert_eq!(halves.map(|parts| bases(&parts)), [[Some(id(3))], [Some(id(3))]]);
-        assert_eq!(bases(&next(&mut follower, length(4) as usize + 50)), [Some(id(4))]);
-    }
-
-    #[test]
-    fn an_unchanged_chunk_puts_the_follower_right() {
-        let mut follower = following(100);
-        next(&mut follower, length(0) as usize);
-        // Something of 300 KB is inserted; then all goes on as before.
-        next(&mut follower, 300_000);
-        let long = length(1) as usize;
-        assert!(follower.plan(long, None).doubtful);
-        let identity = Identity { id: id(1), known: true };
-        assert_eq!(bases(&next_known(&mut follower, long, Some(identity))), [Some(id(1))]);
-        assert_eq!(bases(&next(&mut follower, length(2) as usize - 77)), [Some(id(2))]);
-    }
-
-    #[test]
-    fn a_known_chunk_stays_in_one_piece() {
-        let mut follower = following(20);
-        let both = (length(0) + length(1)) as usize;
-        let plan = follower.plan(both, None);
-        assert!(plan.doubtful && plan.parts.len() == 2);
-        let identity = Identity { id: id(77), known: true };
-        assert_eq!(next_known(&mut follower, both, Some(identity)).len(), 1);
-        assert_eq!(bases(&next(&mut follower, length(2) as usize - 7)), [Some(id(2))]);
-    }
-
-    #[test]
-    fn the_lost_follower_falls_silent_until_a_sketch_finds_the_place() {
-        let mut follower = following(500);
-        for _ in 0..20 {
-            let part = next(&mut follower, 123_456)[0];
-            follower.note(&part.place, Fate::Alone, |_| None);
-        }
-        let part = next(&mut follower, length(7) as usize + 900)[0];
-        assert_eq!(part.place.base, None);
-        let late = next(&mut follower, length(8) as usize - 900)[0];
-        follower.note(&part.place, Fate::Similar(id(7_000)), |base| (*base == id(7_000)).then(|| id(7)));
-        assert_eq!(bases(&next(&mut follower, length(9) as usize + 444)), [Some(id(9))]);
-        // News from before the follower was put right changes nothing.
-        follower.note(&late.place, Fate::Similar(id(400)), |_| None);
-        assert_eq!(bases(&next(&mut follower, length(10) as usize + 44)), [Some(id(10))]);
-    }
-
-    #[test]
-    fn lengths_that_fit_in_a_row_put_the_follower_right() {
-        let mut follower = following(500);
-        for number in 0..10 {
-            next(&mut follower, length(number) as usize + 100);
-        }
-        // Two hundred chunks are gone.
-        let found = (210..240).find(|number| {
-            let part = next(&mut follower, length(*number) as usize - 1_000)[0];
-            follower.note(&part.place, Fate::Alone, |_| None);
-            part.place.base.is_some()
-                && follower.at() == (0..=*number).map(|number| u64::from(length(number))).sum::<u64>()
-        });
-        assert!(found.is_some_and(|number| number < 218), "{found:?}");
-    }
-
-    #[test]
-    fn reading_ahead_begins_with_new_chunks_and_ends_with_known_ones() {
-        let mut follower = following(100);
-        assert_eq!(follower.ahead(0, 1_000_000).count(), 0);
-        for number in 0..8 {
-            let part = next(&mut follower, length(number) as usize + 10)[0];
-            follower.note(&part.place, Fate::Followed, |_| None);
-        }
-        let depth = u64::from(length(8) + length(9)) + 1_000;
-        let ahead: Vec<ChunkId> = follower.ahead(0, depth).map(|chunk| chunk.id).collect();
-        assert_eq!(ahead, [id(8), id(9), id(10)]);
-        let from = follower.at() + depth - 1_000;
-        assert_eq!(follower.ahead(from, depth).next().map(|chunk| chunk.id), Some(id(10)));
-        for number in 8..40 {
-            let part = next(&mut follower, length(number) as usize)[0];
-            follower.note(&part.place, Fate::Known(id(number)), |_| None);
-        }
-        assert_eq!(follower.ahead(0, 1_000_000).count(), 0);
-    }
-}
+mod tests;

@@ -105,12 +105,20 @@ impl Sketch {
             return None;
         }
         let looked_at = plain.len().min(LOOKED_AT);
-        let (first, last) = TABLES.permutations.split_at(FEATURES / 2);
-        let beginning = features(&plain[..looked_at], first)?;
-        let end = features(&plain[plain.len() - looked_at..], last)?;
-        let [first, second] = [&beginning[..3], &beginning[3..]].map(mix);
+        let [first, second] = Self::beginning(plain)?;
+        let end = features(&plain[plain.len() - looked_at..], &TABLES.permutations[FEATURES / 2..])?;
         let [third, fourth] = [&end[..3], &end[3..]].map(mix);
         Some(Self([first, second, third, fourth]))
+    }
+
+    /// The numbers of a sketch that tell how a chunk begins.
+    pub(crate) fn beginning(plain: &[u8]) -> Option<[u64; NUMBERS / 2]> {
+        if plain.len() < SHORTEST {
+            return None;
+        }
+        let looked_at = plain.len().min(LOOKED_AT);
+        let beginning = features(&plain[..looked_at], &TABLES.permutations[..FEATURES / 2])?;
+        Some([&beginning[..3], &beginning[3..]].map(mix))
     }
 
     /// As it stands in a row.

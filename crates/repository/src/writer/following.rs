@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::shared::Shared;
+use crate::chunker::Chunker;
 use crate::error::Result;
 use crate::ids::ChunkId;
 use crate::list::walk::Walker;
-use crate::similarity::follow::{Fate, Follower, Identity, Part, Place};
+use crate::similarity::follow::{Entry, Fate, Follower, Identity, Place, SMALLEST_PART};
+use crate::similarity::sketch::Sketch;
 use crate::stream::StreamRoot;
 
 /// Bytes of the base stream whose chunks are known before they are reached.
@@ -53,16 +55,61 @@ impl Following {
         }
     }
 
-    /// Cuts a chunk into the parts that have bases of their own; one that is stored already stays as it is.
-    pub(super) fn cut(&mut self, shared: &Shared, chunk: &[u8]) -> Result<Vec<Part>> {
-        let mut plan = self.follower.plan(chunk.len(), None);
+    /// Cuts the next chunk, of that length, into the parts that have bases of their own; one that is stored already stays as it is.
+    /// Gives their lengths and places. Where a chunk of the base stream is found to begin within it, it ends there, and the rest is
+    /// to be cut anew: from a common boundary on, both streams are cut alike.
+    pub(super) async fn cut(
+        &mut self,
+        shared: &Arc<Shared>,
+        chunker: &Chunker,
+        length: usize,
+    ) -> Result<Vec<(usize, Option<Place>)>> {
+        let mut plan = self.follower.plan(length, None);
+        if plan.astray
+            && let Some((ahead, entry)) = self.recognised(shared, chunker, length).await?
+        {
+            self.follower.recognise(ahead, &entry);
+            plan =
+                if ahead == 0 { self.follower.plan(length, None) } else { self.follower.plan_to(ahead, entry.start) };
+        }
         if plan.doubtful {
-            let id = shared.core.keys.chunk_id(chunk);
+            let id = shared.core.keys.chunk_id(chunker.ahead(length));
             let identity = Identity { id, known: shared.knows(&id)? };
-            plan = self.follower.plan(chunk.len(), Some(identity));
+            plan = self.follower.plan(length, Some(identity));
         }
         self.follower.take(&plan);
-        Ok(plan.parts)
+        Ok(plan.parts.into_iter().map(|part| (part.length, Some(part.place))).collect())
+    }
+
+    /// The first place in the next bytes where a chunk of the base stream begins, as far as its beginning is recognised; none
+    /// in a chunk that is stored as it is.
+    async fn recognised(
+        &mut self,
+        shared: &Arc<Shared>,
+        chunker: &Chunker,
+        length: usize,
+    ) -> Result<Option<(usize, Entry)>> {
+        let next = chunker.ahead(length);
+        let cuts = chunker.possible_cuts(length).filter(|at| *at >= SMALLEST_PART as usize);
+        for at in std::iter::once(0).chain(cuts) {
+            let Some(beginning) = Sketch::beginning(&next[at..]) else { continue };
+            for id in shared.index.begin_alike(&beginning)? {
+                if let Some(entry) = self.in_base_stream(shared, &id).await {
+                    let known = at > 0 && shared.knows(&shared.core.keys.chunk_id(next))?;
+                    return Ok((!known).then_some((at, entry)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The chunk of the base stream that is this one, or a delta on it.
+    async fn in_base_stream(&mut self, shared: &Arc<Shared>, id: &ChunkId) -> Option<Entry> {
+        if let Some(entry) = self.follower.find(id) {
+            return Some(entry);
+        }
+        let delta = self.deltas(shared).await.get(id).copied()?;
+        self.follower.find(&delta)
     }
 
     /// Has bases read that will be proposed soon.
@@ -84,7 +131,16 @@ impl Following {
 
     /// Learns what became of a chunk.
     pub(super) async fn note(&mut self, shared: &Arc<Shared>, place: &Place, fate: Fate) {
-        if matches!(fate, Fate::Similar(_)) && self.deltas.is_none() {
+        let whereabouts = match fate {
+            Fate::Similar(base) => self.in_base_stream(shared, &base).await.map(|entry| entry.id),
+            _ => None,
+        };
+        self.follower.note(place, fate, whereabouts);
+    }
+
+    /// By base: the chunk of the base stream that is a delta on it.
+    async fn deltas(&mut self, shared: &Arc<Shared>) -> &HashMap<ChunkId, ChunkId> {
+        if self.deltas.is_none() {
             let (index, ids) = (Arc::clone(&shared.index), self.follower.ids().collect::<Vec<_>>());
             let look_up = move || {
                 let mut deltas = HashMap::new();
@@ -97,7 +153,6 @@ impl Following {
             };
             self.deltas = Some(shared.core.pool.run(look_up).await.unwrap_or_default());
         }
-        let deltas = self.deltas.as_ref();
-        self.follower.note(place, fate, |base| deltas?.get(base).copied());
+        self.deltas.get_or_insert_default()
     }
 }

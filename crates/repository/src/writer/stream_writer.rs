@@ -101,14 +101,15 @@ impl StreamWriter {
     /// As for [`StreamWriter::write`].
     pub async fn write_slice(&mut self, bytes: &[u8]) -> Result<()> {
         self.begin()?;
-        let mut cut = Vec::new();
-        for slice in bytes.chunks(SLICE) {
-            self.shared.watch(self.chunker.push(slice, &mut cut))?;
+        for mut slice in bytes.chunks(SLICE) {
             self.bytes += slice.len() as u64;
             if self.catalogue.is_some() {
                 self.shared.stats.bytes_read.fetch_add(slice.len() as u64, Ordering::Relaxed);
             }
-            self.take(&mut cut).await?;
+            while !slice.is_empty() {
+                self.chunker.feed(&mut slice);
+                self.cut(false).await?;
+            }
         }
         self.torn = false;
         Ok(())
@@ -123,18 +124,19 @@ impl StreamWriter {
         Ok(())
     }
 
-    async fn take(&mut self, cut: &mut Vec<Bytes>) -> Result<()> {
-        for chunk in cut.drain(..) {
-            match &mut self.following {
+    /// Takes on every chunk that is certain by now; with `last`, all that is left.
+    async fn cut(&mut self, last: bool) -> Result<()> {
+        while let Some(length) = self.shared.watch(self.chunker.next(last))? {
+            let parts = match &mut self.following {
                 Some(following) => {
                     following.advance(&self.shared).await;
-                    let mut rest = chunk;
-                    for part in following.cut(&self.shared, &rest)? {
-                        let bytes = rest.split_to(part.length);
-                        self.push(Piece { bytes, place: Some(part.place) }).await?;
-                    }
+                    following.cut(&self.shared, &self.chunker, length).await?
                 }
-                None => self.push(Piece { bytes: chunk, place: None }).await?,
+                None => vec![(length, None)],
+            };
+            for (length, place) in parts {
+                let bytes = self.chunker.take(length);
+                self.push(Piece { bytes, place }).await?;
             }
         }
         Ok(())
@@ -190,9 +192,7 @@ impl StreamWriter {
     /// As for [`StreamWriter::write`].
     pub async fn finish(mut self) -> Result<StreamRoot> {
         self.begin()?;
-        let mut cut = Vec::new();
-        self.chunker.finish(&mut cut);
-        self.take(&mut cut).await?;
+        self.cut(true).await?;
         if !self.batch.is_empty() {
             self.submit().await?;
         }

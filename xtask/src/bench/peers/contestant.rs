@@ -202,7 +202,11 @@ impl Seat<'_> {
         let mut environment = vec![("HOME", home.clone()), ("XDG_CACHE_HOME", cache), ("TMPDIR", home.clone())];
         let password = || OsString::from(PASSWORD);
         environment.extend(match self.contestant.tool {
-            Tool::Haulier | Tool::Bupstash => vec![],
+            // As `ami/boot` sets them for the agent.
+            Tool::Haulier => {
+                vec![("MALLOC_MMAP_THRESHOLD_", "3145728".into()), ("MALLOC_TRIM_THRESHOLD_", "67108864".into())]
+            }
+            Tool::Bupstash => vec![],
             Tool::Restic => vec![("RESTIC_REPOSITORY", repository), ("RESTIC_PASSWORD", password())],
             Tool::Rustic => vec![("RUSTIC_REPOSITORY", repository), ("RUSTIC_PASSWORD", password())],
             Tool::Borg => vec![("BORG_BASE_DIR", home), ("BORG_PASSPHRASE", password())],

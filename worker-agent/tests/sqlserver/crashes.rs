@@ -16,7 +16,7 @@ use crate::scene::{Scene, wanted};
 /// first was killed.
 async fn back_up(scene: &Scene, job: impl Fn() -> BackupJob, gate: Gate) -> (BackupOutcome, bool) {
     let context = Context { cancel: scene.cancel.child_token(), ..scene.context(&gate) };
-    let mut first = std::pin::pin!(sqlserver::backup::run(job(), &context));
+    let mut first = Box::pin(sqlserver::backup::run(job(), &context));
     tokio::select! {
         outcome = &mut first => return (outcome.unwrap(), false),
         () = gate.reached() => {}
@@ -28,6 +28,8 @@ async fn back_up(scene: &Scene, job: impl Fn() -> BackupJob, gate: Gate) -> (Bac
             // It had come so far that nothing was left to stop.
             Ok(outcome) => return (outcome, true),
         }
+    } else {
+        drop(first);
     }
     (scene.back_up(job()).await.unwrap(), true)
 }
@@ -82,7 +84,7 @@ async fn restore(
     gate: Gate,
 ) -> (RestoreOutcome, bool) {
     let context = Context { cancel: scene.cancel.child_token(), ..scene.context(&gate) };
-    let mut first = std::pin::pin!(sqlserver::restore::run(scene.restore_job(points, databases.to_vec()), &context));
+    let mut first = Box::pin(sqlserver::restore::run(scene.restore_job(points, databases.to_vec()), &context));
     tokio::select! {
         outcome = &mut first => return (outcome.unwrap(), false),
         () = gate.reached() => {}
@@ -96,6 +98,8 @@ async fn restore(
             // So far that it cannot know what is wanted.
             Err(Stopped::Failed(failure)) => assert_eq!(failure.code, "restore-left-behind", "{failure}"),
         }
+    } else {
+        drop(first);
     }
     let mut job = scene.restore_job(points, databases.to_vec());
     job.repeated = true;

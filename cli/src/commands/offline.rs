@@ -5,8 +5,8 @@ mod meter;
 use std::io::Write;
 use std::path::Path;
 
+use haulier_domain::native_backup::Engine;
 use haulier_domain::sqlserver::export::restore_statement;
-use haulier_domain::sqlserver::server::is_engine;
 use haulier_proto::control::v1 as control;
 
 use super::point::print;
@@ -93,7 +93,7 @@ async fn export(arguments: &ExportArguments, format: Format, io: &mut Io) -> Res
     let opened = Opened::at(place).await?;
     let (domain, root) = opened.point(id, &std::env::temp_dir()).await?;
     let mut meter = Meter::new(&mut io.err, io.err_is_terminal);
-    if is_engine(&root.engine) {
+    if Engine::of_point(&root.engine) == Some(Engine::SqlServer) {
         let exported = export::native::run(&domain, &root, databases, to, &mut meter).await;
         meter.end();
         let exported = exported?;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures::future::try_join_all;
 use haulier_domain::id::SessionId;
 use haulier_domain::policy::owners;
 use haulier_proto::common::v1 as common;
@@ -165,8 +164,8 @@ impl ControlService for Control {
                 filters::resource(&self.policies, id, what).await?;
             }
         }
-        let shown = sessions.into_iter().map(|one| session::shown(self.sessions(), one));
-        let sessions = try_join_all(shown).await.map_err(|error| status::of_state(what, &error))?;
+        let shown = session::all_shown(self.sessions(), sessions).await;
+        let sessions = shown.map_err(|error| status::of_state(what, &error))?;
         Ok(Response::new(wire::ListSessionsResponse { sessions }))
     }
 

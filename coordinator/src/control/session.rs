@@ -15,8 +15,17 @@ use crate::state::{Result, Session};
 /// # Errors
 /// Where the state cannot be read.
 pub(super) async fn shown(sessions: &Sessions, session: Session) -> Result<wire::Session> {
-    let restored = sessions.restored(&session).await?;
+    let restored = sessions.restored(std::slice::from_ref(&session)).await?.pop().unwrap_or_default();
     Ok(to_wire(session, &restored))
+}
+
+/// The same of several.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub(super) async fn all_shown(sessions: &Sessions, several: Vec<Session>) -> Result<Vec<wire::Session>> {
+    let restored = sessions.restored(&several).await?;
+    Ok(several.into_iter().zip(restored).map(|(session, restored)| to_wire(session, &restored)).collect())
 }
 
 fn to_wire(session: Session, restored: &[Option<String>]) -> wire::Session {

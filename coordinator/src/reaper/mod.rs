@@ -5,6 +5,7 @@
 //! asks the cloud first and the state afterwards, so that whatever it sees belongs to a session it will see too.
 
 mod decide;
+mod places;
 mod survey;
 
 use std::collections::BTreeSet;
@@ -47,6 +48,7 @@ pub async fn round(services: &Services) -> Result<usize, StateError> {
                 tracing::error!(account = place.account.id, region = place.region, %error, "reaper could not list");
             }
         }
+        places::sweep(services, &place).await?;
     }
     Ok(removed)
 }

@@ -6,6 +6,7 @@
 mod feed;
 mod request;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
@@ -138,18 +139,23 @@ impl Sessions {
         Ok(session)
     }
 
-    /// For each database of a restore, in the order they were asked for, the name under which it is there, complete; none for
-    /// other kinds. What is complete stays, also where the session ends badly.
+    /// For each of these sessions, and each database of a restore in the order they were asked for, the name under which it is
+    /// there, complete; none for other kinds. What is complete stays, also where the session ends badly.
     ///
     /// # Errors
     /// Where the state cannot be read.
-    pub async fn restored(&self, session: &Session) -> Result<Vec<Option<String>>> {
-        let Request::DatabaseRestore(request) = &session.request else { return Ok(Vec::new()) };
-        let report = session.completed().and_then(|completed| completed.report.as_deref());
-        match report {
-            Some(report) => Ok(restored::names_of_report(request, report)),
-            None => Ok(restored::names(request, &restored::parts(self.state(), &session.id).await?)),
-        }
+    pub async fn restored(&self, sessions: &[Session]) -> Result<Vec<Vec<Option<String>>>> {
+        let is_restore = |session: &&Session| matches!(session.request, Request::DatabaseRestore(_));
+        let restores: Vec<_> = sessions.iter().filter(is_restore).map(|session| &session.id).collect();
+        let parts =
+            if restores.is_empty() { BTreeMap::new() } else { restored::parts_of(self.state(), &restores).await? };
+        let names = |session: &Session| match &session.request {
+            Request::DatabaseRestore(request) => {
+                restored::names(request, parts.get(&session.id).map(Vec::as_slice).unwrap_or_default())
+            }
+            _ => Vec::new(),
+        };
+        Ok(sessions.iter().map(names).collect())
     }
 
     /// Sessions, newest first.

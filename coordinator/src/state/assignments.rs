@@ -4,6 +4,7 @@ use haulier_domain::id::{Epoch, SessionId, WorkerId};
 use haulier_domain::session::Severity;
 use jiff::Timestamp;
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
 use super::{Result, State, StateError, WorkerState, doing, events, from_json, to_json};
 use crate::workers::Grant;
@@ -145,6 +146,32 @@ impl State {
         .await
         .map_err(doing("reading a session's events"))?;
         Ok(rows.iter().map(|row| WorkerEvent { kind: row.get("kind"), body: row.get("body") }).collect())
+    }
+
+    /// The same of several sessions, each event with its session.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub async fn events_of_sessions(
+        &self,
+        sessions: &[&SessionId],
+        kind: &str,
+    ) -> Result<Vec<(SessionId, WorkerEvent)>> {
+        let ids: Vec<&str> = sessions.iter().map(|session| session.as_str()).collect();
+        let rows = sqlx::query(
+            "SELECT session, worker_events.kind, body FROM worker_events JOIN workers ON workers.id = worker
+             WHERE session IN (SELECT value FROM json_each(?)) AND worker_events.kind = ? ORDER BY epoch, sequence",
+        )
+        .bind(to_json(&ids, "workers.session")?)
+        .bind(kind)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(doing("reading the events of sessions"))?;
+        let event = |row: &SqliteRow| {
+            let session = super::parsed(row.get("session"), "workers.session")?;
+            Ok((session, WorkerEvent { kind: row.get("kind"), body: row.get("body") }))
+        };
+        rows.iter().map(event).collect()
     }
 
     /// The epoch of the session's last worker that was heard of and had something to do: nobody has worked after it.

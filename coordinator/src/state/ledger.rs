@@ -141,6 +141,25 @@ impl State {
         Ok(row.get::<i64, _>("uses").cast_unsigned())
     }
 
+    /// Places of sessions in temporary buckets that were given up after this moment.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub async fn places_left_since(&self, account: &str, region: &str, since: Timestamp) -> Result<Vec<Entry>> {
+        let rows = sqlx::query(
+            "SELECT * FROM ledger WHERE account = ? AND region = ? AND kind = ? AND state = 'removed' AND removed_at > ?
+             ORDER BY id",
+        )
+        .bind(account)
+        .bind(region)
+        .bind(KIND_TEMPORARY_BUCKET)
+        .bind(stamp(since))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(doing("listing places in temporary buckets"))?;
+        rows.iter().map(entry).collect()
+    }
+
     /// The ledger, oldest first: of one session, or all of it; open rows only, or ended ones too.
     ///
     /// # Errors

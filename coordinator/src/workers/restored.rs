@@ -1,9 +1,10 @@
 //! What the workers of a restore have reported as complete. It stays, however the session ends.
 
+use std::collections::BTreeMap;
+
 use haulier_domain::id::SessionId;
 use haulier_proto::worker::v1::PartRestored;
 use prost::Message as _;
-use serde_json::Value;
 
 use super::EVENT_PART_RESTORED;
 use crate::sessions::{DatabaseSelection, RestoreRequest};
@@ -16,6 +17,15 @@ pub(crate) async fn parts(state: &State, session: &SessionId) -> Result<Vec<Part
     Ok(events.iter().filter_map(|event| PartRestored::decode(event.body.as_slice()).ok()).collect())
 }
 
+/// The same of several sessions; a session that has none is left out.
+pub(crate) async fn parts_of(state: &State, sessions: &[&SessionId]) -> Result<BTreeMap<SessionId, Vec<PartRestored>>> {
+    let mut parts: BTreeMap<SessionId, Vec<PartRestored>> = BTreeMap::new();
+    for (session, event) in state.events_of_sessions(sessions, EVENT_PART_RESTORED).await? {
+        parts.entry(session).or_default().extend(PartRestored::decode(event.body.as_slice()));
+    }
+    Ok(parts)
+}
+
 /// For each database of the request the name it has got; `None` where nobody has reported it as complete.
 pub(crate) fn names(request: &RestoreRequest, parts: &[PartRestored]) -> Vec<Option<String>> {
     let mut parts: Vec<_> = parts.iter().collect();
@@ -26,14 +36,4 @@ pub(crate) fn names(request: &RestoreRequest, parts: &[PartRestored]) -> Vec<Opt
         Some(parts.remove(place).restored_as.clone())
     };
     request.databases.iter().map(name).collect()
-}
-
-/// The same, of the report of a restore that has succeeded.
-pub(crate) fn names_of_report(request: &RestoreRequest, report: &str) -> Vec<Option<String>> {
-    let report: Value = serde_json::from_str(report).unwrap_or_default();
-    let name = |(place, wanted): (usize, &DatabaseSelection)| {
-        let one = report["databases"].get(place).filter(|one| one["database"] == *wanted.database)?;
-        one["restored-as"].as_str().map(str::to_owned)
-    };
-    request.databases.iter().enumerate().map(name).collect()
 }

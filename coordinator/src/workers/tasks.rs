@@ -1,11 +1,13 @@
 //! Tasks of the engine's own that a session's workers have submitted: they outlive the workers, and the coordinator.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use haulier_domain::id::SessionId;
 use haulier_proto::worker::v1::{TaskEnded, TaskSubmitted};
 use prost::Message as _;
 
 use super::{EVENT_TASK_ENDED, EVENT_TASK_SUBMITTED};
-use crate::state::{Result, State};
+use crate::state::{Result, State, WorkerEvent};
 
 /// A task, as far as workers have told of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,10 +23,34 @@ pub struct Task {
 /// # Errors
 /// Where the state cannot be read.
 pub async fn of_session(state: &State, session: &SessionId) -> Result<Vec<Task>> {
-    // An event that cannot be read says nothing; its task is found by the key of its object.
     let submitted = state.events_of_session(session, EVENT_TASK_SUBMITTED).await?;
-    let submitted = submitted.iter().filter_map(|event| TaskSubmitted::decode(event.body.as_slice()).ok());
     let ended = state.events_of_session(session, EVENT_TASK_ENDED).await?;
+    Ok(together(&submitted, &ended))
+}
+
+/// Which of these sessions have a task of which no worker has said that it has ended.
+pub(crate) async fn unended(state: &State, sessions: &[&SessionId]) -> Result<BTreeSet<SessionId>> {
+    let submitted = by_session(state.events_of_sessions(sessions, EVENT_TASK_SUBMITTED).await?);
+    let ended = by_session(state.events_of_sessions(sessions, EVENT_TASK_ENDED).await?);
+    let of = |session: &SessionId| ended.get(session).map(Vec::as_slice).unwrap_or_default();
+    let is_open = |(session, submitted): (SessionId, Vec<WorkerEvent>)| {
+        let open = together(&submitted, of(&session)).iter().any(|task| task.ended.is_none());
+        open.then_some(session)
+    };
+    Ok(submitted.into_iter().filter_map(is_open).collect())
+}
+
+fn by_session(events: Vec<(SessionId, WorkerEvent)>) -> BTreeMap<SessionId, Vec<WorkerEvent>> {
+    let mut by_session: BTreeMap<SessionId, Vec<WorkerEvent>> = BTreeMap::new();
+    for (session, event) in events {
+        by_session.entry(session).or_default().push(event);
+    }
+    by_session
+}
+
+/// What was submitted, with its end. An event that cannot be read says nothing; its task is found by the key of its object.
+fn together(submitted: &[WorkerEvent], ended: &[WorkerEvent]) -> Vec<Task> {
+    let submitted = submitted.iter().filter_map(|event| TaskSubmitted::decode(event.body.as_slice()).ok());
     let ended: Vec<_> = ended.iter().filter_map(|event| TaskEnded::decode(event.body.as_slice()).ok()).collect();
     let mut tasks: Vec<Task> = Vec::new();
     for submitted in submitted {
@@ -33,5 +59,5 @@ pub async fn of_session(state: &State, session: &SessionId) -> Result<Vec<Task>>
             tasks.push(Task { submitted, ended });
         }
     }
-    Ok(tasks)
+    tasks
 }

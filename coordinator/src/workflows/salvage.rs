@@ -89,6 +89,9 @@ async fn end(services: &Services, session: &SessionId, reason: &Reason) -> Resul
         if let Some(failure) = outcome.as_ref().err().and_then(Stop::failure) {
             services.state.log(session, Severity::Error, &failure.to_string()).await?;
         }
+        if let Some(text) = left_behind::running_tasks(&services.state, &row).await? {
+            services.state.log(session, Severity::Warning, &text).await?;
+        }
         services.state.begin_teardown(session, &outcome).await?;
         services.feeds.changed(session);
     }

@@ -87,10 +87,26 @@ async fn a_session_names_its_databases_as_asked_for_and_then_as_they_came_to_be_
         session.databases.into_iter().map(row).collect::<Vec<_>>()
     };
     assert_eq!(named().await, [("shop".to_owned(), "shop2".to_owned(), false)]);
-    let report = r#"{"databases": [{"database": "shop", "restored-as": "shop2_restored_1"}]}"#;
-    let outcome = Ok(Completed { warnings: Vec::new(), report: Some(report.to_owned()) });
+    reported(&scene, &id, "shop2", "shop2_restored_1").await;
+    let outcome = Ok(Completed { warnings: Vec::new(), report: None });
     scene.sessions().state().begin_teardown(&id.parse().unwrap(), &outcome).await.unwrap();
     assert_eq!(named().await, [("shop".to_owned(), "shop2_restored_1".to_owned(), true)]);
+}
+
+/// A worker of the session reports the database as complete: one of a later epoch than any that it may come to by itself.
+async fn reported(scene: &Scene, id: &str, target_name: &str, restored_as: &str) {
+    let (state, session) = (scene.sessions().state(), id.parse::<SessionId>().unwrap());
+    let (worker, token_sha256) = (worker_id(&session, Epoch(9)), "t".to_owned());
+    let new = NewWorker { id: worker.clone(), session, epoch: Epoch(9), region: REGION.to_owned(), token_sha256 };
+    state.create_worker(&new).await.unwrap();
+    let part = worker::PartRestored {
+        database: "shop".to_owned(),
+        target_name: target_name.to_owned(),
+        restored_as: restored_as.to_owned(),
+        report: Vec::new(),
+    };
+    let event = DurableEvent::Other { kind: "part-restored", body: part.encode_to_vec() };
+    assert_eq!(state.commit_event(&worker, 1, &event).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,28 +116,9 @@ async fn a_restore_that_failed_names_what_it_has_restored_all_the_same() {
     let suffix = worker::DatabaseRestore { on_clash: worker::OnClash::Suffix.into(), ..named("second") };
     let request = wire::RestoreDatabaseRequest { databases: vec![named("first"), suffix], ..restore() };
     let id = scene.client().restore_database(request).await.unwrap().into_inner().session_id;
-    let (state, session) = (scene.sessions().state(), id.parse::<SessionId>().unwrap());
-    // The worker of a later epoch than any that the session itself may come to.
-    let (worker, token_sha256) = (worker_id(&session, Epoch(9)), "t".to_owned());
-    let new = NewWorker {
-        id: worker.clone(),
-        session: session.clone(),
-        epoch: Epoch(9),
-        region: REGION.to_owned(),
-        token_sha256,
-    };
-    state.create_worker(&new).await.unwrap();
-    let restored_as = "second_restored_1".to_owned();
-    let part = worker::PartRestored {
-        database: "shop".to_owned(),
-        target_name: "second".to_owned(),
-        restored_as,
-        report: Vec::new(),
-    };
-    let reported = DurableEvent::Other { kind: "part-restored", body: part.encode_to_vec() };
-    assert_eq!(state.commit_event(&worker, 1, &reported).await.unwrap(), 1);
+    reported(&scene, &id, "second", "second_restored_1").await;
     let lost = Failure::new("worker-lost", "restoring", "its machine is gone", "restore the rest");
-    state.begin_teardown(&session, &Err(Stop::Failed(lost))).await.unwrap();
+    scene.sessions().state().begin_teardown(&id.parse().unwrap(), &Err(Stop::Failed(lost))).await.unwrap();
 
     let answer = scene.client().get_session(wire::GetSessionRequest { id: id.clone() }).await.unwrap().into_inner();
     let listed = scene.client().list_sessions(wire::ListSessionsRequest::default()).await.unwrap().into_inner();

@@ -9,6 +9,7 @@ mod crashes;
 mod faults;
 mod maintenance;
 mod native;
+mod native_afterwards;
 mod native_crashes;
 mod native_faults;
 mod reaper;

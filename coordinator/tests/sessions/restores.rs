@@ -108,7 +108,7 @@ fn when_all_workers_are_lost_what_they_may_have_left_is_named() {
     assert_named(&session, "worker-lost", &[&crm, &replaced_name(&crm)], &[&shop]);
     assert!(session.failure().unwrap().retryable);
     let sessions = running.sessions.clone();
-    let restored = running.run(async move { sessions.restored(&session).await.unwrap() });
+    let restored = running.run(async move { sessions.restored(&[session]).await.unwrap().remove(0) });
     assert_eq!(restored, [Some("copy_restored_1".to_owned()), None], "what is complete stays");
     prepared.assert_clean();
 }

@@ -5,15 +5,13 @@
 //! - [`option_group::readiness`]: whether RDS may do it for an instance at all, and [`trust::trust`]: whether the role that
 //!   it assumes for this trusts it for this instance;
 //! - [`window::verdict`]: whether now is a time for it;
-//! - [`chain::next`]: full or differential, and on which full backup a differential stands;
-//! - [`temporary`]: names and protection of temporary buckets;
-//! - [`name::check`]: names that a database may be restored under.
+//! - [`choice::next`]: full or differential, and on which full backup a differential stands;
+//! - [`temporary`]: names and protection of temporary buckets.
 //!
 //! Rules are AWS's: RDS User Guide, "Importing and exporting SQL Server databases using native backup and restore".
 
-pub mod chain;
+pub mod choice;
 mod engine;
-pub mod name;
 pub mod option_group;
 pub mod temporary;
 pub mod trust;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::SessionId;
+use haulier_domain::native_backup::Engine;
 use haulier_domain::sqlserver::left_behind::LeftBehind;
-use haulier_domain::sqlserver::server::is_engine;
 use haulier_domain::sqlserver::task::{Lifecycle, Submitted, Task};
 use haulier_proto::worker::v1 as wire;
 use haulier_repository::PointRoot;
@@ -126,7 +126,7 @@ impl Bench<'_> {
 
 /// A point of SQL Server.
 fn point(root: &PointRoot, what: &str) -> Result<FullPoint, Failure> {
-    if !is_engine(&root.engine) {
+    if Engine::of_point(&root.engine) != Some(Engine::SqlServer) {
         let cause = format!("restore point {} is of {}, not of SQL Server", root.point, root.engine);
         return Err(Failure::new("restore-into-other-engine", what, cause, "name a point of SQL Server"));
     }

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use haulier_cloud::{CloudError, Result as CloudResult};
+use haulier_domain::failure::Failure;
+use haulier_domain::sqlserver::diagnosis;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::context::{Context, Pace};
@@ -42,18 +45,43 @@ impl Context {
         }
     }
 
+    /// Waits for the answer to a call that changes something. After the order to stop it is waited for a little longer:
+    /// otherwise what tidies up would look before the call has taken effect.
+    pub(super) async fn settled<T>(&self, call: impl Future<Output = T>) -> Result<T, Stopped> {
+        if self.cancel.is_cancelled() {
+            return Err(Stopped::Cancelled);
+        }
+        let given_up = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(self.pace.retry * 2).await;
+        };
+        tokio::select! {
+            done = call => Ok(done),
+            () = given_up => Err(Stopped::Cancelled),
+        }
+    }
+
+    /// Waits for its turn.
+    pub(super) async fn turn<'s>(&self, turns: &'s Semaphore) -> Result<SemaphorePermit<'s>, Stopped> {
+        let permit = self.obey(turns.acquire()).await?;
+        permit.map_err(|error| {
+            let remedy = "report this with the session's log";
+            Failure::new("mover-defect", "waiting for a turn", error.to_string(), remedy).into()
+        })
+    }
+
     /// Waits, or stops.
     pub(super) async fn pause(&self, length: Duration) -> Result<(), Stopped> {
         self.obey(tokio::time::sleep(length)).await
     }
 
-    /// A call to the instance that is made once.
+    /// A call to the instance that is made once, and changes something.
     pub(super) async fn once<T>(
         &self,
         what: &str,
         call: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, Stopped> {
-        self.obey(call).await?.map_err(|error| failures::call(what, &error).into())
+        self.settled(call).await?.map_err(|error| failures::call(what, &error).into())
     }
 
     /// A call to the instance that may be repeated: where its connection breaks, the instance may be failing over.
@@ -71,7 +99,8 @@ impl Context {
             let may_pass = match &error {
                 CallError::Lost(_) => true,
                 CallError::Unmade(failure) => failure.retryable,
-                CallError::Refused { .. } | CallError::Strange(_) => false,
+                CallError::Refused { number, .. } => diagnosis::passes(*number),
+                CallError::Strange(_) => false,
             };
             match patience.pause().filter(|_| may_pass) {
                 Some(pause) => {

@@ -12,7 +12,7 @@ use crate::cause::chain;
 /// A call to the instance came to nothing.
 pub(super) fn call(what: &str, error: &CallError) -> Failure {
     match error {
-        CallError::Refused { text, .. } => diagnosis::failure("db-query-failed", what, text),
+        CallError::Refused { number, text } => refused(what, *number, text),
         CallError::Lost(_) => Failure::new(
             "db-connection-lost",
             what,
@@ -28,6 +28,12 @@ pub(super) fn call(what: &str, error: &CallError) -> Failure {
         ),
         CallError::Unmade(failure) => failure.clone(),
     }
+}
+
+/// The instance refuses a call.
+pub(super) fn refused(what: &str, number: u32, text: &str) -> Failure {
+    let failure = diagnosis::failure("db-query-failed", what, text);
+    if diagnosis::passes(number) { failure.retryable() } else { failure }
 }
 
 /// The temporary bucket would not take or give an object.

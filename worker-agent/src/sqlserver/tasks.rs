@@ -22,10 +22,11 @@ const MOST_MISSED: u32 = 5;
 /// RDS writes down each twentieth of a task, and is hardly slower than this many bytes a second.
 const SLOWEST: u64 = 50_000_000;
 
-/// Asks for a task, and tells its number. `after` is a task that it comes after, where it has no ARN to be found by.
+/// Asks for a task, and tells its number. `after` is a task that it comes after: the one before it, where it has no ARN to be
+/// found by, or one for the same that was given up.
 ///
-/// A refusal that may pass is waited for; where the answer is lost, the task is looked for and only asked for again when it is
-/// not there.
+/// Where the answer is lost, the task is looked for and only asked for again when it is not there. A refusal that may pass is
+/// waited for, and may come of the very task: of a call that was given up, or that of a worker which is gone.
 pub(super) async fn submit(
     context: &Context,
     what: &str,
@@ -36,7 +37,7 @@ pub(super) async fn submit(
     let mut patience = Patience::new(&context.pace);
     let mut waits = false;
     loop {
-        let error = match context.obey(context.server.submit(request)).await? {
+        let error = match context.settled(context.server.submit(request)).await? {
             Ok(id) => return Ok(told(context, request, id)),
             Err(error) => error,
         };
@@ -44,7 +45,11 @@ pub(super) async fn submit(
         match &error {
             CallError::Refused { text, .. } => {
                 let known = diagnosis::of_text(text).filter(|known| known.class == Class::RetryLater);
-                if known.is_none_or(|known| began.elapsed() + context.pace.busy > known.patience) {
+                let Some(known) = known else { return Err(failure.into()) };
+                if let Some(id) = find(context, what, request, after).await? {
+                    return Ok(told(context, request, id));
+                }
+                if began.elapsed() + context.pace.busy > known.patience {
                     return Err(failure.into());
                 }
                 if !std::mem::replace(&mut waits, true) {
@@ -87,21 +92,31 @@ async fn look_for(
     request: &TaskRequest,
     after: Option<TaskId>,
 ) -> Result<Option<TaskId>, Stopped> {
-    let is_it = |task: &&Task| match request.object_arn() {
-        "" => task.kind == request.kind() && task.database == request.database(),
-        arn => task.object_arn.trim() == arn,
-    };
     for look in 0..LOOKS {
         if look > 0 {
             context.pause(context.pace.poll).await?;
         }
-        let tasks = context.read(what, || context.server.tasks()).await?;
-        let newest = tasks.iter().filter(is_it).map(|task| task.id).max();
-        if let Some(id) = newest.filter(|id| after.is_none_or(|after| *id > after)) {
+        if let Some(id) = find(context, what, request, after).await? {
             return Ok(Some(id));
         }
     }
     Ok(None)
+}
+
+/// The newest task that was submitted for the same.
+async fn find(
+    context: &Context,
+    what: &str,
+    request: &TaskRequest,
+    after: Option<TaskId>,
+) -> Result<Option<TaskId>, Stopped> {
+    let is_it = |task: &&Task| match request.object_arn() {
+        "" => task.kind == request.kind() && task.database == request.database(),
+        arn => task.object_arn.trim() == arn,
+    };
+    let tasks = context.read(what, || context.server.tasks()).await?;
+    let newest = tasks.iter().filter(is_it).map(|task| task.id).max();
+    Ok(newest.filter(|id| after.is_none_or(|after| *id > after)))
 }
 
 /// How large a task is, for those who watch it.
@@ -113,7 +128,7 @@ pub(super) struct Size {
     pub(super) bytes: u64,
 }
 
-/// Follows a task until it has done what it was to do.
+/// Follows a task until it has ended, in whatever way: see [`judged`].
 pub(super) async fn follow(context: &Context, what: &str, id: TaskId, size: Size) -> Result<Task, Stopped> {
     let stall = context.pace.stall + Duration::from_secs(size.bytes / 20 / SLOWEST);
     let mut shown: Option<(String, Moving)> = None;
@@ -128,7 +143,8 @@ pub(super) async fn follow(context: &Context, what: &str, id: TaskId, size: Size
                 missed = 0;
                 if task.lifecycle.has_ended() {
                     context.tasks.ended(&task);
-                    return ended(context, what, task);
+                    tell(context, &task);
+                    return Ok(task);
                 }
                 let label = label(&task, size.files);
                 if shown.as_ref().is_none_or(|(known, _)| *known != label) {
@@ -157,22 +173,14 @@ pub(super) async fn follow(context: &Context, what: &str, id: TaskId, size: Size
     }
 }
 
-fn ended(context: &Context, what: &str, task: Task) -> Result<Task, Stopped> {
+fn tell(context: &Context, task: &Task) {
     let text = format!("task {} of RDS has ended with {:?}: {}", task.id, task.lifecycle, task.info);
-    match task.lifecycle {
-        Lifecycle::Success => {
-            context.info(&text);
-            Ok(task)
-        }
-        Lifecycle::Cancelled => {
-            context.warn(&text);
-            Err(cancelled(what, &task).into())
-        }
-        _ => {
-            context.warn(&text);
-            Err(diagnosis::failure(UNKNOWN, what, &task.info).into())
-        }
-    }
+    if task.lifecycle == Lifecycle::Success { context.info(&text) } else { context.warn(&text) }
+}
+
+/// A task that has ended: what it was to do is done, or it has failed.
+pub(super) fn judged(what: &str, task: &Task) -> Result<(), Failure> {
+    if task.lifecycle == Lifecycle::Success { Ok(()) } else { Err(failure_of(what, task)) }
 }
 
 /// The failure of a task that has ended without success.
@@ -181,6 +189,12 @@ pub(super) fn failure_of(what: &str, task: &Task) -> Failure {
         Lifecycle::Cancelled => cancelled(what, task),
         _ => diagnosis::failure(UNKNOWN, what, &task.info),
     }
+}
+
+/// Whether a task that was asked for by an earlier worker, whose number is not `asked`, has been cancelled: that worker may
+/// have done so itself, as it was stopped, so that it says nothing of what anybody wants.
+pub(super) fn was_stopped(task: &Task, asked: Option<TaskId>) -> bool {
+    task.lifecycle == Lifecycle::Cancelled && asked != Some(task.id)
 }
 
 fn cancelled(what: &str, task: &Task) -> Failure {
@@ -234,11 +248,17 @@ pub(super) async fn cancel_open(context: &Context, place: &TemporaryPlace) -> Ve
             return open;
         }
         for task in tasks.iter().filter(|task| is_open(task)) {
-            if asked.insert(task.id) {
-                context.warn(&format!("cancelling {}", named(task)));
-                if let Err(stopped) = context.once(what, context.server.cancel(task.id)).await {
-                    tracing::warn!(%stopped, task = %task.id, "a task of RDS cannot be cancelled");
-                }
+            if asked.contains(&task.id) {
+                continue;
+            }
+            context.warn(&format!("cancelling {}", named(task)));
+            let Ok(answer) = context.settled(context.server.cancel(task.id)).await else { return open };
+            if let Err(error) = &answer {
+                tracing::warn!(%error, task = %task.id, "a task of RDS cannot be cancelled");
+            }
+            // What was not answered is asked for again.
+            if matches!(answer, Ok(()) | Err(CallError::Refused { .. })) {
+                asked.insert(task.id);
             }
         }
         if context.pause(context.pace.retry).await.is_err() {

@@ -186,6 +186,21 @@ async fn a_cancel_is_obeyed_while_a_task_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_that_is_being_asked_for_at_a_cancel_is_cancelled_too() {
+    let scene = Scene::new(&[("shop", "s1")]);
+    scene.instance.fault(Fault::Slow);
+    let asked = async {
+        while scene.instance.changes().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        scene.cancel.cancel();
+    };
+    let (result, ()) = tokio::join!(scene.back_up(scene.backup_job()), asked);
+    assert_eq!(result.unwrap_err(), Stopped::Cancelled);
+    assert_eq!(scene.instance.tasks_were(), [("BACKUP_DB shop".to_owned(), Lifecycle::Cancelled)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cut_is_resumed_where_it_was_and_a_refusal_ends_it() {
     let mut scene = Scene::new(&[("shop", "s1")]);
     scene.instance.length = 50_000_000;
@@ -215,4 +230,59 @@ async fn what_is_named_must_be_there() {
     let failure = failure(scene.back_up(job).await);
     assert_eq!(failure.code, "db-missing", "{failure}");
     assert!(scene.instance.tasks_were().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_may_come_of_the_very_task() {
+    // The call of a worker before, or one of ours, was carried out when nobody looked any more.
+    let scene = Scene::new(&[("shop", "s1")]);
+    let late = scene.instance.clone();
+    let busy = "A task has already been issued for database: shop";
+    scene.instance.fault(Fault::Refuse(3, busy.into()));
+    let place = scene.place();
+    let set = haulier_domain::sqlserver::keys::FileSet::new(place.folder("shop", ""), BackupType::Full, 1);
+    let carried_out = async {
+        while !scene.said("waiting: ") {
+            tokio::task::yield_now().await;
+        }
+        late.carry_late(&place.arn(&set.pattern()), "shop");
+    };
+    let (outcome, ()) = tokio::join!(scene.back_up(scene.backup_job()), carried_out);
+    assert_eq!(outcome.unwrap().manifest.databases.len(), 1);
+    assert_eq!(scene.instance.tasks_were(), [("BACKUP_DB shop".to_owned(), Lifecycle::Success)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_by_itself_ends_nothing() {
+    // A deadlock, a server that starts, an instance that cannot be reached: in the preflight and while a task runs.
+    for fault in [Fault::Stumble(3, 1205), Fault::Stumble(5, 17_187), Fault::Away(4)] {
+        let scene = Scene::new(&[("shop", "s1")]);
+        scene.instance.fault(fault.clone());
+        scene.back_up(scene.backup_job()).await.unwrap();
+        let next = scene.next("ses-2");
+        let later = async {
+            while next.memory.submitted.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            next.instance.fault(fault.clone());
+        };
+        let (outcome, ()) = tokio::join!(next.back_up(next.backup_job()), later);
+        outcome.unwrap();
+    }
+    let scene = Scene::new(&[("shop", "s1")]);
+    scene.instance.fault(Fault::Stumble(1, 229));
+    assert_eq!(failure(scene.back_up(scene.backup_job()).await).code, "db-query-failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_takes_over_finds_its_own_backup_among_others() {
+    let scene = Scene::new(&[("shop", "s1")]);
+    let first = scene.back_up(scene.backup_job()).await.unwrap();
+    // Before the next worker looks, somebody else has made a full backup.
+    scene.point("ses-2", "pnt-other", None).await;
+    let second = scene.back_up(scene.backup_job()).await.unwrap();
+    let uuid = |outcome: &haulier_worker_agent::sqlserver::BackupOutcome| {
+        outcome.manifest.databases[0].backup_set.as_ref().unwrap().uuid.clone()
+    };
+    assert_eq!((scene.instance.tasks_were().len(), uuid(&second)), (2, uuid(&first)));
 }

@@ -1,9 +1,13 @@
 //! Workers that are killed at each call, before it or after it has taken effect: the next one goes on, the session succeeds,
-//! and nothing is asked for twice.
+//! and nothing is asked for twice. And workers that are told to stop there, which tidy up: the next one begins anew.
 
 use haulier_domain::clash::OnClash;
 use haulier_domain::sqlserver::keys::BackupType;
-use haulier_worker_agent::sqlserver::{self, BackupJob, BackupOutcome, DatabaseRestore, FullPoint, RestoreOutcome};
+use haulier_domain::sqlserver::task::Lifecycle;
+use haulier_worker_agent::mover::sinks::Stopped;
+use haulier_worker_agent::sqlserver::{
+    self, BackupJob, BackupOutcome, Context, DatabaseRestore, FullPoint, RestoreOutcome,
+};
 
 use crate::gate::{Gate, When};
 use crate::scene::{Scene, wanted};
@@ -11,11 +15,21 @@ use crate::scene::{Scene, wanted};
 /// Runs a worker that is killed at a call, and then others until one comes to an end. Gives its outcome, and whether the
 /// first was killed.
 async fn back_up(scene: &Scene, job: impl Fn() -> BackupJob, gate: Gate) -> (BackupOutcome, bool) {
-    let context = scene.context(&gate);
-    let first = sqlserver::backup::run(job(), &context);
+    let context = Context { cancel: scene.cancel.child_token(), ..scene.context(&gate) };
+    let mut first = Box::pin(sqlserver::backup::run(job(), &context));
     tokio::select! {
-        outcome = first => return (outcome.unwrap(), false),
+        outcome = &mut first => return (outcome.unwrap(), false),
         () = gate.reached() => {}
+    }
+    if gate.is_stopping() {
+        context.cancel.cancel();
+        match first.await {
+            Err(stopped) => assert_eq!(stopped, Stopped::Cancelled),
+            // It had come so far that nothing was left to stop.
+            Ok(outcome) => return (outcome, true),
+        }
+    } else {
+        drop(first);
     }
     (scene.back_up(job()).await.unwrap(), true)
 }
@@ -69,15 +83,82 @@ async fn restore(
     databases: &[DatabaseRestore],
     gate: Gate,
 ) -> (RestoreOutcome, bool) {
-    let context = scene.context(&gate);
-    let first = sqlserver::restore::run(scene.restore_job(points, databases.to_vec()), &context);
+    let context = Context { cancel: scene.cancel.child_token(), ..scene.context(&gate) };
+    let mut first = Box::pin(sqlserver::restore::run(scene.restore_job(points, databases.to_vec()), &context));
     tokio::select! {
-        outcome = first => return (outcome.unwrap(), false),
+        outcome = &mut first => return (outcome.unwrap(), false),
         () = gate.reached() => {}
+    }
+    if gate.is_stopping() {
+        context.cancel.cancel();
+        match first.await {
+            Err(Stopped::Cancelled) => {}
+            // It had come so far that nothing was left to stop.
+            Ok(outcome) => return (outcome, true),
+            // So far that it cannot know what is wanted.
+            Err(Stopped::Failed(failure)) => assert_eq!(failure.code, "restore-left-behind", "{failure}"),
+        }
+    } else {
+        drop(first);
     }
     let mut job = scene.restore_job(points, databases.to_vec());
     job.repeated = true;
     (scene.restore(job).await.unwrap(), true)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_is_asked_for_again_after_a_worker_that_was_stopped() {
+    let (mut calls, mut cancelled) = (0, 0);
+    loop {
+        let scene = Scene::new(&[("shop", "s1"), ("crm", "c1")]);
+        let (outcome, stopped) = back_up(&scene, || scene.backup_job(), Gate::deadly(calls, When::Stopping)).await;
+        assert_eq!(outcome.manifest.databases.len(), 2, "{calls}");
+        let tasks = scene.instance.tasks_were();
+        let ended = |lifecycle| tasks.iter().filter(|(_, one)| *one == lifecycle).count();
+        assert_eq!(ended(Lifecycle::Success), 2, "{calls}: {tasks:?}");
+        assert_eq!(ended(Lifecycle::Success) + ended(Lifecycle::Cancelled), tasks.len(), "{calls}: {tasks:?}");
+        cancelled += ended(Lifecycle::Cancelled);
+        if !stopped {
+            break;
+        }
+        calls += 1;
+    }
+    assert!(calls > 15 && cancelled > 3, "{calls} calls, {cancelled} cancelled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restore_begins_anew_after_a_worker_that_was_stopped() {
+    let cases: [(&[DatabaseRestore], bool); 3] = [
+        (&[wanted("shop", "copy", OnClash::Refuse), wanted("shop", "shop", OnClash::Suffix)], false),
+        (&[wanted("shop", "shop", OnClash::Replace)], false),
+        (&[wanted("shop", "back", OnClash::Refuse)], true),
+    ];
+    for (databases, chain) in cases {
+        let (mut calls, mut cancelled) = (0, 0);
+        loop {
+            let source = Scene::new(&[("shop", "s1")]);
+            let full = source.point("ses-1", "pnt-full", None).await;
+            source.instance.set("shop", "s2");
+            let differential = source.point("ses-2", "pnt-diff", Some(&full)).await;
+            let points: Vec<&FullPoint> = if chain { vec![&full, &differential] } else { vec![&full] };
+            let scene = source.next("ses-3");
+            let (outcome, stopped) = restore(&scene, &points, databases, Gate::deadly(calls, When::Stopping)).await;
+            let what = format!("{databases:?} {calls}");
+            let there = scene.instance.contents();
+            let restored = outcome.databases.iter().map(|one| there[&one.restored_as].as_str());
+            assert!(restored.eq(databases.iter().map(|_| if chain { "s2" } else { "s1" })), "{what}: {there:?}");
+            let odd: Vec<_> = scene.instance.names().into_iter().filter(|name| name.starts_with("haulier_")).collect();
+            assert!(odd.is_empty() && scene.store.keys().is_empty(), "{what}: {odd:?} {:?}", scene.store.keys());
+            let tasks = scene.instance.tasks_were();
+            assert!(tasks.iter().all(|(_, lifecycle)| lifecycle.has_ended()), "{what}: {tasks:?}");
+            cancelled += tasks.iter().filter(|(_, lifecycle)| *lifecycle == Lifecycle::Cancelled).count();
+            if !stopped {
+                break;
+            }
+            calls += 1;
+        }
+        assert!(calls > 10 && cancelled > 1, "{calls} calls, {cancelled} cancelled");
+    }
 }
 
 #[tokio::test(start_paused = true)]

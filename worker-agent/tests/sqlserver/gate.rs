@@ -13,6 +13,8 @@ pub(crate) enum When {
     Before,
     /// It is, and its answer is lost with the worker.
     After,
+    /// It is, and the worker is not killed, but told to stop, as its machine goes.
+    Stopping,
 }
 
 /// Counts calls. Clones count together.
@@ -32,6 +34,11 @@ impl Gate {
         Self(Arc::new(Inner { deadly: Some((call, when)), ..Inner::default() }))
     }
 
+    /// Whether the worker is told to stop, and not killed.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.deadly.is_some_and(|(_, when)| when == When::Stopping)
+    }
+
     /// Returns when a worker is to be killed.
     pub(crate) async fn reached(&self) {
         self.0.reached.notified().await;
@@ -41,6 +48,10 @@ impl Gate {
     pub(crate) async fn pass<T>(&self, call: impl Future<Output = T>) -> T {
         let number = self.0.calls.fetch_add(1, Ordering::Relaxed);
         match self.0.deadly {
+            Some((deadly, When::Stopping)) if deadly == number => {
+                self.0.reached.notify_one();
+                call.await
+            }
             Some((deadly, when)) if deadly == number => {
                 if when == When::After {
                     drop(call.await);

@@ -6,6 +6,7 @@ mod port;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use haulier_cloud::doubles::MemoryObjectStore;
 use haulier_domain::failure::Failure;
@@ -24,6 +25,8 @@ pub(crate) enum Fault {
     LoseAnswer,
     /// The next submission is lost on its way.
     LoseRequest,
+    /// The next submission takes a second.
+    Slow,
     /// So many submissions are refused with this text.
     Refuse(u32, String),
     /// The next task ends so.
@@ -38,6 +41,10 @@ pub(crate) enum Fault {
     KeepNames,
     /// Nothing answers any more, from the next task's failure on.
     Vanish,
+    /// So many calls find nobody.
+    Away(u32),
+    /// So many looks are refused with this number.
+    Stumble(u32, u32),
 }
 
 /// A database.
@@ -152,11 +159,50 @@ impl Instance {
 
     /// Whether calls are still answered.
     fn check(&self) -> Result<(), CallError> {
-        if self.world.lock().unwrap().vanished {
+        let mut world = self.world.lock().unwrap();
+        let is_away = match world.faults.first().cloned() {
+            Some(Fault::Away(times)) => {
+                world.again(times, Fault::Away);
+                true
+            }
+            Some(Fault::Stumble(times, number)) => {
+                world.again(times, |times| Fault::Stumble(times, number));
+                return Err(CallError::Refused { number, text: "not now".into() });
+            }
+            _ => world.vanished,
+        };
+        if is_away {
             let failure = Failure::new("db-connection-lost", "connecting", "it has vanished", "wait").retryable();
             return Err(CallError::Unmade(failure));
         }
         Ok(())
+    }
+
+    /// A submission whose sender is gone is carried out after all.
+    pub(crate) fn carry_late(&self, object_arn: &str, database: &str) {
+        let (object_arn, database) = (object_arn.to_owned(), database.to_owned());
+        self.world.lock().unwrap().push(TaskRequest::Backup {
+            database,
+            object_arn,
+            backup_type: BackupType::Full,
+            files: 1,
+        });
+    }
+
+    /// Takes the time that a submission takes.
+    async fn take_time(&self) {
+        let is_slow = {
+            let mut world = self.world.lock().unwrap();
+            let is_slow = world.faults.first() == Some(&Fault::Slow);
+            if is_slow {
+                world.faults.remove(0);
+                world.calls.push("slow submission".to_owned());
+            }
+            is_slow
+        };
+        if is_slow {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     fn begin(&self, request: &TaskRequest) -> Result<TaskId, CallError> {
@@ -164,11 +210,7 @@ impl Instance {
         let fault = world.faults.first().cloned();
         if let Some(Fault::Refuse(times, text)) = &fault {
             let refused = CallError::Refused { number: 50_000, text: text.clone() };
-            if *times > 1 {
-                world.faults[0] = Fault::Refuse(times - 1, text.clone());
-            } else {
-                world.faults.remove(0);
-            }
+            world.again(*times, |times| Fault::Refuse(times, text.clone()));
             return Err(refused);
         }
         if fault == Some(Fault::LoseRequest) {
@@ -181,7 +223,30 @@ impl Instance {
             let text = format!("A task has already been issued for database: {}", request.database());
             return Err(CallError::Refused { number: 50_000, text });
         }
-        let id = TaskId(world.runs.len() as u64 + 1);
+        let lost = fault == Some(Fault::LoseAnswer);
+        let of_task =
+            matches!(&fault, Some(Fault::Fail(_) | Fault::Hang | Fault::Snapshot | Fault::LoseFile | Fault::Vanish));
+        let fault = if lost || of_task { Some(world.faults.remove(0)) } else { None };
+        let id = world.push(request.clone());
+        if let Some(run) = world.runs.last_mut() {
+            run.fault = fault.filter(|_| of_task);
+        }
+        if lost { Err(CallError::Lost("reset by peer".into())) } else { Ok(id) }
+    }
+}
+
+impl World {
+    /// The first fault happens once less, having happened now.
+    fn again(&mut self, times: u32, fault: impl FnOnce(u32) -> Fault) {
+        match times {
+            0 | 1 => drop(self.faults.remove(0)),
+            _ => self.faults[0] = fault(times - 1),
+        }
+    }
+
+    /// A task that was submitted.
+    fn push(&mut self, request: TaskRequest) -> TaskId {
+        let id = TaskId(self.runs.len() as u64 + 1);
         let task = Task {
             id,
             kind: request.kind(),
@@ -192,16 +257,10 @@ impl Instance {
             last_updated: String::new(),
             object_arn: request.object_arn().to_owned(),
         };
-        let lost = fault == Some(Fault::LoseAnswer);
-        let of_task =
-            matches!(&fault, Some(Fault::Fail(_) | Fault::Hang | Fault::Snapshot | Fault::LoseFile | Fault::Vanish));
-        let fault = if lost || of_task { Some(world.faults.remove(0)) } else { None };
-        world.runs.push(Run { task, request: request.clone(), steps: 0, fault: fault.filter(|_| of_task) });
-        if lost { Err(CallError::Lost("reset by peer".into())) } else { Ok(id) }
+        self.runs.push(Run { task, request, steps: 0, fault: None });
+        id
     }
-}
 
-impl World {
     fn newest_full(&self, name: &str) -> Option<u32> {
         let full = |(of, set): &(String, BackupSet)| of == name && set.backup_type == BackupType::Full;
         let newest = self.history.iter().rfind(|entry| full(entry))?;

@@ -1,6 +1,7 @@
 //! Restores: what comes back is what was backed up, nothing else is touched, and nothing half-restored stays.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use haulier_cloud::ErrorKind;
 use haulier_cloud::doubles::{Fault as BucketFault, Rule};
@@ -61,6 +62,29 @@ async fn a_chain_is_restored_in_its_order() {
     let job = alone.restore_job(&[&differential], vec![wanted("shop", "other", OnClash::Refuse)]);
     let failure = failure(alone.restore(job).await);
     assert_eq!(failure.code, "point-full-missing", "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_rds_restores_one_the_files_of_the_next_come_and_no_more() {
+    let source = Scene::new(&[("shop", "s1"), ("crm", "c1"), ("erp", "e1")]);
+    let point = source.point("ses-1", "pnt-1", None).await;
+    let scene = source.next("ses-2");
+    scene.instance.fault(Fault::Hang);
+    let before = scene.instance.tasks_were().len();
+    let seen = async {
+        while scene.store.keys().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        // On the clock of the test: many looks at the task.
+        tokio::time::sleep(Duration::from_secs(1800)).await;
+        scene.cancel.cancel();
+        (scene.store.keys().len(), scene.instance.tasks_were().len() - before)
+    };
+    let databases = ["shop", "crm", "erp"].map(|name| wanted(name, &format!("{name} copy"), OnClash::Refuse));
+    let (result, seen) = tokio::join!(scene.restore(scene.restore_job(&[&point], databases.to_vec())), seen);
+    assert_eq!((result.unwrap_err(), seen), (Stopped::Cancelled, (2, 1)));
+    assert_eq!(scene.instance.names(), ["crm", "erp", "shop"]);
+    assert_eq!(scene.store.keys(), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use haulier_domain::clash;
 use haulier_domain::failure::Failure;
-use haulier_domain::native_backup::name::{self, NameRefused};
+use haulier_domain::sqlserver::names::{self, NameRefused};
 use haulier_proto::control::v1 as wire;
 use haulier_proto::worker::v1::{DatabaseRestore, OnClash};
 
@@ -31,27 +32,35 @@ pub(super) fn databases(
             let remedy = "restore the database under another name, and take from it what you need";
             return Err(Failure::new("restore-part-unsupported", what, cause, remedy));
         }
-        if OnClash::try_from(one.on_clash).is_err() {
-            let cause = "what to do on a clash is said in a way that this coordinator does not know";
-            let remedy = "use a command line of the coordinator's version";
-            return Err(Failure::new("request-invalid", what, cause, remedy));
-        }
-        match name::check(wanted::target_name(one), &mut taken) {
-            // The next free name is found on the instance.
-            Err(NameRefused::Twice(_)) if one.on_clash() == OnClash::Suffix => {}
-            checked => checked.map_err(|refused| name_refused(what, &refused))?,
-        }
+        let on_clash = match OnClash::try_from(one.on_clash) {
+            Ok(OnClash::Suffix) => clash::OnClash::Suffix,
+            // Two databases of one restore never replace each other.
+            Ok(OnClash::Unspecified | OnClash::Refuse | OnClash::Replace) => clash::OnClash::Refuse,
+            Err(_) => {
+                let cause = "what to do on a clash is said in a way that this coordinator does not know";
+                let remedy = "use a command line of the coordinator's version";
+                return Err(Failure::new("request-invalid", what, cause, remedy));
+            }
+        };
+        let chosen = names::choose(wanted::target_name(one), on_clash, &taken);
+        taken.insert(chosen.map_err(|refused| name_refused(what, &refused))?.name);
     }
     Ok(chosen)
 }
 
 fn name_refused(what: &str, refused: &NameRefused) -> Failure {
-    let (code, remedy) = match refused {
-        NameRefused::Reserved(_) => ("restore-name-reserved", "give another target name"),
-        NameRefused::Malformed(_) => ("restore-name-too-long", "give a target name of 1 to 128 characters"),
-        NameRefused::Twice(_) => ("restore-name-taken", "give each a name of its own, or ask for a suffix"),
-    };
-    Failure::new(code, what, refused.to_string(), remedy)
+    let cause = refused.to_string();
+    match refused {
+        NameRefused::Reserved(_) => Failure::new("restore-name-reserved", what, cause, "give another target name"),
+        NameRefused::Length(_) => {
+            Failure::new("restore-name-too-long", what, cause, "give a target name of 1 to 128 characters")
+        }
+        NameRefused::Taken { wanted, .. } => {
+            let cause = format!("two databases of this restore are to be named {wanted:?}, case and accents aside");
+            let remedy = "give each a name of its own, or ask for a suffix";
+            Failure::new("restore-name-taken", what, cause, remedy)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +93,7 @@ mod tests {
             (vec![], "crm shop"),
             (vec![named("crm", "crm2"), named("shop", "")], "crm shop"),
             (vec![named("crm", "A"), named("shop", "a")], "restore-name-taken"),
+            (vec![named("crm", "äpfel"), named("shop", "Apfel")], "restore-name-taken"),
             (vec![named("crm", "A"), suffix(named("shop", "a"))], "crm shop"),
             (vec![named("gone", "")], "restore-database-unknown"),
             (vec![named("crm", "msdb")], "restore-name-reserved"),

@@ -42,7 +42,7 @@ impl Job {
         match &mut assignment.work {
             Some(WireWork::RestorePostgres(restore)) => restore.restored = restored,
             Some(WireWork::BackupSqlServer(backup)) => backup.submitted = submitted,
-            Some(WireWork::RestoreSqlServer(restore)) => (restore.restored, restore.submitted) = (restored, submitted),
+            Some(WireWork::RestoreSqlServer(restore)) => restore.restored = restored,
             _ => {}
         }
         assignment

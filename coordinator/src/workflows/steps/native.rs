@@ -5,7 +5,7 @@ use haulier_cloud::databases::{DbInstance, DbSnapshot};
 use haulier_domain::failure::Failure;
 use haulier_domain::id::PointId;
 use haulier_domain::native_backup::Engine;
-use haulier_domain::native_backup::chain::{self, Choice, Earlier, Taken};
+use haulier_domain::native_backup::choice::{self, Choice, Earlier, Taken};
 use haulier_domain::native_backup::option_group::{self, Membership, Readiness, readiness};
 use haulier_domain::native_backup::trust::{Trust, trust};
 use haulier_domain::native_backup::window::{self, Verdict, Windows};
@@ -114,11 +114,12 @@ async fn calm(work: &Work, source: &Source) -> Attempt<()> {
             }
             Verdict::Begin => match being_taken(work, source).await?.first() {
                 Some(snapshot) => (format!("waiting for snapshot {}", snapshot.id), work.services.settings.pace.poll),
-                None if instance.status != "available" => (
-                    format!("waiting for {}, which is {:?}", source.id, instance.status),
-                    work.services.settings.pace.poll,
-                ),
-                None => return Ok(()),
+                None if instance.status == "available" => return Ok(()),
+                None => {
+                    preflight::comes_back(&instance)?;
+                    let reason = format!("waiting for {}, which is {:?}", source.id, instance.status);
+                    (reason, work.services.settings.pace.poll)
+                }
             },
         };
         if reason != said {
@@ -186,13 +187,13 @@ pub(in crate::workflows) async fn choose(
         .collect();
     let snapshots = snapshots(work, source).await?.into_iter().filter(|snapshot| snapshot.status != "failed");
     let taken: Vec<Taken> = snapshots.map(|snapshot| Taken { at: snapshot.created_at, id: snapshot.id }).collect();
-    let choice = chain::next(&earlier, &taken, request.native.full_every_days, Timestamp::now());
+    let choice = choice::next(&earlier, &taken, request.native.full_every_days, Timestamp::now());
     let text = match &choice {
         Choice::Full { because } => format!("full backup: {because}"),
         Choice::Differential { on } => format!("differential backup on restore point {on}"),
     };
     work.log(Severity::Info, &text).await;
-    let base_point = chain::base(&choice, &earlier).cloned();
+    let base_point = choice::base(&choice, &earlier).cloned();
     Ok(Chosen { choice, base_point })
 }
 

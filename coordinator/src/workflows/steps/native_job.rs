@@ -68,7 +68,6 @@ pub(in crate::workflows) fn restore(
         domain: Some(parts.domain.to_wire()),
         databases: request.databases.iter().map(selection).collect(),
         temporary: Some(parts.temporary.to_wire()),
-        submitted: Vec::new(),
         restored: Vec::new(),
     });
     job(work, assigned, parts, false)

@@ -71,8 +71,7 @@ pub(in crate::workflows) async fn instance(work: &Work) -> Attempt<Source> {
     let limit = work.services.settings.pace.available;
     let settled = work.services.poller.database(&wanted.place, &wanted.id, |instance| match instance {
         Some(instance) if instance.status == "available" => Some(source(instance).map_err(Into::into)),
-        Some(instance) if PASSING.contains(&instance.status.as_str()) => None,
-        Some(instance) => Some(Err(Trouble::from(unusable(instance)))),
+        Some(instance) => comes_back(instance).err().map(|failure| Err(Trouble::from(failure))),
         None => Some(Err(missing(wanted).into())),
     });
     work.wait(limit, || late(wanted), settled).await
@@ -180,6 +179,11 @@ fn missing(wanted: &InstanceRef) -> Failure {
         format!("account {} has no such instance in {}", wanted.place.account.id, wanted.place.region),
         "check the identifier, the account and the Region",
     )
+}
+
+/// Refuses an instance that does not become available by itself.
+pub(super) fn comes_back(instance: &DbInstance) -> Result<(), Failure> {
+    if PASSING.contains(&instance.status.as_str()) { Ok(()) } else { Err(unusable(instance)) }
 }
 
 fn unusable(instance: &DbInstance) -> Failure {

@@ -46,7 +46,8 @@ pub fn trust(document: &str, account: &str, sources: &[&str]) -> Trust {
 fn lets_rds_assume(statement: &Value) -> bool {
     let services = listed(&statement["Principal"]["Service"]);
     let anybody = statement["Principal"] == "*" || statement["Principal"]["Service"] == "*";
-    let action = |action: &&Value| action.as_str().is_some_and(|action| action.eq_ignore_ascii_case("sts:AssumeRole"));
+    let action =
+        |action: &&Value| action.as_str().is_some_and(|action| like(&action.to_ascii_lowercase(), "sts:assumerole"));
     statement["Effect"] == "Allow"
         && (anybody || services.iter().any(|service| **service == SERVICE))
         && listed(&statement["Action"]).iter().any(action)
@@ -155,5 +156,10 @@ mod tests {
         let of_ec2 = json!({"Statement": {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}});
         assert_eq!(trust(&of_ec2.to_string(), ACCOUNT, &[DB]), Trust::Lacks(vec![SERVICE.to_owned()]));
         assert_eq!(trust("{", ACCOUNT, &[DB]), Trust::Unclear);
+        for (action, expected) in [("sts:*", true), ("STS:Assume*", true), ("*", true), ("sts:TagSession", false)] {
+            let statement = json!({"Effect": "Allow", "Principal": {"Service": SERVICE}, "Action": [action]});
+            let found = trust(&json!({"Statement": statement}).to_string(), ACCOUNT, &[DB]);
+            assert_eq!(found == Trust::Given, expected, "{action}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::clash;
 use crate::failure::Failure;
-use crate::left_behind::MOST_NAMED;
+use crate::left_behind;
 
 pub use crate::left_behind::{Asked, CODE};
 
@@ -23,29 +23,23 @@ pub struct LeftBehind<'a> {
 impl LeftBehind<'_> {
     /// The failure of a restore that would have ended without one.
     pub fn failure(&self, cause: impl Into<String>) -> Failure {
-        let what = format!("removing from {} what was half-restored", self.instance);
-        self.add_to(Failure::new(CODE, what, cause, ""))
+        self.add_to(left_behind::failure(self.instance, cause))
     }
 
     /// Says it in the failure that the restore ends with.
     #[must_use]
-    pub fn add_to(&self, mut failure: Failure) -> Failure {
+    pub fn add_to(&self, failure: Failure) -> Failure {
         if self.databases.is_empty() {
             return failure;
         }
-        let mut may_be: Vec<String> = self.databases.iter().take(MOST_NAMED).map(|asked| self.traces(asked)).collect();
-        if let Some(more) = self.databases.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
-            may_be.push(format!("{more} more whose names begin with \"haulier_\""));
-        }
+        let more = "whose names begin with \"haulier_\"";
+        let mut may_be = left_behind::named(self.databases, |asked| self.traces(asked), more);
         may_be.push(format!(
             "role {:?}, whose comment names the roles that the login became a member of",
             clash::lent_name(self.key)
         ));
-        failure.cause.push_str(&format!("; {} may still have {}", self.instance, may_be.join("; ")));
         let remedy = "look on the instance for what the cause names, and drop by hand what is there";
-        failure.remedy =
-            if failure.remedy.is_empty() { remedy.to_owned() } else { format!("{remedy}; {}", failure.remedy) };
-        failure
+        left_behind::said(failure, self.instance, &may_be, remedy)
     }
 
     fn traces(&self, asked: &Asked) -> String {

@@ -3,6 +3,7 @@
 //! `msdb.dbo.backupset` knows must be the one that the point to stand on holds; and after it, the differential must name
 //! that one as its base.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::BackupType;
 use super::row::{Malformed, Row};
+use super::task::{Lifecycle, Task, TaskType};
 
 /// A log sequence number: `numeric(25, 0)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -164,10 +166,28 @@ pub fn stands_on(differential: &BackupSet, base: &BackupSet) -> Result<(), Broke
     if by_id.unwrap_or_else(by_lsn) { Ok(()) } else { Err(Broken::Overtaken) }
 }
 
-/// The newest native backup of that type in the history.
-pub fn newest(history: &[BackupSet], backup_type: BackupType) -> Option<&BackupSet> {
+/// The backup that a successful task has made. Nobody but RDS writes native backups of an instance, so its tasks tell how
+/// many have come since; a history that says nothing of tasks can be read by that alone. `None` where it cannot be told:
+/// another task is at work, and may stand in the history already.
+pub fn made_by<'h>(history: &'h [BackupSet], task: &Task, tasks: &[Task]) -> Option<&'h BackupSet> {
+    let backup_type = match task.kind {
+        TaskType::BackupDb => BackupType::Full,
+        TaskType::BackupDbDifferential => BackupType::Differential,
+        _ => return None,
+    };
+    let is_later = |other: &&Task| other.id > task.id && other.kind == task.kind && other.database == task.database;
+    let mut since = 0;
+    for later in tasks.iter().filter(is_later) {
+        match later.lifecycle {
+            Lifecycle::Success => since += 1,
+            Lifecycle::Error | Lifecycle::Cancelled => {}
+            _ => return None,
+        }
+    }
     let native = history.iter().filter(|set| set.backup_type == backup_type && !set.is_snapshot);
-    native.max_by_key(|set| (set.finished, set.last_lsn))
+    let mut native: Vec<_> = native.collect();
+    native.sort_by_key(|set| Reverse((set.finished, set.last_lsn)));
+    native.get(since).copied()
 }
 
 #[cfg(test)]
@@ -265,11 +285,36 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_newest_native_backup_is_no_snapshot() {
+    fn what_a_task_has_made_is_told_from_what_came_later() {
+        use super::super::task::TaskId;
+        let task = |id, kind, lifecycle, database: &str| Task {
+            id: TaskId(id),
+            kind,
+            database: database.into(),
+            percent: None,
+            lifecycle,
+            info: String::new(),
+            last_updated: String::new(),
+            object_arn: String::new(),
+        };
+        use Lifecycle::{Error, InProgress, Success};
+        use TaskType::{BackupDb, BackupDbDifferential};
         let base = full(1);
         let history = [BackupSet { is_snapshot: true, ..full(5) }, full(2), base.clone(), differential(3, &base)];
-        assert_eq!(newest(&history, BackupType::Full), Some(&full(2)));
-        assert_eq!(newest(&history, BackupType::Differential), Some(&history[3]));
-        assert_eq!(newest(&history[..1], BackupType::Full), None);
+        let own = task(7, BackupDb, Success, "shop");
+        let others: [(&[Task], Option<&BackupSet>); 6] = [
+            (&[], Some(&history[1])),
+            (&[task(6, BackupDb, Success, "shop")], Some(&history[1])),
+            // Somebody else's, after ours and before anybody looked.
+            (&[task(8, BackupDb, Success, "shop")], Some(&base)),
+            (&[task(8, BackupDb, Error, "shop"), task(9, BackupDb, Success, "crm")], Some(&history[1])),
+            (&[task(8, BackupDbDifferential, InProgress, "shop")], Some(&history[1])),
+            (&[task(8, BackupDb, InProgress, "shop")], None),
+        ];
+        for (others, expected) in others {
+            assert_eq!(made_by(&history, &own, others), expected, "{others:?}");
+        }
+        assert_eq!(made_by(&history, &task(7, BackupDbDifferential, Success, "shop"), &[]), Some(&history[3]));
+        assert_eq!(made_by(&history[..1], &own, &[]), None);
     }
 }

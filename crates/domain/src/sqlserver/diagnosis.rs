@@ -211,6 +211,16 @@ const FOLLOWING: &[&[&str]] = &[
     &["Task has been aborted"],
 ];
 
+/// Messages of SQL Server that say no more than that something was in the way for a moment: a deadlock, or a lock that was
+/// waited for too long; a database that is being recovered, or goes to another machine; a server that stops, is paused,
+/// starts, or upgrades itself.
+const PASSING: [u32; 10] = [1205, 1222, 922, 952, 976, 983, 6005, 17142, 17187, 18401];
+
+/// Whether a refusal with this number may pass by itself, within minutes: the instance restarts, or fails over.
+pub fn passes(number: u32) -> bool {
+    PASSING.contains(&number)
+}
+
 /// What a text means, if it is known.
 pub fn of_text(text: &str) -> Option<Diagnosis> {
     let fits = |known: &&Known| has_parts(text, known.parts);

@@ -47,16 +47,18 @@ impl BackupType {
     }
 }
 
-/// How many files a database of that size is backed up into.
+/// How many files a database of that size is backed up into: as many as are asked for, or as its size asks for. Never fewer
+/// than can hold it.
 ///
 /// # Errors
 /// The size that more than ten files of the largest size would be needed for.
-pub fn files_for(bytes: u64) -> Result<u32, TooLarge> {
-    if bytes > LARGEST_FILE * u64::from(MOST_FILES) {
+pub fn files_for(bytes: u64, asked: Option<u32>) -> Result<u32, TooLarge> {
+    let of = |size: u64| u32::try_from(bytes.div_ceil(size)).unwrap_or(u32::MAX).max(1);
+    let fewest = of(LARGEST_FILE);
+    if fewest > MOST_FILES {
         return Err(TooLarge(bytes));
     }
-    let wanted = bytes.div_ceil(FILE_BYTES).max(1);
-    Ok(u32::try_from(wanted).unwrap_or(MOST_FILES).min(MOST_FILES))
+    Ok(asked.unwrap_or(of(FILE_BYTES)).max(fewest).min(MOST_FILES))
 }
 
 /// A database that no native backup can hold.
@@ -182,16 +184,21 @@ mod tests {
     fn one_file_unless_the_size_asks_for_more() {
         let gib = 1 << 30;
         let cases = [
-            (0, Ok(1)),
-            (512 * gib, Ok(1)),
-            (512 * gib + 1, Ok(2)),
-            (4 << 40, Ok(8)),
-            (20 << 40, Ok(10)),
-            (50_000_000_000_000, Ok(10)),
-            (50_000_000_000_001, Err(TooLarge(50_000_000_000_001))),
+            (0, None, Ok(1)),
+            (512 * gib, None, Ok(1)),
+            (512 * gib + 1, None, Ok(2)),
+            (4 << 40, None, Ok(8)),
+            (20 << 40, None, Ok(10)),
+            (50_000_000_000_000, None, Ok(10)),
+            (50_000_000_000_001, None, Err(TooLarge(50_000_000_000_001))),
+            (0, Some(4), Ok(4)),
+            (4 << 40, Some(1), Ok(1)),
+            // One file would be more than RDS writes.
+            (5_000_000_000_001, Some(1), Ok(2)),
+            (50_000_000_000_000, Some(3), Ok(10)),
         ];
-        for (bytes, expected) in cases {
-            assert_eq!(files_for(bytes), expected, "{bytes}");
+        for (bytes, asked, expected) in cases {
+            assert_eq!(files_for(bytes, asked), expected, "{bytes} {asked:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::clash;
 use crate::failure::Failure;
-use crate::left_behind::MOST_NAMED;
+use crate::left_behind;
 
 pub use crate::left_behind::{Asked, CODE};
 
@@ -21,27 +21,21 @@ pub struct LeftBehind<'a> {
 impl LeftBehind<'_> {
     /// The failure of a restore that would have ended without one.
     pub fn failure(&self, cause: impl Into<String>) -> Failure {
-        let what = format!("removing from {} what was half-restored", self.instance);
-        self.add_to(Failure::new(CODE, what, cause, ""))
+        self.add_to(left_behind::failure(self.instance, cause))
     }
 
     /// Says it in the failure that the restore ends with.
     #[must_use]
-    pub fn add_to(&self, mut failure: Failure) -> Failure {
+    pub fn add_to(&self, failure: Failure) -> Failure {
         if self.databases.is_empty() {
             return failure;
         }
-        let mut may_be: Vec<String> = self.databases.iter().take(MOST_NAMED).map(|asked| self.traces(asked)).collect();
-        if let Some(more) = self.databases.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
-            may_be.push(format!("{more} more of the databases that the session was to restore"));
-        }
-        failure.cause.push_str(&format!("; {} may still have {}", self.instance, may_be.join("; ")));
+        let more = "of the databases that the session was to restore";
+        let may_be = left_behind::named(self.databases, |asked| self.traces(asked), more);
         let remedy = "look on the instance for restore tasks that run (rds_task_status) and for databases in the state \
                       RESTORING that the cause names, cancel the ones (rds_cancel_task), and drop the others \
                       (rds_drop_database)";
-        failure.remedy =
-            if failure.remedy.is_empty() { remedy.to_owned() } else { format!("{remedy}; {}", failure.remedy) };
-        failure
+        left_behind::said(failure, self.instance, &may_be, remedy)
     }
 
     fn traces(&self, asked: &Asked) -> String {

@@ -11,7 +11,8 @@ use crate::clash::{self, OnClash, TargetName};
 pub const LONGEST: usize = 128;
 
 /// Databases of the server and of RDS.
-const RESERVED: [&str; 6] = ["master", "model", "msdb", "tempdb", "rdsadmin", "rdsadmin_ReportServer"];
+const RESERVED: [&str; 7] =
+    ["master", "model", "msdb", "tempdb", "rdsadmin", "rdsadmin_ReportServer", "rdsadmin_ReportServerTempDB"];
 
 /// A name without what RDS does not tell names apart by: two that differ only by case or accent are not allowed.
 pub fn folded(name: &str) -> String {
@@ -96,6 +97,7 @@ mod tests {
         }
         assert_ne!(folded("shop"), folded("shop1"));
         assert!(is_reserved("MSDB") && is_reserved("rdsadmin") && !is_reserved("rds"));
+        assert!(is_reserved("rdsadmin_reportservertempdb"));
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn backup(server: &ServerFacts, databases: &[&DatabaseFacts]) -> Result<Vec<
             let cause = "it has FILESTREAM data, which RDS does not back up";
             return Err(Failure::new("sqlserver-filestream", what, cause, remedy));
         }
-        if let Err(too_large) = keys::files_for(database.bytes) {
+        if let Err(too_large) = keys::files_for(database.bytes, None) {
             let remedy = "leave the database out, and protect it with snapshots";
             return Err(Failure::new("sqlserver-too-large", what, too_large.to_string(), remedy));
         }

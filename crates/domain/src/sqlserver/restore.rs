@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::chain::{self, Broken};
 use super::keys::BackupType;
 use super::manifest::{Database, Manifest};
-use super::task::{Lifecycle, Task, TaskType};
+use super::task::{Lifecycle, Task, TaskId, TaskType};
 use crate::id::PointId;
 
 /// A point to restore from.
@@ -100,6 +100,11 @@ impl Request {
             }
         }
     }
+
+    /// Whether it is what a task was submitted for.
+    fn reads(&self, task: &Task) -> bool {
+        self.object_arn.as_deref().is_some_and(|arn| task.object_arn.trim() == arn)
+    }
 }
 
 /// Where a restore stands.
@@ -115,18 +120,31 @@ pub enum Standing<'t> {
     Done,
 }
 
-/// Where a restore stands, by all tasks of the instance. Of several tasks for one step the newest counts.
-pub fn standing<'t>(requests: &[Request], tasks: &'t [Task]) -> Standing<'t> {
+/// The last task of an attempt that was given up: its tasks count for nothing, and the restore begins anew. A worker that is
+/// stopped, for instance as its machine goes, cancels the task that runs, and drops the database after the steps that are
+/// done. `is_there` says whether there is a database that the tasks may have restored.
+pub fn given_up(requests: &[Request], tasks: &[Task], is_there: bool) -> Option<TaskId> {
+    let own = || tasks.iter().filter(|task| requests.iter().any(|request| request.reads(task)));
+    let cancelled = own().filter(|task| task.lifecycle == Lifecycle::Cancelled).map(|task| task.id).max();
+    let newest = own().max_by_key(|task| task.id);
+    let dropped = newest.filter(|task| task.lifecycle == Lifecycle::Success && !is_there).map(|task| task.id);
+    cancelled.max(dropped)
+}
+
+/// Where a restore stands, by all tasks of the instance that came after those of an attempt that was given up. Of several
+/// tasks for one step the newest counts.
+pub fn standing<'t>(requests: &[Request], tasks: &'t [Task], given_up: Option<TaskId>) -> Standing<'t> {
     let mut before: Option<&Task> = None;
+    let tasks = || tasks.iter().filter(move |task| given_up.is_none_or(|last| task.id > last));
     for (index, request) in requests.iter().enumerate() {
         let is_its = |task: &&Task| match &request.object_arn {
-            Some(arn) => task.object_arn.trim() == arn,
+            Some(_) => request.reads(task),
             // The end of this restore comes after its last step, and is for the same database.
             None => before.is_some_and(|before| {
                 task.kind == request.kind && task.database == before.database && task.id > before.id
             }),
         };
-        let Some(task) = tasks.iter().filter(is_its).max_by_key(|task| task.id) else { return Standing::Ask(index) };
+        let Some(task) = tasks().filter(is_its).max_by_key(|task| task.id) else { return Standing::Ask(index) };
         match task.lifecycle {
             Lifecycle::Success => before = Some(task),
             Lifecycle::Error | Lifecycle::Cancelled => return Standing::Failed(index, task),
@@ -138,8 +156,8 @@ pub fn standing<'t>(requests: &[Request], tasks: &'t [Task]) -> Standing<'t> {
 
 /// The name under which the first step was asked for, if it was: the name that an earlier worker has chosen.
 pub fn begun_as<'t>(requests: &[Request], tasks: &'t [Task]) -> Option<&'t str> {
-    let arn = requests.first()?.object_arn.as_deref()?;
-    let first = tasks.iter().filter(|task| task.object_arn.trim() == arn).max_by_key(|task| task.id)?;
+    let request = requests.first()?;
+    let first = tasks.iter().filter(|task| request.reads(task)).max_by_key(|task| task.id)?;
     Some(&first.database)
 }
 
@@ -175,7 +193,6 @@ pub fn swap(existing: &BTreeSet<String>, working: &str, last: &str, replaced: &s
 mod tests {
     use super::super::chain::tests::{differential, full};
     use super::super::manifest::tests::{database, manifest};
-    use super::super::task::TaskId;
     use super::*;
 
     fn point(id: &str, databases: Vec<Database>) -> PointManifest {
@@ -221,7 +238,7 @@ mod tests {
 
     #[test]
     fn an_interrupted_restore_goes_on_where_its_tasks_stand() {
-        use Lifecycle::{Error, InProgress, Success};
+        use Lifecycle::{Cancelled, Error, InProgress, Success};
         use TaskType::{FinishRestore, RestoreDbDifferentialNorecovery, RestoreDbNorecovery};
         let base = full(1);
         let points = [
@@ -234,7 +251,7 @@ mod tests {
         let first = |id, lifecycle| task(id, RestoreDbNorecovery, lifecycle, "full");
         let second = |id, lifecycle| task(id, RestoreDbDifferentialNorecovery, lifecycle, "differential");
         let finish = |id, lifecycle| task(id, FinishRestore, lifecycle, "");
-        let ended = |tasks: &[Task]| match standing(&requests, tasks) {
+        let ended = |tasks: &[Task], given_up| match standing(&requests, tasks, given_up) {
             Standing::Ask(step) => format!("ask {step}"),
             Standing::Wait(step, task) => format!("wait {step} {}", task.id),
             Standing::Failed(step, task) => format!("failed {step} {}", task.id),
@@ -254,8 +271,28 @@ mod tests {
             (vec![first(2, Success), second(3, Success), finish(4, Success)], "done"),
         ];
         for (tasks, expected) in cases {
-            assert_eq!(ended(&tasks), expected, "{tasks:?}");
+            assert_eq!(ended(&tasks, None), expected, "{tasks:?}");
         }
+        // Attempts of workers that were stopped: a task is cancelled, or the database is gone after what was done.
+        let cases = [
+            (vec![], false, None, "ask 0"),
+            (vec![first(2, InProgress)], false, None, "wait 0 2"),
+            (vec![first(2, Error)], false, None, "failed 0 2"),
+            (vec![first(2, Success)], true, None, "ask 1"),
+            (vec![first(2, Success)], false, Some(2), "ask 0"),
+            (vec![first(2, Cancelled)], true, Some(2), "ask 0"),
+            (vec![first(2, Success), second(3, Cancelled)], true, Some(3), "ask 0"),
+            (vec![first(2, Cancelled), first(4, Success)], true, Some(2), "ask 1"),
+            (vec![first(2, Success), second(3, Success), finish(4, Success)], false, Some(3), "ask 0"),
+        ];
+        for (tasks, is_there, last, expected) in cases {
+            let found = given_up(&requests, &tasks, is_there);
+            assert_eq!(found, last.map(TaskId), "{tasks:?}");
+            assert_eq!(ended(&tasks, found), expected, "{tasks:?}");
+        }
+        // The end of an attempt that was given up is not that of the next one.
+        let again = [first(2, Success), second(3, Success), finish(4, Success), first(5, Success), second(6, Success)];
+        assert_eq!(ended(&again, Some(TaskId(3))), "ask 2");
         assert_eq!(begun_as(&requests, &[first(2, Error)]), Some("shop"));
         assert_eq!(begun_as(&requests, &[second(3, Error)]), None);
     }

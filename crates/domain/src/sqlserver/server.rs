@@ -61,11 +61,6 @@ impl Edition {
     }
 }
 
-/// Whether an engine, as RDS names it, is SQL Server.
-pub fn is_engine(engine: &str) -> bool {
-    engine == "sqlserver" || engine.starts_with("sqlserver-")
-}
-
 /// What an instance says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFacts {
@@ -266,7 +261,6 @@ pub(crate) mod tests {
         assert_eq!(read.to_utc(read.now).to_string(), "2026-11-20T08:00:01.123Z");
         assert_eq!(Edition::of("Express Edition (64-bit)").engine(), "sqlserver-ex");
         assert_eq!(Edition::of("Something").engine(), "sqlserver");
-        assert!(is_engine("sqlserver-web") && !is_engine("postgres"));
     }
 
     #[test]

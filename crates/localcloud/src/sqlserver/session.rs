@@ -1,5 +1,7 @@
 //! One connection's session: it carries out requests, statement by statement.
 
+mod said;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,30 +13,15 @@ use super::instance::{Instance, now};
 use super::procedures::{self, Given, check_free, written};
 use super::sql::{self, Argument, Expression, Scope, Statement};
 use super::state::{SYSTEM, check_online};
-use super::tds::{Answer, More, Parameter, Request};
-use super::value::{Table, Value};
+use super::tds::{Answer, Parameter, Request};
+use super::value::Value;
 use crate::front::Effect;
+use said::Said;
 
 /// The connection ends without an answer, as a fault rule says.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection ends without an answer, as a fault rule says")]
 pub(crate) struct HungUp;
-
-/// One thing that a request has to say.
-enum Said {
-    Rows(Table),
-    Done,
-    Message(u32, String),
-    Error(SqlError),
-    Database {
-        new: String,
-        old: String,
-    },
-    Transaction(u8),
-    /// Rows within a procedure, and the procedure's end.
-    InProcedure(Table),
-    EndOfProcedure,
-}
 
 /// A session.
 pub(crate) struct Session {
@@ -74,9 +61,9 @@ impl Session {
             Err(Stop::HungUp) => return Err(HungUp),
         }
         if is_call {
-            tell_call(said, &mut answer);
+            said::tell_call(said, &mut answer);
         } else {
-            tell_batch(said, &mut answer);
+            said::tell_batch(said, &mut answer);
         }
         Ok(answer)
     }
@@ -306,61 +293,5 @@ impl Session {
 
     fn evaluate(&self, expression: &Expression, variables: &Variables) -> Result<Value, SqlError> {
         sql::evaluate(expression, Scope::new(&self.catalogue(), variables))
-    }
-}
-
-/// The answer to a batch: each statement has an end, and all but the last say that more follows.
-fn tell_batch(said: Vec<Said>, answer: &mut Answer) {
-    let ends = |said: &Said| matches!(said, Said::Rows(_) | Said::Done | Said::Error(_) | Said::EndOfProcedure);
-    let last = said.iter().rposition(ends);
-    for (index, said) in said.into_iter().enumerate() {
-        let more = if Some(index) == last { More::No } else { More::Yes };
-        match said {
-            Said::Rows(table) => {
-                answer.table(&table);
-                answer.done(more, Some(table.rows.len() as u64));
-            }
-            Said::Done => answer.done(more, None),
-            Said::Error(error) => {
-                answer.error(&error);
-                answer.done_with_error(more);
-            }
-            Said::EndOfProcedure => answer.done_procedure(more, 0),
-            other => tell(other, answer),
-        }
-    }
-    if last.is_none() {
-        answer.done(More::No, None);
-    }
-}
-
-/// The answer to a call: everything is within the procedure, whose end is the last word.
-fn tell_call(said: Vec<Said>, answer: &mut Answer) {
-    let mut status = 0;
-    for said in said {
-        match said {
-            Said::Rows(table) => tell(Said::InProcedure(table), answer),
-            Said::Done | Said::EndOfProcedure => {}
-            Said::Error(error) => {
-                answer.error(&error);
-                status = 1;
-            }
-            other => tell(other, answer),
-        }
-    }
-    answer.done_procedure(More::No, status);
-}
-
-fn tell(said: Said, answer: &mut Answer) {
-    match said {
-        Said::InProcedure(table) => {
-            answer.table(&table);
-            answer.done_in_procedure(Some(table.rows.len() as u64));
-        }
-        Said::Message(number, text) => answer.info(number, &text),
-        Said::Database { new, old } => answer.change(1, &new, &old),
-        // One transaction at a time: one number will do.
-        Said::Transaction(kind) => answer.transaction(kind, 1),
-        Said::Rows(_) | Said::Done | Said::Error(_) | Said::EndOfProcedure => {}
     }
 }

@@ -67,10 +67,10 @@ pub(super) fn files(
     folder: &str,
     backup_type: BackupType,
 ) -> Result<FileSet, Failure> {
-    let fewest = keys::files_for(database.bytes).map_err(|too_large| {
+    let files = keys::files_for(database.bytes, scope.job.files).map_err(|too_large| {
         let what = format!("backing up database {:?}", database.name);
         let remedy = "leave the database out, and protect it with snapshots";
         Failure::new("sqlserver-too-large", what, too_large.to_string(), remedy)
     })?;
-    Ok(FileSet::new(folder, backup_type, scope.job.files.unwrap_or(fewest)))
+    Ok(FileSet::new(folder, backup_type, files))
 }

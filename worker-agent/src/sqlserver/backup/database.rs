@@ -7,6 +7,7 @@ use haulier_domain::sqlserver::chain::{self, BackupSet, Broken};
 use haulier_domain::sqlserver::keys::{BackupType, FileSet};
 use haulier_domain::sqlserver::manifest::{Database, File};
 use haulier_domain::sqlserver::server::DatabaseFacts;
+use haulier_domain::sqlserver::task::{Task, TaskId};
 
 use super::Scope;
 use super::choice::{self, Choice};
@@ -32,7 +33,7 @@ pub(super) async fn back_up(scope: &Scope<'_>, database: &DatabaseFacts, context
     for text in &warnings {
         context.warn(text);
     }
-    let _move = acquire(&scope.moves, context).await?;
+    let _move = context.turn(&scope.moves).await?;
     let files = move_files(scope, database, &set, context).await?;
     let consistent_at = match &backup_set {
         Some(backup_set) => scope.server.to_utc(backup_set.finished),
@@ -64,7 +65,7 @@ async fn write(
     context: &Context,
 ) -> Result<(FileSet, Option<BackupSet>), Stopped> {
     let name = &database.name;
-    let _task = acquire(&scope.tasks, context).await?;
+    let _task = context.turn(&scope.tasks).await?;
     let mut choice = match choice::earlier(scope, folder, context).await? {
         Some(earlier) => {
             context.info(&format!("going on with what an earlier worker has asked for of database {name:?}"));
@@ -97,25 +98,44 @@ async fn written_by_task(
     choice: &Choice,
     context: &Context,
 ) -> Result<Option<BackupSet>, Stopped> {
-    let Choice { set, task } = choice;
+    let set = &choice.set;
     let what = format!("backing up database {:?} ({})", database.name, set.backup_type.as_str());
-    let id = match task {
-        Some(id) => *id,
-        None => {
-            // Nothing is overwritten, so nothing may be there: a task that has failed may have left some of its files.
-            objects::remove(context, &set.prefix()).await?;
-            let request = TaskRequest::Backup {
-                database: database.name.clone(),
-                object_arn: scope.job.place.arn(&set.pattern()),
-                backup_type: set.backup_type,
-                files: set.files,
-            };
-            tasks::submit(context, &what, &request, None).await?
-        }
+    let size = Size { files: set.files, bytes: database.bytes };
+    let task = match choice.task {
+        Some(earlier) => tasks::follow(context, &what, earlier, size).await?,
+        None => ask(scope, database, set, None, &what, context).await?,
     };
-    tasks::follow(context, &what, id, Size { files: set.files, bytes: database.bytes }).await?;
+    let task = if choice.task.is_some() && tasks::was_stopped(&task, None) {
+        context.info(&format!("task {} of an earlier worker was cancelled: asking for another", task.id));
+        ask(scope, database, set, Some(task.id), &what, context).await?
+    } else {
+        task
+    };
+    tasks::judged(&what, &task)?;
     let history = context.read(&what, || context.server.history(&database.name)).await?;
-    Ok(chain::newest(&history, set.backup_type).cloned())
+    let known = context.read(&what, || context.server.tasks()).await?;
+    Ok(chain::made_by(&history, &task, &known).cloned())
+}
+
+/// Asks RDS for the backup and follows it. `after` is a task for the same that was given up.
+async fn ask(
+    scope: &Scope<'_>,
+    database: &DatabaseFacts,
+    set: &FileSet,
+    after: Option<TaskId>,
+    what: &str,
+    context: &Context,
+) -> Result<Task, Stopped> {
+    // Nothing is overwritten, so nothing may be there: a task that has failed may have left some of its files.
+    objects::remove(context, &set.prefix()).await?;
+    let request = TaskRequest::Backup {
+        database: database.name.clone(),
+        object_arn: scope.job.place.arn(&set.pattern()),
+        backup_type: set.backup_type,
+        files: set.files,
+    };
+    let id = tasks::submit(context, what, &request, after).await?;
+    tasks::follow(context, what, id, Size { files: set.files, bytes: database.bytes }).await
 }
 
 /// Moves the files into the repository, all of them.
@@ -149,16 +169,4 @@ async fn move_files(
         files.push(File { name, stream, bytes, sha256 });
     }
     Ok(files)
-}
-
-/// Waits for its turn.
-async fn acquire<'s>(
-    turns: &'s tokio::sync::Semaphore,
-    context: &Context,
-) -> Result<tokio::sync::SemaphorePermit<'s>, Stopped> {
-    let permit = context.obey(turns.acquire()).await?;
-    permit.map_err(|error| {
-        let remedy = "report this with the session's log";
-        Failure::new("mover-defect", "waiting for a turn", error.to_string(), remedy).into()
-    })
 }

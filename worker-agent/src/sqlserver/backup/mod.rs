@@ -78,8 +78,8 @@ async fn end_tasks(job: &BackupJob, context: &Context) {
 async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome, Stopped> {
     context.phase("preflight");
     let what = format!("backup of {}", job.instance);
-    let server = context.once(&what, context.server.facts()).await?;
-    let all = context.once(&what, context.server.databases()).await?;
+    let server = context.read(&what, || context.server.facts()).await?;
+    let all = context.read(&what, || context.server.databases()).await?;
     let selected = selection::choose(&all, &job.databases).map_err(|refused| not_there(&what, &refused))?;
     let mut warnings = preflight::backup(&server, &selected.chosen)?;
     let passed_over = selected.passed_over.iter().map(|(name, why)| format!("database {name:?} is left out: it {why}"));

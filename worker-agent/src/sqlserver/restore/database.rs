@@ -4,13 +4,12 @@ use std::sync::atomic::Ordering;
 
 use haulier_domain::clash;
 use haulier_domain::failure::Failure;
-use haulier_domain::sqlserver::manifest::Database;
 use haulier_domain::sqlserver::restore::{self, Standing, Step};
 use haulier_domain::sqlserver::server::{DatabaseFacts, State};
 use haulier_domain::sqlserver::task::{Task, TaskId};
 
 use super::plan::Wanted;
-use super::{Scope, swap};
+use super::{Scope, remains, swap};
 use crate::mover::sinks::Stopped;
 use crate::sqlserver::calls::Patience;
 use crate::sqlserver::context::Context;
@@ -26,18 +25,48 @@ pub(super) async fn restore(
     context: &Context,
 ) -> Result<RestoredDatabase, Stopped> {
     let what = format!("restoring database {:?} as {:?}", wanted.asked.database, wanted.name);
+    let known = context.read(&what, || context.server.tasks()).await?;
+    let mut given_up = abandoned(wanted, &known, &what, context).await?;
+    if given_up.is_some() {
+        begin_anew(scope, wanted, &what, context).await?;
+    }
+    // The task that this worker has asked for last.
+    let mut asked = None;
+    let mut is_filled = false;
+    let mut turn = None;
     loop {
         let known = context.read(&what, || context.server.tasks()).await?;
-        let (index, id) = match restore::standing(&wanted.requests, &known) {
+        let (index, earlier) = match restore::standing(&wanted.requests, &known, given_up) {
             Standing::Done => break,
             Standing::Failed(_, task) => return Err(tasks::failure_of(&what, task).into()),
-            Standing::Wait(index, task) => {
-                scope.begun.store(true, Ordering::Relaxed);
-                (index, task.id)
-            }
-            Standing::Ask(index) => (index, ask(scope, wanted, index, &known, &what, context).await?),
+            Standing::Wait(index, task) => (index, Some(task.id)),
+            Standing::Ask(index) => (index, None),
         };
-        tasks::follow(context, &what, id, size(wanted, index)).await?;
+        if earlier.is_none() && !is_filled {
+            let _filling = context.turn(&scope.filling).await?;
+            fill(wanted, index, context).await?;
+            is_filled = true;
+        }
+        // Kept until the database is complete: what waits for more is of no use to anybody.
+        if turn.is_none() {
+            turn = Some(context.turn(&scope.restoring).await?);
+        }
+        scope.begun.store(true, Ordering::Relaxed);
+        let id = match earlier {
+            Some(id) => id,
+            None => {
+                let id = ask(wanted, index, &known, given_up, &what, context).await?;
+                asked = Some(id);
+                id
+            }
+        };
+        let task = tasks::follow(context, &what, id, size(wanted, index)).await?;
+        if tasks::was_stopped(&task, asked) {
+            (given_up, is_filled) = (Some(id), false);
+            begin_anew(scope, wanted, &what, context).await?;
+        } else {
+            tasks::judged(&what, &task)?;
+        }
     }
     online(wanted, &what, context).await?;
     if let Some(working) = &wanted.working {
@@ -51,6 +80,28 @@ pub(super) async fn restore(
     })
 }
 
+/// The last task of an attempt that an earlier worker has given up, as it was stopped.
+async fn abandoned(
+    wanted: &Wanted<'_>,
+    known: &[Task],
+    what: &str,
+    context: &Context,
+) -> Result<Option<TaskId>, Stopped> {
+    if restore::begun_as(&wanted.requests, known).is_none() {
+        return Ok(None);
+    }
+    let there = context.read(what, || context.server.databases()).await?;
+    Ok(restore::given_up(&wanted.requests, known, restored(wanted, &there).is_some()))
+}
+
+/// What was half-restored goes, so that the first step finds its name free.
+async fn begin_anew(scope: &Scope<'_>, wanted: &Wanted<'_>, what: &str, context: &Context) -> Result<(), Stopped> {
+    let (database, name) = (&wanted.asked.database, wanted.restored_under());
+    context.info(&format!("the restore of {database:?} as {name:?} was given up by an earlier worker: it begins anew"));
+    let known = context.read(what, || context.server.tasks()).await?;
+    remains::drop_remnant(scope.job, wanted.asked, &known, what, context).await
+}
+
 fn size(wanted: &Wanted<'_>, index: usize) -> Size {
     match wanted.steps.get(index) {
         Some(Step::Apply { backup, .. }) => {
@@ -61,12 +112,12 @@ fn size(wanted: &Wanted<'_>, index: usize) -> Size {
     }
 }
 
-/// Asks RDS for a step, once its files are where RDS reads them.
+/// Asks RDS for a step, whose files are where RDS reads them.
 async fn ask(
-    scope: &Scope<'_>,
     wanted: &Wanted<'_>,
     index: usize,
     known: &[Task],
+    given_up: Option<TaskId>,
     what: &str,
     context: &Context,
 ) -> Result<TaskId, Stopped> {
@@ -74,10 +125,9 @@ async fn ask(
     let database = wanted.restored_under().to_owned();
     let (request, after) = match wanted.steps.get(index) {
         Some(Step::Apply { backup, more_follows }) => {
-            fill(wanted, backup, context).await?;
             let object_arn = arn(index).unwrap_or_default();
             let (backup_type, more_follows) = (backup.backup_type, *more_follows);
-            (TaskRequest::Restore { database, object_arn, backup_type, more_follows }, None)
+            (TaskRequest::Restore { database, object_arn, backup_type, more_follows }, given_up)
         }
         Some(Step::Finish) | None => {
             let before = index.checked_sub(1).and_then(arn);
@@ -86,32 +136,36 @@ async fn ask(
             (TaskRequest::Finish { database }, after)
         }
     };
-    scope.begun.store(true, Ordering::Relaxed);
     tasks::submit(context, what, &request, after).await
 }
 
-/// Puts the files of a backup into the temporary bucket.
-async fn fill(wanted: &Wanted<'_>, backup: &Database, context: &Context) -> Result<(), Stopped> {
-    let set = wanted.files(backup);
-    for (file, name) in backup.files.iter().zip(set.names()) {
-        let shown = format!("{}/{}/{name}", backup.name, backup.backup_type.as_str());
-        deliver::deliver(context, file, &set.key(&name), &shown).await?;
+/// Puts the files of this step, and of those after it, into the temporary bucket.
+async fn fill(wanted: &Wanted<'_>, from: usize, context: &Context) -> Result<(), Stopped> {
+    for step in wanted.steps.iter().skip(from) {
+        let Step::Apply { backup, .. } = step else { continue };
+        let set = wanted.files(backup);
+        for (file, name) in backup.files.iter().zip(set.names()) {
+            let shown = format!("{}/{}/{name}", backup.name, backup.backup_type.as_str());
+            deliver::deliver(context, file, &set.key(&name), &shown).await?;
+        }
     }
     Ok(())
 }
 
-/// Waits until the database can be used, under its working name, or its final one where an earlier worker has come that
-/// far.
+/// What the tasks have restored: under the name that RDS restores it under, or the final one where an earlier worker has come
+/// that far; the replaced database is aside then.
+fn restored<'d>(wanted: &Wanted<'_>, there: &'d [DatabaseFacts]) -> Option<&'d DatabaseFacts> {
+    let find = |name: &str| there.iter().find(|database| database.name == name);
+    let is_swapped = || wanted.working.as_deref().is_some_and(|working| find(&clash::replaced_name(working)).is_some());
+    find(wanted.restored_under()).or_else(|| find(&wanted.name).filter(|_| is_swapped()))
+}
+
+/// Waits until the database can be used.
 async fn online(wanted: &Wanted<'_>, what: &str, context: &Context) -> Result<(), Stopped> {
     let mut patience = Patience::new(&context.pace);
     loop {
         let there = context.read(what, || context.server.databases()).await?;
-        let find = |name: &str| there.iter().find(|database| database.name == name);
-        // An earlier worker may have come so far that it has its final name: the replaced one is aside then.
-        let is_swapped =
-            wanted.working.as_deref().is_some_and(|working| find(&clash::replaced_name(working)).is_some());
-        let found: Option<&DatabaseFacts> =
-            find(wanted.restored_under()).or_else(|| find(&wanted.name).filter(|_| is_swapped));
+        let found = restored(wanted, &there);
         if found.is_some_and(|database| database.state == State::Online) {
             return Ok(());
         }

@@ -1,9 +1,9 @@
 //! Restore of databases into one instance.
 //!
-//! The files go from the repository into the temporary bucket, and RDS restores from there: one database after the other,
-//! since RDS restores no two at once. A database that is being restored is in the state RESTORING, in which nobody can use
-//! it, so it has its final name from the start. Only one that replaces another has a working name until it is complete;
-//! what was there before is given up only then.
+//! The files go from the repository into the temporary bucket, and RDS restores from there. RDS restores no two databases at
+//! once; while it restores one, the files of the next are on their way. A database that is being restored is in the state
+//! RESTORING, in which nobody can use it, so it has its final name from the start. Only one that replaces another has a
+//! working name until it is complete; what was there before is given up only then.
 //!
 //! A worker can be killed at any time, and the next one goes on: the tasks of RDS tell how far the restore has come, and
 //! under which name. Whatever way it ends, tasks that run are cancelled and what is half-restored is dropped; where that
@@ -15,24 +15,31 @@ mod remains;
 mod swap;
 
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::{FutureExt as _, StreamExt as _, stream};
 use haulier_domain::clash;
 use haulier_domain::clash::OnClash;
 use haulier_domain::failure::Failure;
 use haulier_domain::sqlserver::keys::TemporaryPlace;
 use haulier_domain::sqlserver::restore::PointManifest;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::context::Context;
 use super::job::{DatabaseRestore, RestoreJob, RestoreOutcome, RestoredDatabase};
 use super::{manifests, objects};
+use crate::mover::side_by_side::{all_or_why, together};
 use crate::mover::sinks::{ProgressEvent, Stopped};
 use plan::Wanted;
 pub(crate) use remains::unrestored;
 
-/// How long the next database waits until the one before is remembered: its files go then, or at the end.
+/// How long is waited until a database is remembered: its files go then, or at the end.
 const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// Databases that are under way at once: RDS restores one, and the files of another go into the temporary bucket.
+const AT_ONCE: usize = 2;
 
 /// What all databases of one restore share.
 struct Scope<'a> {
@@ -40,6 +47,18 @@ struct Scope<'a> {
     place: &'a TemporaryPlace,
     /// Whether RDS was asked for anything.
     begun: &'a AtomicBool,
+    /// The one whose files are on their way.
+    filling: Semaphore,
+    /// The one that RDS restores.
+    restoring: Semaphore,
+    /// What is complete.
+    done: Mutex<Vec<RestoredDatabase>>,
+}
+
+impl Scope<'_> {
+    fn done(&self) -> MutexGuard<'_, Vec<RestoredDatabase>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Restores the job's databases.
@@ -48,9 +67,20 @@ struct Scope<'a> {
 /// Whatever kept a database from being complete. A half-restored one is dropped, or the failure says that it may be there.
 pub async fn run(job: RestoreJob, context: &Context) -> Result<RestoreOutcome, Stopped> {
     let begun = AtomicBool::new(job.repeated);
-    let mut done = job.restored.clone();
-    let scope = Scope { job: &job, place: &job.place, begun: &begun };
-    match run_within(&scope, &mut done, context).await {
+    let scope = Scope {
+        job: &job,
+        place: &job.place,
+        begun: &begun,
+        filling: Semaphore::new(1),
+        restoring: Semaphore::new(1),
+        done: Mutex::new(job.restored.clone()),
+    };
+    // What fails first stops the rest, without touching the caller's token.
+    let cancel = context.cancel.child_token();
+    let restored = run_within(&scope, &context.obeying(cancel.clone())).await;
+    cancel.cancel();
+    let done = scope.done().clone();
+    match restored {
         Ok(warnings) => outcome(&job, &done, warnings),
         Err(stopped) => {
             let stopped = if context.cancel.is_cancelled() { Stopped::Cancelled } else { stopped };
@@ -59,11 +89,7 @@ pub async fn run(job: RestoreJob, context: &Context) -> Result<RestoreOutcome, S
     }
 }
 
-async fn run_within(
-    scope: &Scope<'_>,
-    done: &mut Vec<RestoredDatabase>,
-    context: &Context,
-) -> Result<Vec<String>, Stopped> {
+async fn run_within(scope: &Scope<'_>, context: &Context) -> Result<Vec<String>, Stopped> {
     let job = scope.job;
     context.phase("preflight");
     let mut points = Vec::new();
@@ -75,23 +101,28 @@ async fn run_within(
     for text in &planned.warnings {
         context.warn(text);
     }
-    for part in done.iter() {
+    for part in &job.restored {
         let (database, name) = (&part.database, &part.restored_as);
         context.info(&format!("database {database:?} was restored as {name:?} by an earlier worker of this session"));
     }
     context.phase("data");
     context.progress.report(ProgressEvent::Expected(planned.open.iter().map(Wanted::bytes).sum()));
-    for wanted in &planned.open {
-        let part = database::restore(scope, wanted, context).await?;
-        context.parts.completed(&part);
-        done.push(part);
-        if timeout(REMEMBERED, context.parts.remembered()).await.is_ok() {
-            release(&wanted.folder, context).await;
-        }
-    }
+    let each = planned.open.iter().map(|wanted| together(&context.cancel, one(scope, wanted, context)).boxed());
+    all_or_why(stream::iter(each.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await)?;
     let mut warnings = planned.warnings;
     warnings.extend(settle(job, context).await?);
     Ok(warnings)
+}
+
+/// Restores one database, tells of it, and removes its files when it is remembered.
+async fn one(scope: &Scope<'_>, wanted: &Wanted<'_>, context: &Context) -> Result<(), Stopped> {
+    let part = database::restore(scope, wanted, context).await?;
+    context.parts.completed(&part);
+    scope.done().push(part);
+    if timeout(REMEMBERED, context.parts.remembered()).await.is_ok() {
+        release(&wanted.folder, context).await;
+    }
+    Ok(())
 }
 
 /// Removes what a later worker would need until it is remembered that everything is complete: files, and databases that were

@@ -73,9 +73,9 @@ pub(super) async fn plan<'a>(
 ) -> Result<Planned<'a>, Stopped> {
     let job = scope.job;
     let what = format!("restore to {}", job.instance);
-    let server = context.once(&what, context.server.facts()).await?;
-    let there = context.once(&what, context.server.databases()).await?;
-    let tasks = context.once(&what, context.server.tasks()).await?;
+    let server = context.read(&what, || context.server.facts()).await?;
+    let there = context.read(&what, || context.server.databases()).await?;
+    let tasks = context.read(&what, || context.server.tasks()).await?;
     let mut taken: BTreeSet<String> = there.iter().map(|database| database.name.clone()).collect();
     let mut planned = Planned { open: Vec::new(), warnings: Vec::new() };
     let open = super::remains::open(&job.databases, &job.restored);

@@ -9,11 +9,12 @@ use haulier_domain::left_behind::Asked;
 use haulier_domain::sqlserver::diagnosis;
 use haulier_domain::sqlserver::left_behind::LeftBehind;
 use haulier_domain::sqlserver::server::{DatabaseFacts, State};
-use haulier_domain::sqlserver::task::{Lifecycle, Task};
+use haulier_domain::sqlserver::task::{Lifecycle, Task, TaskType};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::mover::sinks::{Severity, Stopped};
+use crate::sqlserver::calls::Patience;
 use crate::sqlserver::context::Context;
 use crate::sqlserver::job::{DatabaseRestore, RestoreJob, RestoredDatabase};
 use crate::sqlserver::{objects, tasks};
@@ -82,7 +83,7 @@ fn failure(stopped: Stopped) -> Failure {
 }
 
 /// Drops what was half-restored of one database; puts what it was to replace back in its place.
-async fn drop_remnant(
+pub(super) async fn drop_remnant(
     job: &RestoreJob,
     asked: &DatabaseRestore,
     known: &[Task],
@@ -108,18 +109,24 @@ async fn drop_remnant(
             (_, None) => {}
         }
     }
-    let Some(database) = find(&task.database).filter(|database| is_remnant(task, database, replaces)) else {
+    let is_ours = |task: &Task| task.object_arn.starts_with(&own);
+    let Some(database) = find(&task.database)
+        .filter(|database| is_remnant(task, database, replaces) && !begun_by_another(task, known, is_ours))
+    else {
         return Ok(());
     };
     let text = format!("removing the half-restored database {:?}", database.name);
     context.warn(&text);
     // RDS refuses that while the end of a restore is pending, which cannot be cancelled.
+    let mut patience = Patience::new(&context.pace);
     loop {
-        match context.once(&text, context.server.drop_database(&database.name)).await {
+        let stopped = match context.once(&text, context.server.drop_database(&database.name)).await {
             Ok(()) => return Ok(()),
-            Err(stopped) => tracing::warn!(%stopped, "trying again"),
-        }
-        context.pause(context.pace.retry).await?;
+            Err(stopped) => stopped,
+        };
+        tracing::warn!(%stopped, "trying again");
+        let Some(pause) = patience.pause() else { return Err(stopped) };
+        context.pause(pause).await?;
         let there = context.read(what, || context.server.databases()).await?;
         if !there.iter().any(|still| still.name == database.name) {
             return Ok(());
@@ -135,9 +142,16 @@ fn is_remnant(task: &Task, database: &DatabaseFacts, has_working_name: bool) -> 
     has_working_name || (!was_taken && database.state != State::Online)
 }
 
+/// Whether somebody else's restore under the same name was asked for after ours: what is there is theirs then.
+fn begun_by_another(ours: &Task, known: &[Task], is_ours: impl Fn(&Task) -> bool) -> bool {
+    let restores = |kind: &TaskType| matches!(kind, TaskType::RestoreDb | TaskType::RestoreDbNorecovery);
+    let later = |other: &&Task| other.id > ours.id && other.database == ours.database && restores(&other.kind);
+    known.iter().filter(later).any(|other| !is_ours(other))
+}
+
 #[cfg(test)]
 mod tests {
-    use haulier_domain::sqlserver::task::{TaskId, TaskType};
+    use haulier_domain::sqlserver::task::TaskId;
 
     use super::*;
 
@@ -174,6 +188,33 @@ mod tests {
             (task(Lifecycle::Success, ""), State::Online, true, true),
         ] {
             assert_eq!(is_remnant(&task, &database(state.clone()), working), expected, "{task:?} {state:?}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_has_begun_since_is_theirs() {
+        let task = |id, kind, database: &str, arn: &str| Task {
+            id: TaskId(id),
+            kind,
+            database: database.into(),
+            percent: None,
+            lifecycle: Lifecycle::Error,
+            info: String::new(),
+            last_updated: String::new(),
+            object_arn: arn.into(),
+        };
+        let ours = task(5, TaskType::RestoreDb, "shop", "ours/1");
+        for (other, expected) in [
+            (task(6, TaskType::RestoreDb, "shop", "theirs"), true),
+            (task(6, TaskType::RestoreDbNorecovery, "shop", "theirs"), true),
+            (task(4, TaskType::RestoreDb, "shop", "theirs"), false),
+            (task(6, TaskType::RestoreDb, "crm", "theirs"), false),
+            (task(6, TaskType::RestoreDb, "shop", "ours/2"), false),
+            (task(6, TaskType::FinishRestore, "shop", ""), false),
+            (task(6, TaskType::BackupDb, "shop", "theirs"), false),
+        ] {
+            let is_ours = |task: &Task| task.object_arn.starts_with("ours");
+            assert_eq!(begun_by_another(&ours, &[ours.clone(), other.clone()], is_ours), expected, "{other:?}");
         }
     }
 }

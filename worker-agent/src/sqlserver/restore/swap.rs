@@ -67,7 +67,7 @@ pub(super) async fn drop_replaced(working: &str, name: &str, context: &Context) 
 }
 
 async fn rename(what: &str, from: &str, to: &str, context: &Context) -> Result<(), Stopped> {
-    match context.obey(context.server.rename_database(from, to)).await? {
+    match context.settled(context.server.rename_database(from, to)).await? {
         // What has become of it is seen by the names.
         Ok(()) | Err(CallError::Lost(_) | CallError::Strange(_)) => Ok(()),
         Err(error) => {

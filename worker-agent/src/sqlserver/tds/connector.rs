@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haulier_domain::failure::Failure;
-use haulier_domain::sqlserver::diagnosis;
 use socket2::{SockRef, TcpKeepalive};
 use tiberius::error::Error;
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel};
@@ -15,6 +14,7 @@ use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt as _};
 
 use crate::mover::Instance;
 use crate::mover::login::{Login, LoginProvider};
+use crate::sqlserver::failures;
 
 /// A connection.
 pub(super) type Connection = Client<Compat<TcpStream>>;
@@ -116,7 +116,7 @@ fn refused(what: &str, error: &Error) -> Failure {
         Error::Server(refusal) if refusal.code() == LOGIN_FAILED => {
             Failure::new("db-auth-failed", what, refusal.message(), "check user and password in the database secret")
         }
-        Error::Server(refusal) => diagnosis::failure("db-query-failed", what, refusal.message()),
+        Error::Server(refusal) => failures::refused(what, refusal.code(), refusal.message()),
         Error::Tls(text) => {
             // What the client advises besides is to trust what should not be.
             let cause = text.split(" To connect anyway").next().unwrap_or(text);

@@ -181,20 +181,32 @@ impl Server for TdsServer {
     }
 
     async fn rename_database(&self, from: &str, to: &str) -> Result<(), CallError> {
-        let rename = self.change(statements::RENAME, &[&from, &to]).await;
-        match &rename {
-            Err(CallError::Refused { number, text })
-                if *number == NOT_EXCLUSIVE || text.contains("exclusively lock") => {}
-            _ => return rename.map(drop),
+        let mut renamed = self.change(statements::RENAME, &[&from, &to]).await;
+        let is_closed = renamed.as_ref().is_err_and(is_in_use);
+        if is_closed {
+            self.change(&statements::single_user(from), &[]).await?;
+            renamed = self.read(statements::RENAME, &[&from, &to]).await;
         }
-        self.change(&statements::single_user(from), &[]).await?;
-        let renamed = self.read(statements::RENAME, &[&from, &to]).await.map(drop);
+        // Whoever closed it: a worker before this one may have been killed in between.
         let current = if renamed.is_ok() { to } else { from };
-        if let Err(error) = self.read(&statements::multi_user(current), &[]).await {
-            tracing::warn!(database = current, %error, "a database stays in single-user mode");
+        let opening = statements::multi_user(current);
+        let opened = self.read(&opening, &[]).await;
+        if let Err(error) = &opened {
+            tracing::warn!(database = current, %error, "a database may stay in single-user mode");
         }
-        renamed
+        match renamed {
+            Err(CallError::Refused { number, text }) if is_closed && opened.is_err() => {
+                let text = format!("{text} (and {from:?} may be in single-user mode now: {opening})");
+                Err(CallError::Refused { number, text })
+            }
+            renamed => renamed.map(drop),
+        }
     }
+}
+
+/// Whether a database could not be renamed because somebody uses it.
+fn is_in_use(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { number, text } if *number == NOT_EXCLUSIVE || text.contains("exclusively lock"))
 }
 
 impl std::fmt::Debug for TdsServer {

@@ -55,7 +55,11 @@ impl Server for Instance {
 
     async fn submit(&self, request: &TaskRequest) -> Result<TaskId, CallError> {
         self.check()?;
-        self.gate.pass(async { self.begin(request) }).await
+        let submission = async {
+            self.take_time().await;
+            self.begin(request)
+        };
+        self.gate.pass(submission).await
     }
 
     async fn task(&self, id: TaskId) -> Result<Option<Task>, CallError> {

@@ -83,6 +83,7 @@ impl Bench<'_> {
             place: work.temporary.place,
             points,
             databases: work.databases,
+            options: work.options,
             restored: work.restored,
             repeated,
         };

@@ -70,6 +70,7 @@ pub(in crate::workflows) fn restore(
         temporary: Some(parts.temporary.to_wire()),
         submitted: Vec::new(),
         restored: Vec::new(),
+        options: Some(request.native.into()),
     });
     job(work, assigned, parts, false)
 }

@@ -77,7 +77,14 @@ async fn ask(
             fill(wanted, backup, context).await?;
             let object_arn = arn(index).unwrap_or_default();
             let (backup_type, more_follows) = (backup.backup_type, *more_follows);
-            (TaskRequest::Restore { database, object_arn, backup_type, more_follows }, None)
+            let request = TaskRequest::Restore {
+                database,
+                object_arn,
+                backup_type,
+                more_follows,
+                options: scope.job.options.of_step(backup_type, more_follows),
+            };
+            (request, None)
         }
         Some(Step::Finish) | None => {
             let before = index.checked_sub(1).and_then(arn);

@@ -30,6 +30,7 @@ pub mod control {
 }
 
 mod convert;
+mod native;
 mod proof;
 mod redacted;
 pub mod status;

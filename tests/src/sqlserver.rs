@@ -85,6 +85,23 @@ impl Cloud {
         self.available(id)
     }
 
+    /// Adds the volumes H: and I: to an instance.
+    ///
+    /// # Errors
+    /// Where RDS refuses it.
+    pub fn add_volumes(&self, id: &str) -> Result<()> {
+        let volumes = [
+            ("Action", "ModifyDBInstance"),
+            RDS,
+            ("DBInstanceIdentifier", id),
+            ("AdditionalStorageVolumes.member.1.VolumeName", "rdsdbdata2"),
+            ("AdditionalStorageVolumes.member.2.VolumeName", "rdsdbdata3"),
+            ("ApplyImmediately", "true"),
+        ];
+        self.query("rds", &volumes)?;
+        self.available(id)
+    }
+
     /// Waits until an instance is available.
     ///
     /// # Errors
@@ -133,8 +150,16 @@ impl Cloud {
     /// # Errors
     /// Where there is no such database, or it cannot be used.
     pub fn pages_of(&self, instance: &str, database: &str) -> Result<String> {
-        let look: Value = self.control("GET", &path(instance, database), None)?;
+        let look = self.look_at(instance, database)?;
         look["fingerprint"].as_str().map(str::to_owned).context("a database has no fingerprint")
+    }
+
+    /// A database as it is: its `fingerprint`, its `data_volume` and `log_volume`, whether it `captures_changes`.
+    ///
+    /// # Errors
+    /// Where there is no such database, or it cannot be used.
+    pub fn look_at(&self, instance: &str, database: &str) -> Result<Value> {
+        self.control("GET", &path(instance, database), None)
     }
 }
 

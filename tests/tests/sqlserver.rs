@@ -122,3 +122,22 @@ fn a_differential_backup_stands_on_its_full_one_until_a_snapshot_comes_between()
     assert_pages(&stage, "orders alone", &stage.cloud.pages_of(SOURCE, DATABASE)?)?;
     stage.assert_nothing_left_since(&before)
 }
+
+#[test]
+fn a_chain_is_restored_onto_the_volumes_that_were_named_and_keeps_change_data_capture() -> Result<()> {
+    let (stage, before) = set()?;
+    let differential = "sqlserver: { full_every_days: 7 }";
+    let full = back_up(&stage, differential)?;
+    stage.cloud.change_pages(SOURCE, DATABASE, PAGES / 100, 3)?;
+    let second = back_up(&stage, differential)?;
+    ensure!(second["full_point_id"] == full["id"], "{second:#}");
+
+    stage.cloud.add_volumes(TARGET)?;
+    let asked = ["--keep-cdc", "--data-file-volume", "H:", "--log-file-volume", "I:"];
+    stage.succeeded(&stage.start_restore_into(TARGET, id(&second, "id")?, (DATABASE, "placed"), &asked)?)?;
+    assert_pages(&stage, "placed", &stage.cloud.pages_of(SOURCE, DATABASE)?)?;
+    let look = stage.cloud.look_at(TARGET, "placed")?;
+    let placed = (&look["data_volume"], &look["log_volume"], &look["captures_changes"]);
+    ensure!(placed == (&"H".into(), &"I".into(), &true.into()), "{look:#}");
+    stage.assert_nothing_left_since(&before)
+}

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use haulier_domain::sqlserver::options::Volume;
 use haulier_proto::worker::v1 as worker;
 
 use super::Start;
@@ -31,6 +32,15 @@ pub(crate) struct RestoreArguments {
     /// Leave roles and grants as they are on the target
     #[arg(long)]
     pub(crate) without_roles: bool,
+    /// SQL Server: keep the configuration of change data capture
+    #[arg(long)]
+    pub(crate) keep_cdc: bool,
+    /// SQL Server: volume of the target that data files go to: D:, H:, I: or J: [default: D:]
+    #[arg(long, value_name = "VOLUME")]
+    pub(crate) data_file_volume: Option<Volume>,
+    /// SQL Server: volume of the target that the log goes to [default: D:]
+    #[arg(long, value_name = "VOLUME")]
+    pub(crate) log_file_volume: Option<Volume>,
     /// Log in on the target with a Secrets Manager secret's username and password [default: as the point's session did]
     #[arg(long, value_name = "ARN", conflicts_with = "iam_user")]
     pub(crate) secret_arn: Option<String>,

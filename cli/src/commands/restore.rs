@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use haulier_domain::sqlserver::options::RestoreOptions;
 use haulier_proto::control::v1 as control;
 use haulier_proto::worker::v1 as worker;
 use haulier_proto::worker::v1::database_login::Method;
@@ -58,6 +59,11 @@ fn request(arguments: &RestoreArguments) -> control::RestoreDatabaseRequest {
     };
     let secret = arguments.secret_arn.clone().map(Method::SecretArn);
     let method = secret.or(arguments.iam_user.clone().map(Method::IamUser));
+    let native = RestoreOptions {
+        keep_cdc: arguments.keep_cdc,
+        data_file_volume: arguments.data_file_volume,
+        log_file_volume: arguments.log_file_volume,
+    };
     control::RestoreDatabaseRequest {
         point_id: arguments.point.clone(),
         target_instance: arguments.target_instance.clone().unwrap_or_default(),
@@ -66,6 +72,7 @@ fn request(arguments: &RestoreArguments) -> control::RestoreDatabaseRequest {
         login: method.map(|method| worker::DatabaseLogin { method: Some(method) }),
         idempotency_key: arguments.start.key(),
         on_clash,
+        native: (native != RestoreOptions::default()).then(|| native.into()),
     }
 }
 

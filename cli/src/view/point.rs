@@ -128,7 +128,7 @@ impl PointView {
             engine: format!("{} {}", root.engine, root.summary.server_version).trim_end().to_owned(),
             session_id: root.session.to_string(),
             policy: filled(label("policy")),
-            full_point_id: filled(label("full-point")),
+            full_point_id: root.stands_on.as_ref().map(ToString::to_string),
             consistent_at: root.summary.databases.first().map(|database| database.consistent_at),
             published_at: Some(root.created),
             snapshot_id: filled(label("snapshot")),

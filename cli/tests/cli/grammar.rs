@@ -28,6 +28,7 @@ fn usage_errors_end_with_two_and_say_why() {
         ],
         &["restore", "database", "--point", "p", "--database", "=x"],
         &["restore", "database", "--point", "p", "--secret-arn", "a", "--iam-user", "u"],
+        &["restore", "database", "--point", "p", "--data-file-volume", "C:"],
         &["restore", "database"],
         &["session", "show"],
         &["point", "export", "pnt-1", "--bucket", "b", "--region", "r"],
@@ -140,6 +141,9 @@ fn a_restore_asks_for_what_was_named() {
     ] {
         assert!(full.contains(part), "{full} lacks {part}");
     }
+    let native = restore(&["--keep-cdc", "--data-file-volume", "h:", "--log-file-volume=J:"]);
+    let asked = "NativeRestoreOptions { keep_cdc: true, data_file_volume: \"H:\", log_file_volume: \"J:\" }";
+    assert!(native.contains(asked) && plain.contains("native: None"), "{native} {plain}");
     // Which databases an empty list stands for is the coordinator's to say.
     let suffix = restore(&["--on-clash", "suffix"]);
     assert!(suffix.contains("databases: []") && suffix.contains("on_clash: Suffix"), "{suffix}");

@@ -38,6 +38,7 @@ pub(super) async fn restore(
         Engine::SqlServer => native::databases(&what, &request, &known),
     };
     let databases = databases.map_err(|failure| refused(&failure))?;
+    let native = native::options(&what, request.native, engine).map_err(|failure| refused(&failure))?;
     let login = login(&point, request.login, &what)?;
     if engine == Engine::SqlServer && matches!(login, Login::Iam(_)) {
         let cause = "there is no IAM database authentication for SQL Server";
@@ -46,7 +47,7 @@ pub(super) async fn restore(
     let place = place(policies, &point, &what).await?;
     let id = if request.target_instance.is_empty() { point.resource.clone() } else { request.target_instance };
     let target = InstanceRef { place, id };
-    target::check(policies, &target, &point, &what).await.map_err(|failure| status::of_failure(&failure))?;
+    target::check(policies, &target, (&point, native), &what).await.map_err(|failure| status::of_failure(&failure))?;
     Ok(RestoreRequest {
         policy: named(&point),
         worker: worker(policies, &point, &target.place).await,
@@ -57,6 +58,7 @@ pub(super) async fn restore(
         databases: databases.into_iter().map(convert::database_selection).collect(),
         roles: !request.without_roles,
         parallel_streams: 0,
+        native,
     })
 }
 

@@ -96,6 +96,7 @@ mod tests {
             master_secret_arn: None,
             iam_authentication: false,
             allocated_gib: 20,
+            additional_volumes: Vec::new(),
             backup_retention_days: 0,
             backup_window: None,
             maintenance_window: None,

@@ -17,7 +17,6 @@ const ENGINE_VERSION: &str = "engine-version";
 const LOGIN: &str = "login";
 const POLICY: &str = "policy";
 const SNAPSHOT: &str = "snapshot";
-const FULL_POINT: &str = "full-point";
 const COPY_OF: &str = "copy-of";
 const COPY_OF_REPOSITORY: &str = "copy-of-repository";
 
@@ -46,7 +45,7 @@ pub struct PointLabels {
     pub snapshot_id: String,
     /// What it is a copy of.
     pub copy_of: Option<CopyOf>,
-    /// The point, in the same domain, that it stands on.
+    /// The point, in the same domain, that it stands on: no label, but a field of the root.
     pub full_point: Option<PointId>,
 }
 
@@ -64,7 +63,6 @@ impl PointLabels {
             (LOGIN, &login),
             (POLICY, &self.policy),
             (SNAPSHOT, &self.snapshot_id),
-            (FULL_POINT, self.full_point.as_ref().map(PointId::as_str).unwrap_or_default()),
             (COPY_OF, copied.map(|copied| copied.point.as_str()).unwrap_or_default()),
             (COPY_OF_REPOSITORY, copied.map(|copied| copied.repository.as_str()).unwrap_or_default()),
         ]
@@ -93,7 +91,7 @@ impl PointLabels {
             policy: text(POLICY),
             snapshot_id: text(SNAPSHOT),
             copy_of: copied.map(|(point, repository)| CopyOf { point, repository }),
-            full_point: text(FULL_POINT).parse().ok(),
+            full_point: root.stands_on.clone(),
         }
     }
 }
@@ -151,7 +149,8 @@ mod tests {
                 copy_of: Some(CopyOf { point: "pnt-0".parse().unwrap(), repository: "rep-0".parse().unwrap() }),
                 full_point: Some("pnt-full".parse().unwrap()),
             };
-            assert_eq!(PointLabels::of(&root(labels.to_labels())), labels);
+            let stored = PointRoot { stands_on: labels.full_point.clone(), ..root(labels.to_labels()) };
+            assert_eq!(PointLabels::of(&stored), labels);
         }
     }
 

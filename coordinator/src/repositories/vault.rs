@@ -140,6 +140,7 @@ impl Vaults for RepositoryVaults {
         let what = format!("publishing restore point {} in repository {}", proposal.point, repository.name);
         let mut root = proposed_root(&what, proposal)?;
         root.labels.extend(proposal.labels.to_labels());
+        root.stands_on.clone_from(&proposal.labels.full_point);
         let unlocked = self.unlock(repository).await?;
         if let Some((terms, until)) = unlocked.repository().immutability().zip(root.locked_until) {
             long_enough(&what, &terms, proposal.since, until)?;

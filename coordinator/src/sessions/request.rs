@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use haulier_domain::id::{DomainId, PointId};
+use haulier_domain::sqlserver::options::RestoreOptions;
 use serde::{Deserialize, Serialize};
 
 /// An AWS account and how the coordinator gets into it.
@@ -217,6 +218,9 @@ pub struct RestoreRequest {
     /// For databases of SQL Server, the bucket to pass through; `None` means one that is made and removed.
     #[serde(default)]
     pub bucket: Option<PreparedBucket>,
+    /// For databases of SQL Server, how to restore them.
+    #[serde(default)]
+    pub native: RestoreOptions,
 }
 
 /// A check of a point. Its worker runs in the network of the point's instance and touches no database.

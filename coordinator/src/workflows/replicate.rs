@@ -24,7 +24,7 @@ async fn replicate(flow: &Flow) -> Flowed<Completed> {
     if flow.step("find-copy", || copy::find(work, request, &target)).await? {
         return Ok(Completed::default());
     }
-    let job = assignment::copy(work, request, &source, &target)?;
+    let job = assignment::copy(work, request, (&source, &root), &target)?;
     let delivered = on_a_worker(flow, &near, &job).await?;
     flow.step("publish", || copy::publish(work, request, (&source, &root), &target, delivered.epoch)).await?;
     Ok(delivered.completed)

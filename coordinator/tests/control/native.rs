@@ -5,6 +5,7 @@ use haulier_coordinator::repositories::copy_id;
 use haulier_coordinator::sessions::{PreparedBucket, Request};
 use haulier_coordinator::state::Point;
 use haulier_domain::id::SessionId;
+use haulier_domain::sqlserver::options::RestoreOptions;
 use haulier_proto::control::v1 as wire;
 use haulier_proto::worker::v1 as worker;
 use haulier_proto::worker::v1::database_login::Method;
@@ -60,6 +61,7 @@ async fn a_restore_passes_through_the_bucket_that_the_policy_has_prepared() {
         target_name: target.to_owned(),
         ..Default::default()
     };
+    request.native = Some(worker::NativeRestoreOptions { keep_cdc: true, ..Default::default() });
     request.databases =
         vec![database("Copy of a shop with a name that is longer than PostgreSQL would take, by a few")];
     let started = scene.client().restore_database(request).await.unwrap().into_inner();
@@ -69,6 +71,7 @@ async fn a_restore_passes_through_the_bucket_that_the_policy_has_prepared() {
     };
     assert_eq!(asked.bucket, Some(PreparedBucket { bucket: "prepared".into(), prefix: "in".into() }));
     assert_eq!(asked.target.id, "erp");
+    assert_eq!(asked.native, RestoreOptions { keep_cdc: true, ..RestoreOptions::default() });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,11 +83,16 @@ async fn what_sql_server_cannot_do_is_refused_at_once() {
         ..Default::default()
     };
     let login = worker::DatabaseLogin { method: Some(Method::IamUser("app".to_owned())) };
+    let options =
+        |volume: &str| Some(worker::NativeRestoreOptions { data_file_volume: volume.to_owned(), ..Default::default() });
     for (request, want) in [
         (wire::RestoreDatabaseRequest { databases: vec![tables], ..of(FULL, "") }, "restore-part-unsupported"),
         (wire::RestoreDatabaseRequest { login: Some(login), ..of(FULL, "") }, "request-invalid"),
         (of(FULL, "shop"), "restore-into-other-engine"),
         (of(POINT, "erp"), "restore-into-other-engine"),
+        (wire::RestoreDatabaseRequest { native: options("C:"), ..of(FULL, "") }, "request-invalid"),
+        (wire::RestoreDatabaseRequest { native: options("H:"), ..of(FULL, "") }, "restore-volume-missing"),
+        (wire::RestoreDatabaseRequest { native: options("H:"), ..of(POINT, "shop") }, "restore-option-unsupported"),
     ] {
         let (_, failure) = refused(scene.client().restore_database(request).await);
         assert_eq!(failure.code, want, "{failure}");

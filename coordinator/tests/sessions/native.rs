@@ -132,7 +132,7 @@ fn differentials_stand_on_the_full_point_until_a_snapshot_comes_between() {
     let (id, point) = backup();
     assert_eq!(running.full_point_of(&point), None);
     assert!(running.log(&id).iter().any(|line| line.contains("rds:crm-2026")), "{:?}", running.log(&id));
-    // The label says it, too, for the day on which the catalogue is gone.
+    // The root says it, too, for the day on which the catalogue is gone.
     let (sessions, of) = (running.sessions.clone(), one.clone());
     let root = running.run(async move {
         let services = sessions.services();
@@ -141,7 +141,7 @@ fn differentials_stand_on_the_full_point_until_a_snapshot_comes_between() {
         services.vaults.root(&repository, &point.domain, &of).await.unwrap()
     });
     let root: PointRoot = serde_json::from_slice(&root).unwrap();
-    assert_eq!(root.labels["full-point"], full.to_string());
+    assert_eq!(root.stands_on, Some(full));
 }
 
 #[test]

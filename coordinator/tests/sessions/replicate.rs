@@ -11,6 +11,7 @@ use haulier_domain::id::{PointId, SessionId};
 use haulier_domain::session::SessionState;
 use jiff::Timestamp;
 
+use crate::support::native::native_backup_of;
 use crate::support::observer::Observer;
 use crate::support::worker::Script;
 use crate::support::{KMS_KEY, REGION, REPOSITORY, Running, Scene, instance};
@@ -113,6 +114,34 @@ fn a_copy_is_published_in_the_other_repository_with_its_origin() {
     let again = running.assert_state(&again, SessionState::Succeeded);
     assert_eq!(again.epoch.0, 0);
     assert_eq!((scene.fleet.log().copies.lock().unwrap().len(), copies(&scene).len()), (launched, 1));
+}
+
+#[test]
+fn a_differential_point_is_copied_onto_the_copy_of_its_full_point() {
+    let scene = Scene::new(Script::Obedient);
+    let running = scene.start();
+    let backup = || {
+        let id = running.start_backup(native_backup_of("crm", 7));
+        running.assert_state(&id, SessionState::Succeeded).point.unwrap()
+    };
+    let (full, differential) = (backup(), backup());
+    let copy = |point: &PointId| {
+        let (id, copy) = replicate(&running, point);
+        running.assert_state(&id, SessionState::Succeeded);
+        copy
+    };
+    let (copied_full, copied) = (copy(&full), copy(&differential));
+    let told = scene.fleet.log().copies.lock().unwrap().clone();
+    let foundations: Vec<_> = told.iter().map(|copy| copy.stands_on_id.clone()).collect();
+    assert_eq!(foundations, [String::new(), copied_full.to_string()]);
+    let known = catalogued(&running, &copied).unwrap();
+    assert_eq!(known.full_point, Some(copied_full));
+    let ((_, vault), domain) = (vault(&running), known.domain.clone());
+    let sessions = running.sessions.clone();
+    let stored = running.run(async move {
+        sessions.services().vaults.read(&vault, &domain, &[copied]).await.unwrap().remove(0).unwrap()
+    });
+    assert_eq!(stored.labels.full_point, known.full_point);
 }
 
 #[test]

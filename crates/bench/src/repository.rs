@@ -128,6 +128,7 @@ pub(crate) fn root(name: &str, manifest: StreamRoot, written: WriteSummary) -> R
         catalogue: written.catalogue,
         required_features: written.required_features,
         locked_until: written.locked_until,
+        stands_on: None,
         totals: written.totals,
         summary: PointSummary::default(),
         labels: BTreeMap::new(),

@@ -43,6 +43,8 @@ pub struct DbInstance {
     pub iam_authentication: bool,
     /// `AllocatedStorage` in GiB.
     pub allocated_gib: u32,
+    /// Names of its additional storage volumes: `rdsdbdata2`.
+    pub additional_volumes: Vec<String>,
     /// `BackupRetentionPeriod` in days; 0 means that RDS takes no automated backups.
     pub backup_retention_days: u32,
     /// `PreferredBackupWindow`, UTC: `03:10-03:40`.

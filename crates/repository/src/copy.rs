@@ -39,19 +39,29 @@ impl Domain {
     ///
     /// A manifest names streams by their roots; wherever it holds the root of a stream of the point, it is given the new
     /// one. `base` is a point of `target` that the copy is expected to resemble, so that what is new there is stored as
-    /// deltas.
+    /// deltas. `foundation` is the copy, published in `target`, of the point that this one stands on.
     ///
     /// # Errors
-    /// Those of reading here and writing there; [`Error::Invalid`] where the manifest is no JSON document.
+    /// Those of reading here and writing there; [`Error::FoundationMissing`] where the point stands on another and no copy of that
+    /// is named; [`Error::Invalid`] where the manifest is no JSON document.
     pub async fn copy_point(
         &self,
         id: &PointId,
         target: &Self,
         base: Option<BasePoint>,
+        foundation: Option<&PointId>,
         progress: impl Fn(CopyProgress<'_>) + Send + Sync,
     ) -> Result<PointRoot> {
         let root = self.read_point(id).await?;
-        let writer = target.writer_on(base).await?;
+        let mut writer = target.writer_on(base).await?;
+        let stands_on = match (&root.stands_on, foundation) {
+            (None, _) => None,
+            (Some(on), None) => return Err(Error::FoundationMissing { point: id.clone(), on: on.clone() }),
+            (Some(_), Some(copied)) => {
+                writer = writer.standing_on(&target.read_point(copied).await?);
+                Some(copied.clone())
+            }
+        };
         let mut copied: HashMap<String, StreamRoot> = HashMap::new();
         let mut catalogue = Catalogue::new(self, &root.catalogue);
         while let Some(stream) = catalogue.next().await? {
@@ -73,7 +83,7 @@ impl Domain {
         let summary = writer.finish().await?;
         // What this domain's points require says nothing of how the target stores the same.
         let WriteSummary { catalogue, totals, required_features, locked_until } = summary;
-        Ok(PointRoot { manifest, catalogue, totals, required_features, locked_until, ..root })
+        Ok(PointRoot { manifest, catalogue, totals, required_features, locked_until, stands_on, ..root })
     }
 }
 

@@ -97,6 +97,22 @@ pub enum Error {
         /// When its lock ends.
         until: jiff::Timestamp,
     },
+    /// A restore point was to be copied without the one that it stands on.
+    #[error("restore point {point} stands on {on}, of which no copy is named")]
+    FoundationMissing {
+        /// The point.
+        point: PointId,
+        /// The one that it stands on.
+        on: PointId,
+    },
+    /// A restore point was to be removed on which another one stands.
+    #[error("restore point {by} stands on {point} and cannot be restored without it")]
+    StoodOn {
+        /// The point.
+        point: PointId,
+        /// The one that stands on it.
+        by: PointId,
+    },
     /// A repository was to be immutable, and its bucket has no Object Lock.
     #[error("the bucket has no Object Lock")]
     NoObjectLock,

@@ -52,6 +52,10 @@ pub struct PointRoot {
     /// [`crate::WriteSummary::locked_until`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked_until: Option<jiff::Timestamp>,
+    /// The point, in the same domain, without which it cannot be restored: a differential backup has the full one there. It
+    /// stays, and stays locked, as long as this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_on: Option<PointId>,
     /// What was read and stored.
     pub totals: WriteStats,
     /// The point at a glance, for whoever lists points.
@@ -158,9 +162,9 @@ impl Domain {
         }
     }
 
-    /// Publishes a point: checks that everything it names is stored, then creates its root. Only the coordinator may,
-    /// once it has checked the session's epoch. Repeating it with the same root is harmless. Gives the root as it is published:
-    /// with what a reader must know, whether or not the worker said so.
+    /// Publishes a point: checks that everything it names is stored, and everything that the point needs which it stands on,
+    /// then creates its root. Only the coordinator may, once it has checked the session's epoch. Repeating it with the same
+    /// root is harmless. Gives the root as it is published: with what a reader must know, whether or not the worker said so.
     ///
     /// Where a prune has come between the check and the creation, it is checked again, and taken back if something has gone:
     /// see `crate::prune` for why that is enough. The store must be one that may delete points.
@@ -176,7 +180,7 @@ impl Domain {
             return Err(Error::NotLocked { point: root.point.clone() });
         }
         loop {
-            let verified = match self.verify_twice(root).await {
+            let verified = match self.verify_with_foundation(root).await {
                 // An earlier round or call may have created it.
                 Err(error @ Error::NotReachable { .. }) => return Err(self.take_back(root, error).await),
                 verified => verified?,
@@ -187,6 +191,19 @@ impl Domain {
                 return Ok(published);
             }
         }
+    }
+
+    /// Verifies the point, and the one that it stands on: that it is there, and locked for as long; its object is locked for as
+    /// long by this.
+    async fn verify_with_foundation(&self, root: &PointRoot) -> Result<Verified> {
+        if let Some(foundation) = &root.stands_on {
+            let there = self.read_point(foundation).await?;
+            self.verify_twice(&PointRoot { locked_until: root.locked_until, ..there }).await?;
+            if let Some(until) = root.locked_until {
+                self.core.store.hold(ObjectKind::Point, &self.core.layout.point(foundation), until).await?;
+            }
+        }
+        self.verify_twice(root).await
     }
 
     /// Locks the point itself, where the repository is immutable.
@@ -238,7 +255,7 @@ impl Domain {
     async fn take_back(&self, root: &PointRoot, why: Error) -> Error {
         let removed = async {
             match self.read_point(&root.point).await {
-                Ok(published) if published.is_like(root) => match self.remove_point(&root.point).await {
+                Ok(published) if published.is_like(root) => match self.remove(&root.point).await {
                     Ok(_) | Err(Error::Locked { .. }) => Ok(()),
                     Err(error) => Err(error),
                 },
@@ -261,7 +278,7 @@ impl Domain {
             root => root?,
         };
         match self.verify_twice(&root).await {
-            Err(Error::NotReachable { .. }) => self.remove_point(id).await,
+            Err(Error::NotReachable { .. }) => self.remove(id).await,
             verified => verified.map(|_| false),
         }
     }
@@ -270,8 +287,24 @@ impl Domain {
     /// one that may delete points.
     ///
     /// # Errors
-    /// [`Error::Locked`] where the repository is immutable and the point's lock has not ended; those of the store.
+    /// [`Error::StoodOn`] where another point stands on it, [`Error::Locked`] where the repository is immutable and the
+    /// point's lock has not ended; what keeps another point from being read, which may stand on it; those of the store.
     pub async fn remove_point(&self, id: &PointId) -> Result<bool> {
+        for (other, _) in self.find_points().await?.points.into_iter().filter(|(other, _)| other != id) {
+            match self.read_point(&other).await {
+                Err(error) if error.is_absent() => {}
+                root => {
+                    if root?.stands_on.as_ref() == Some(id) {
+                        return Err(Error::StoodOn { point: id.clone(), by: other });
+                    }
+                }
+            }
+        }
+        self.remove(id).await
+    }
+
+    /// Removes a point on which none stands.
+    async fn remove(&self, id: &PointId) -> Result<bool> {
         let object = self.core.layout.point(id);
         let there = self.core.store.exists(&object).await?;
         if there {

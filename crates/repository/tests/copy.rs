@@ -6,8 +6,9 @@ mod support;
 
 use std::sync::Mutex;
 
+use haulier_domain::id::PointId;
 use haulier_repository::check::{CheckDepth, CheckScope};
-use haulier_repository::{Chunking, Error, StreamKind, StreamRoot};
+use haulier_repository::{Chunking, Error, PointRoot, StreamKind, StreamRoot};
 
 use support::{Fixture, noise, point, read, rows, write};
 
@@ -45,7 +46,7 @@ async fn a_point_is_copied_to_another_repository_under_other_keys() {
     let (source, target) = (from.domain().await, to.domain().await);
     let (id, _) = source.list_points().await.unwrap().remove(0);
     let told = Mutex::new(0);
-    let root = source.copy_point(&id, &target, None, |step| *told.lock().unwrap() += step.bytes).await.unwrap();
+    let root = source.copy_point(&id, &target, None, None, |step| *told.lock().unwrap() += step.bytes).await.unwrap();
     assert_eq!(*told.lock().unwrap(), contents.iter().map(|content| content.len() as u64).sum::<u64>());
     target.publish_point(&root).await.unwrap();
 
@@ -84,7 +85,7 @@ async fn a_point_is_copied_to_another_repository_under_other_keys() {
 
     // Once more stores next to nothing.
     let before = to.bucket.size();
-    let again = source.copy_point(&id, &to.domain().await, None, |_| {}).await.unwrap();
+    let again = source.copy_point(&id, &to.domain().await, None, None, |_| {}).await.unwrap();
     assert_eq!(again.manifest, copied.manifest);
     assert!(to.bucket.size() - before < 20_000, "{} {before}", to.bucket.size());
 }
@@ -96,7 +97,7 @@ async fn a_point_that_is_damaged_is_not_copied() {
     for key in from.bucket.keys("/packs/") {
         from.bucket.flip(&key, 5_000);
     }
-    let error = from.domain().await.copy_point(&id, &to.domain().await, None, |_| {}).await.unwrap_err();
+    let error = from.domain().await.copy_point(&id, &to.domain().await, None, None, |_| {}).await.unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
     assert!(to.bucket.keys("/points/").is_empty());
 }
@@ -124,13 +125,36 @@ async fn a_copy_of_the_next_point_stores_what_has_changed() {
     }
     let [first, second] = ["pnt-a", "pnt-b"].map(|id| id.parse().unwrap());
     let target = to.domain().await;
-    let copied = source.copy_point(&first, &target, None, |_| {}).await.unwrap();
+    let copied = source.copy_point(&first, &target, None, None, |_| {}).await.unwrap();
     target.publish_point(&copied).await.unwrap();
     let base = target.base_point(&first).await.unwrap();
-    let next = source.copy_point(&second, &target, Some(base), |_| {}).await.unwrap();
+    let next = source.copy_point(&second, &target, Some(base), None, |_| {}).await.unwrap();
     let (whole, changed) = (copied.totals.bytes_stored, next.totals.bytes_stored);
     assert!(changed * 5 < whole, "{changed} after {whole}");
     target.publish_point(&next).await.unwrap();
     let report = to.domain().await.check(CheckScope::Domain, CheckDepth::Full, |_| {}).await.unwrap();
     assert!(report.is_clean(), "{:#?}", report.findings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_is_copied_onto_the_copy_of_what_it_stands_on() {
+    let (from, to) = (Fixture::new().await, Fixture::new().await);
+    let (source, target) = (from.domain().await, to.domain().await);
+    let (full, _) = from.publish(&source, "full", &noise(300_000, 1)).await;
+    let writer = source.writer().await.unwrap().standing_on(&full);
+    let manifest = write(&writer, "manifest", StreamKind::Document, b"{}").await.unwrap();
+    let differential = point("differential", manifest, writer.finish().await.unwrap());
+    let differential = PointRoot { stands_on: Some(full.point.clone()), ..differential };
+    source.publish_point(&differential).await.unwrap();
+
+    let alone = source.copy_point(&differential.point, &target, None, None, |_| {}).await.unwrap_err();
+    assert!(matches!(alone, Error::FoundationMissing { .. }), "{alone}");
+    let copied: PointId = "pnt-copy".parse().unwrap();
+    let early = source.copy_point(&differential.point, &target, None, Some(&copied), |_| {}).await.unwrap_err();
+    assert!(matches!(early, Error::Missing { .. }), "{early}");
+    let copy = source.copy_point(&full.point, &target, None, None, |_| {}).await.unwrap();
+    target.publish_point(&PointRoot { point: copied.clone(), ..copy }).await.unwrap();
+    let above = source.copy_point(&differential.point, &target, None, Some(&copied), |_| {}).await.unwrap();
+    assert_eq!(above.stands_on, Some(copied));
+    target.publish_point(&above).await.unwrap();
 }

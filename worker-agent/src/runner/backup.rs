@@ -33,7 +33,7 @@ impl Bench<'_> {
         self.task.desk.phase("index");
         let domain = self.domain(&work.place, work.level).await?;
         let base = base_point(&domain, work.base.as_ref(), &self.task.desk).await;
-        let streams = RepositoryStreams::writing(domain, base, self.task.desk.clone())
+        let streams = RepositoryStreams::writing(domain, base, None, self.task.desk.clone())
             .await
             .map_err(|error| failures::repository("loading the repository's index", &error))?;
         let streams = Arc::new(streams);
@@ -76,6 +76,8 @@ impl Bench<'_> {
             catalogue: stored.catalogue,
             required_features: stored.required_features,
             locked_until: stored.locked_until,
+            // That is for the coordinator to say.
+            stands_on: None,
             totals: stored.totals,
             summary: made.summary,
             labels: BTreeMap::new(),

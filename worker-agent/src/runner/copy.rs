@@ -42,7 +42,8 @@ impl Bench<'_> {
         desk.phase("data");
         desk.expect(root.totals.bytes_read);
         let meter = Stored { desk: desk.clone(), told: Mutex::default() };
-        let copied = source.copy_point(&work.point, &target, base, |step| meter.tell(&step)).await;
+        let copied =
+            source.copy_point(&work.point, &target, base, work.foundation.as_ref(), |step| meter.tell(&step)).await;
         let copied = copied.map_err(|error| failures::repository(&what, &error))?;
         // Where it comes from is for the coordinator to say.
         let (session, epoch) = (self.task.session_id.clone(), self.task.epoch);

@@ -29,7 +29,7 @@ impl Bench<'_> {
         self.task.desk.phase("index");
         let domain = self.domain(&work.place, work.level).await?;
         let base = base_point(&domain, work.base.as_ref(), &self.task.desk).await;
-        let streams = RepositoryStreams::writing(domain, base, self.task.desk.clone())
+        let streams = RepositoryStreams::writing(domain, base, work.full.as_ref(), self.task.desk.clone())
             .await
             .map_err(|error| failures::repository("loading the repository's index", &error))?;
         let streams = Arc::new(streams);
@@ -83,6 +83,7 @@ impl Bench<'_> {
             place: work.temporary.place,
             points,
             databases: work.databases,
+            options: work.options,
             restored: work.restored,
             repeated,
         };

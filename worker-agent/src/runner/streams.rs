@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use haulier_domain::manifest::StreamReference;
 use haulier_repository::{
-    BasePoint, Domain, Error, StreamKind, StreamRoot, StreamWriter, WriteStats, WriteSummary, Writer,
+    BasePoint, Domain, Error, PointRoot, StreamKind, StreamRoot, StreamWriter, WriteStats, WriteSummary, Writer,
 };
 use tokio::sync::RwLock;
 
@@ -46,9 +46,19 @@ impl RepositoryStreams {
         Self::over(domain, None, desk)
     }
 
-    /// Streams that are written, too. They are expected to resemble those of `base`.
-    pub(super) async fn writing(domain: Domain, base: Option<BasePoint>, desk: Desk) -> Result<Self, Error> {
+    /// Streams that are written, too. They are expected to resemble those of `base`, and are worth nothing without those of
+    /// `foundation`.
+    pub(super) async fn writing(
+        domain: Domain,
+        base: Option<BasePoint>,
+        foundation: Option<&PointRoot>,
+        desk: Desk,
+    ) -> Result<Self, Error> {
         let writer = domain.writer_on(base).await?;
+        let writer = match foundation {
+            Some(foundation) => writer.standing_on(foundation),
+            None => writer,
+        };
         Ok(Self::over(domain, Some(writer), desk))
     }
 

@@ -164,6 +164,7 @@ impl Bench {
             target: Some(target.clone()),
             copy_id: "pnt-copy".into(),
             base_point_id: String::new(),
+            stands_on_id: String::new(),
         };
         let assignment = wire::Assignment { work: Some(wire::assignment::Work::CopyPoint(copy)) };
         self.movers.run(assignment, Task { target_domain_key: key, ..self.task.clone() }).await
@@ -201,7 +202,7 @@ fn authorities(folder: &Path) -> PathBuf {
 /// Publishes a point with rows and a manifest.
 async fn published(domain: &Domain) -> PointRoot {
     let desk = Desk::new(Redactor::new());
-    let streams = RepositoryStreams::writing(domain.clone(), None, desk.clone()).await.unwrap();
+    let streams = RepositoryStreams::writing(domain.clone(), None, None, desk.clone()).await.unwrap();
     write(&streams, StreamKind::TableRows, &rows()).await;
     let manifest = write(&streams, StreamKind::Document, b"{}").await;
     let stored = streams.finish().await.unwrap();
@@ -219,6 +220,7 @@ async fn published(domain: &Domain) -> PointRoot {
         catalogue: stored.catalogue,
         required_features: Vec::new(),
         locked_until: None,
+        stands_on: None,
         totals: stored.totals,
         summary: PointSummary::default(),
         labels: std::collections::BTreeMap::new(),
@@ -242,7 +244,7 @@ async fn streams_come_back_as_they_were_written() {
     let (repository, domain) = (bench.place.repository_id.parse().unwrap(), bench.place.domain_id.parse().unwrap());
     let config = DomainConfig::new(bench._cache.path());
     let domain = Domain::open(store, "prefix", repository, domain, &key, config).unwrap();
-    let streams = RepositoryStreams::writing(domain.clone(), None, bench.task.desk.clone()).await.unwrap();
+    let streams = RepositoryStreams::writing(domain.clone(), None, None, bench.task.desk.clone()).await.unwrap();
     let mut writer = streams.create(StreamKind::TableRows, "rows").await.unwrap();
     writer.write(Bytes::from(rows())).await.unwrap();
     let reference = writer.finish().await.unwrap();

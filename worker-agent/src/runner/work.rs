@@ -91,6 +91,8 @@ pub(super) struct Copy {
     pub(super) copy: PointId,
     /// A point of the target that the copy is likely to resemble.
     pub(super) base: Option<PointId>,
+    /// The copy of the point that this one stands on.
+    pub(super) foundation: Option<PointId>,
 }
 
 /// Where a repository domain is.
@@ -205,6 +207,10 @@ impl TryFrom<wire::CopyPoint> for Copy {
             target: required(message.target, NAME, "target")?.try_into()?,
             copy: parsed(&message.copy_id, NAME, "copy_id")?,
             base: base_point(&message.base_point_id, NAME)?,
+            foundation: match message.stands_on_id.as_str() {
+                "" => None,
+                id => Some(parsed(id, NAME, "stands_on_id")?),
+            },
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use haulier_domain::id::PointId;
 use haulier_domain::sqlserver::keys::{BackupType, MOST_FILES, TemporaryPlace};
+use haulier_domain::sqlserver::options::RestoreOptions;
 use haulier_domain::sqlserver::task::{Submitted, TaskId, TaskType};
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::{InvalidMessage, parsed, required};
@@ -37,6 +38,7 @@ pub(super) struct RestoreNatively {
     pub(super) place: Place,
     pub(super) databases: Vec<DatabaseRestore>,
     pub(super) temporary: Temporary,
+    pub(super) options: RestoreOptions,
     /// What earlier workers of the session have restored.
     pub(super) restored: Vec<RestoredDatabase>,
 }
@@ -98,6 +100,7 @@ impl TryFrom<wire::RestoreSqlServer> for RestoreNatively {
             place: required(message.domain, NAME, "domain")?.try_into()?,
             databases: message.databases.into_iter().map(database_restore).collect::<Result<_, _>>()?,
             temporary: required(message.temporary, NAME, "temporary")?.try_into()?,
+            options: message.options.unwrap_or_default().try_into()?,
             restored: message.restored.iter().map(restored).collect::<Result<_, _>>()?,
         })
     }

@@ -7,6 +7,7 @@ use haulier_domain::manifest::StreamReference;
 use haulier_domain::point::PointSummary;
 use haulier_domain::sqlserver::keys::{BackupType, TemporaryPlace};
 use haulier_domain::sqlserver::manifest::Manifest;
+use haulier_domain::sqlserver::options::RestoreOptions;
 use haulier_domain::sqlserver::task::Submitted;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,8 @@ pub struct RestoreJob {
     pub points: Vec<FullPoint>,
     /// What to restore.
     pub databases: Vec<DatabaseRestore>,
+    /// How to restore each of them.
+    pub options: RestoreOptions,
     /// What earlier workers have restored under the same key, as they told it.
     pub restored: Vec<RestoredDatabase>,
     /// Whether an earlier worker may have begun under the same key.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use haulier_domain::failure::Failure;
 use haulier_domain::sqlserver::chain::BackupSet;
 use haulier_domain::sqlserver::keys::BackupType;
+use haulier_domain::sqlserver::options::RestoreOptions;
 use haulier_domain::sqlserver::server::{DatabaseFacts, ServerFacts};
 use haulier_domain::sqlserver::task::{Task, TaskId, TaskType};
 
@@ -53,6 +54,8 @@ pub enum TaskRequest {
         backup_type: BackupType,
         /// Whether the database waits for more then.
         more_follows: bool,
+        /// What this step is asked for besides.
+        options: RestoreOptions,
     },
     /// `rds_finish_restore`.
     Finish {

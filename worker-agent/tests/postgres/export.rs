@@ -146,6 +146,7 @@ impl Vault {
             catalogue: summary.catalogue,
             required_features: summary.required_features,
             locked_until: summary.locked_until,
+            stands_on: None,
             totals: summary.totals,
             summary: outcome.summary,
             labels: BTreeMap::new(),

@@ -14,6 +14,7 @@ use haulier_cloud::secrets::Secrets;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::DomainId;
 use haulier_domain::secret::{SecretBytes, SecretString};
+use haulier_domain::sqlserver::options::Volume;
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::attach_request::Message as Outgoing;
 use haulier_proto::worker::v1::attach_response::Message;
@@ -242,6 +243,11 @@ async fn databases_are_backed_up_published_exported_and_restored() {
             on_clash: wire::OnClash::Suffix.into(),
             ..Default::default()
         }],
+        options: Some(wire::NativeRestoreOptions {
+            keep_cdc: true,
+            log_file_volume: "J:".into(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     let (heard, end) = scene.assign(assignment::Work::RestoreSqlServer(restore.clone())).await;
@@ -252,6 +258,8 @@ async fn databases_are_backed_up_published_exported_and_restored() {
     assert_eq!((heard.parts[0].target_name.as_str(), heard.parts[0].restored_as.as_str()), ("shop", "shop_restored_1"));
     let there = scene.cloud.instance.contents();
     assert_eq!((there["shop"].as_str(), there["shop_restored_1"].as_str()), ("s2", "s1"));
+    let restored = scene.cloud.instance.database("shop_restored_1");
+    assert_eq!((restored.volumes, restored.keeps_cdc), ((Volume::D, Volume::J), true));
     assert_eq!(scene.cloud.temporary.keys(), Vec::<String>::new());
 
     // A worker that is told of what the first one has restored does nothing again.

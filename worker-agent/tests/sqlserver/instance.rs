@@ -12,6 +12,7 @@ use haulier_cloud::doubles::MemoryObjectStore;
 use haulier_domain::failure::Failure;
 use haulier_domain::sqlserver::chain::BackupSet;
 use haulier_domain::sqlserver::keys::BackupType;
+use haulier_domain::sqlserver::options::Volume;
 use haulier_domain::sqlserver::row::Row;
 use haulier_domain::sqlserver::task::{Lifecycle, Task, TaskId};
 use haulier_worker_agent::sqlserver::{CallError, TaskRequest};
@@ -56,6 +57,17 @@ pub(crate) struct Database {
     pub(crate) restoring: bool,
     /// The full backup that it was restored from last, while it is restoring.
     base: u32,
+    /// Where its data and its log lie.
+    pub(crate) volumes: (Volume, Volume),
+    /// Whether a restore was told to keep change data capture.
+    pub(crate) keeps_cdc: bool,
+}
+
+impl Database {
+    fn new(content: &str) -> Self {
+        let volumes = (Volume::D, Volume::D);
+        Self { content: content.to_owned(), restoring: false, base: 0, volumes, keeps_cdc: false }
+    }
 }
 
 #[derive(Debug)]
@@ -91,9 +103,7 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) fn new(store: Arc<MemoryObjectStore>, databases: &[(&str, &str)]) -> Self {
-        let database = |(name, content): &(&str, &str)| {
-            ((*name).to_owned(), Database { content: (*content).to_owned(), restoring: false, base: 0 })
-        };
+        let database = |(name, content): &(&str, &str)| ((*name).to_owned(), Database::new(content));
         let world = World { databases: databases.iter().map(database).collect(), ..World::default() };
         Self {
             world: Arc::new(Mutex::new(world)),
@@ -120,8 +130,12 @@ impl Instance {
     }
 
     pub(crate) fn set(&self, name: &str, content: &str) {
-        let database = Database { content: content.to_owned(), restoring: false, base: 0 };
-        self.world.lock().unwrap().databases.insert(name.to_owned(), database);
+        self.world.lock().unwrap().databases.insert(name.to_owned(), Database::new(content));
+    }
+
+    /// A database that is there.
+    pub(crate) fn database(&self, name: &str) -> Database {
+        self.world.lock().unwrap().databases[name].clone()
     }
 
     /// Contents of the databases that are online.

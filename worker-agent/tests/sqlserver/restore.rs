@@ -7,9 +7,10 @@ use haulier_cloud::ErrorKind;
 use haulier_cloud::doubles::{Fault as BucketFault, Rule};
 use haulier_domain::clash::{OnClash, replaced_name, working_name};
 use haulier_domain::sqlserver::manifest::Manifest;
+use haulier_domain::sqlserver::options::{RestoreOptions, Volume};
 use haulier_domain::sqlserver::task::Lifecycle;
 use haulier_worker_agent::mover::sinks::Stopped;
-use haulier_worker_agent::sqlserver::{BackupJob, FullPoint};
+use haulier_worker_agent::sqlserver::{BackupJob, FullPoint, RestoreJob};
 
 use crate::instance::Fault;
 use crate::scene::{Scene, failure, wanted};
@@ -38,6 +39,33 @@ async fn a_database_comes_back_under_the_name_that_was_asked_for() {
         assert_eq!(scene.store.open_uploads(), 0);
         assert_eq!(*scene.memory.restored.lock().unwrap(), outcome.databases);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_go_where_they_were_asked_for_and_change_data_capture_is_kept() {
+    let source = Scene::new(&[("shop", "s1")]);
+    let full = source.point("ses-1", "pnt-full", None).await;
+    source.instance.set("shop", "s2");
+    let differential = source.point("ses-2", "pnt-diff", Some(&full)).await;
+    let scene = source.next("ses-3");
+    let restore = async |points: &[&FullPoint], name: &str, options: RestoreOptions| {
+        let job = scene.restore_job(points, vec![wanted("shop", name, OnClash::Refuse)]);
+        scene.restore(RestoreJob { options, ..job }).await.unwrap();
+        let database = scene.instance.database(name);
+        (database.content, database.volumes, database.keeps_cdc, database.restoring)
+    };
+    let (d, h, i) = (Volume::D, Volume::H, Volume::I);
+    let all = RestoreOptions { keep_cdc: true, data_file_volume: Some(h), log_file_volume: Some(i) };
+    let log = RestoreOptions { keep_cdc: false, data_file_volume: None, ..all };
+    let expected = |content: &str, volumes, keeps_cdc| (content.to_owned(), volumes, keeps_cdc, false);
+    assert_eq!(restore(&[&full], "a", all).await, expected("s1", (h, i), true));
+    assert_eq!(restore(&[&full], "b", log).await, expected("s1", (d, i), false));
+    assert_eq!(restore(&[&full, &differential], "c", log).await, expected("s2", (d, i), false));
+    scene.memory.submitted.lock().unwrap().clear();
+    assert_eq!(restore(&[&full, &differential], "d", all).await, expected("s2", (h, i), true));
+    let kinds: Vec<_> =
+        scene.memory.submitted.lock().unwrap().iter().map(|task| task.kind.as_str().to_owned()).collect();
+    assert_eq!(kinds, ["RESTORE_DB_NORECOVERY", "RESTORE_DB_DIFFERENTIAL"], "the end of a restore cannot keep it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use haulier_cloud::doubles::{Faults, MemoryObjectStore};
 use haulier_domain::clash::OnClash;
 use haulier_domain::failure::Failure;
 use haulier_domain::sqlserver::keys::{BackupType, TemporaryPlace};
+use haulier_domain::sqlserver::options::RestoreOptions;
 use haulier_domain::sqlserver::task::{Submitted, Task};
 use haulier_worker_agent::mover::sinks::{LogSink, ProgressEvent, ProgressSink, Severity, Stopped};
 use haulier_worker_agent::sqlserver::{
@@ -145,6 +146,7 @@ impl Scene {
             place: self.place(),
             points: points.iter().map(|point| (*point).clone()).collect(),
             databases,
+            options: RestoreOptions::default(),
             restored,
             repeated: false,
         }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use haulier_domain::clash;
 use haulier_domain::failure::Failure;
+use haulier_domain::native_backup::Engine;
 use haulier_domain::sqlserver::names::{self, NameRefused};
+use haulier_domain::sqlserver::options::RestoreOptions;
 use haulier_proto::control::v1 as wire;
-use haulier_proto::worker::v1::{DatabaseRestore, OnClash};
+use haulier_proto::worker::v1::{DatabaseRestore, NativeRestoreOptions, OnClash};
 
 use super::wanted;
 
@@ -48,6 +50,25 @@ pub(super) fn databases(
     Ok(chosen)
 }
 
+/// Reads how to restore. What SQL Server alone has is refused for a point of another engine.
+pub(super) fn options(
+    what: &str,
+    wanted: Option<NativeRestoreOptions>,
+    engine: Engine,
+) -> Result<RestoreOptions, Failure> {
+    let options = RestoreOptions::try_from(wanted.unwrap_or_default());
+    let options = options.map_err(|invalid| {
+        let remedy = "name D:, H:, I: or J:, a volume that the instance has";
+        Failure::new("request-invalid", what, invalid.to_string(), remedy)
+    })?;
+    if engine != Engine::SqlServer && options != RestoreOptions::default() {
+        let cause = format!("the point is of {}: volumes and change data capture are of SQL Server", engine.title());
+        let remedy = "leave out --keep-cdc, --data-file-volume and --log-file-volume";
+        return Err(Failure::new("restore-option-unsupported", what, cause, remedy));
+    }
+    Ok(options)
+}
+
 fn name_refused(what: &str, refused: &NameRefused) -> Failure {
     let cause = refused.to_string();
     match refused {
@@ -75,6 +96,26 @@ mod tests {
                 assert!(!failure.remedy.is_empty(), "{failure}");
                 failure.code
             }
+        }
+    }
+
+    #[test]
+    fn options_are_of_sql_server_alone() {
+        let wanted = |volume: &str, keep_cdc| NativeRestoreOptions {
+            keep_cdc,
+            data_file_volume: volume.into(),
+            ..NativeRestoreOptions::default()
+        };
+        for (wanted, engine, expected) in [
+            (None, Engine::SqlServer, None),
+            (Some(wanted("h:", true)), Engine::SqlServer, None),
+            (Some(wanted("C:", false)), Engine::SqlServer, Some("request-invalid")),
+            (Some(wanted("", false)), Engine::Postgres, None),
+            (Some(wanted("", true)), Engine::Postgres, Some("restore-option-unsupported")),
+            (Some(wanted("H:", false)), Engine::Postgres, Some("restore-option-unsupported")),
+        ] {
+            let read = options("x", wanted.clone(), engine);
+            assert_eq!(read.err().map(|failure| failure.code).as_deref(), expected, "{wanted:?} {engine:?}");
         }
     }
 

@@ -6,17 +6,27 @@ use haulier_cloud::databases::DbInstance;
 use haulier_domain::failure::Failure;
 use haulier_domain::native_backup::Engine;
 use haulier_domain::postgres::clients;
+use haulier_domain::sqlserver::options::RestoreOptions;
 
 use crate::policies::Policies;
 use crate::sessions::InstanceRef;
 use crate::state::Point;
 
-/// Refuses an instance that is not there, and one of an older major version than the point's.
-pub(super) async fn check(policies: &Policies, target: &InstanceRef, point: &Point, what: &str) -> Result<(), Failure> {
+/// Refuses an instance that is not there, one of an older major version than the point's, and one without a volume that is asked
+/// for.
+pub(super) async fn check(
+    policies: &Policies,
+    target: &InstanceRef,
+    (point, native): (&Point, RestoreOptions),
+    what: &str,
+) -> Result<(), Failure> {
     let described =
         async { policies.sessions().services().cloud.databases(&target.place).await?.instance(&target.id).await };
     match described.await {
-        Ok(Some(instance)) => is_new_enough(&instance, point, what),
+        Ok(Some(instance)) => {
+            is_new_enough(&instance, point, what)?;
+            has_volumes(&instance, native, what)
+        }
         Ok(None) => Err(Failure::new(
             "db-not-found",
             what,
@@ -56,6 +66,16 @@ fn is_new_enough(instance: &DbInstance, point: &Point, what: &str) -> Result<(),
         ),
         format!("restore into an instance of PostgreSQL {source} or newer"),
     ))
+}
+
+fn has_volumes(instance: &DbInstance, native: RestoreOptions, what: &str) -> Result<(), Failure> {
+    let Some(volume) = native.missing_volume(&instance.additional_volumes) else { return Ok(()) };
+    let cause = format!("{} has no volume {volume}", instance.id);
+    let remedy = format!(
+        "add the storage volume {} to the instance, or leave the option out: files go to D: then",
+        volume.name().unwrap_or_default()
+    );
+    Err(Failure::new("restore-volume-missing", what, cause, remedy))
 }
 
 fn major(version: &str) -> Option<u32> {

@@ -74,6 +74,11 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "repository: main\nsqlserver:\n  files: 11",
         &["7 sqlserver.files: 11 files are out of range"],
     ),
+    (
+        "repository: main",
+        "repository: main\nsqlserver:\n  log_backups: true",
+        &["7 sqlserver.log_backups: is not there yet: Haulier copies no transaction log backups"],
+    ),
     ("repository: main", "repository: main\npriority: 5000", &["6 priority: 5000 is too high"]),
     ("repository: main", "repository: main\nretention: 30", &["6 retention: unknown key \"retention\""]),
     ("repository: main", "repository: main\nsnapshot: maybe", &["6 snapshot: \"maybe\" is not true or false"]),

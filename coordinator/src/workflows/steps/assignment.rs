@@ -6,11 +6,13 @@ use haulier_domain::session_policy::{DatabaseAccess, DomainAccess, Scope, docume
 use haulier_proto::to_timestamp;
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::assignment::Work as WireWork;
-use haulier_repository::Layout;
+use haulier_repository::{Layout, PointRoot};
 use jiff::Timestamp;
 
 use super::preflight::Source;
 use super::publish::DomainPlace;
+use crate::failures;
+use crate::repositories::copy_id;
 use crate::sessions::{
     BackupRequest, DatabaseSelection, Login, MaintenanceRequest, OnClash, ReplicateRequest, RestoreRequest,
     VerifyRequest,
@@ -114,15 +116,20 @@ pub(in crate::workflows) fn verify(
 pub(in crate::workflows) fn copy(
     work: &Work,
     request: &ReplicateRequest,
-    source: &DomainPlace,
+    (source, root): (&DomainPlace, &str),
     target: &DomainPlace,
 ) -> Result<Job, Failure> {
+    let root = PointRoot::from_json(root.as_bytes()).map_err(|error| {
+        failures::repository(&format!("reading the root of restore point {}", request.point), &error)
+    })?;
+    let stands_on = root.stands_on.map(|on| copy_id(&on, &source.repository_id, &target.repository_id));
     let assigned = WireWork::CopyPoint(wire::CopyPoint {
         point_id: request.point.to_string(),
         domain: Some(source.to_wire()),
         target: Some(target.to_wire()),
         copy_id: request.copy.to_string(),
         base_point_id: target.base_point.as_ref().map(ToString::to_string).unwrap_or_default(),
+        stands_on_id: stands_on.map(|copy| copy.to_string()).unwrap_or_default(),
     });
     let (bucket, domain_prefix, immutability) = (target.bucket.clone(), prefix_of(target), target.immutability);
     let copies_to = DomainAccess { bucket, domain_prefix, immutability };

@@ -69,6 +69,7 @@ pub(in crate::workflows) fn restore(
         databases: request.databases.iter().map(selection).collect(),
         temporary: Some(parts.temporary.to_wire()),
         restored: Vec::new(),
+        options: Some(request.native.into()),
     });
     job(work, assigned, parts, false)
 }

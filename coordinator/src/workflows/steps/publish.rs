@@ -164,10 +164,6 @@ pub(in crate::workflows) async fn point(
         return Err(broken(PUBLISHING, "the session was to make no restore point"));
     };
     let repository = find_repository(work, &place.repository).await?;
-    let full = match &standing.full_point {
-        Some(full) => Some(state.point(full).await?),
-        None => None,
-    };
     let snapshot_id = if standing.snapshot { snapshot::name(work) } else { String::new() };
     let proposal = Proposal {
         point: point.clone(),
@@ -199,19 +195,11 @@ pub(in crate::workflows) async fn point(
             summary: facts.summary,
             consistent_at: facts.consistent_at,
             published_at: Timestamp::now(),
-            locked_until: kept_until(facts.locked_until, full.as_ref()),
+            locked_until: facts.locked_until,
         })
         .await?;
     work.log(Severity::Info, &format!("restore point {point} is published")).await;
     Ok(())
-}
-
-/// Until when everything that a point needs is locked: a differential one needs what its full point needs.
-fn kept_until(own: Option<Timestamp>, full: Option<&Point>) -> Option<Timestamp> {
-    match full {
-        Some(full) => own.zip(full.locked_until).map(|(own, full)| own.min(full)),
-        None => own,
-    }
 }
 
 const PUBLISHING: &str = "publishing the restore point";

@@ -29,6 +29,7 @@ use haulier_coordinator::start::{Coordinator, Parts};
 use haulier_coordinator::state::{KeyKind, Repository, Session};
 use haulier_domain::id::{PointId, SessionId};
 use haulier_domain::session::SessionState;
+use haulier_domain::sqlserver::options::RestoreOptions;
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
@@ -185,6 +186,7 @@ impl Running {
             worker: WorkerConfiguration::default(),
             parallel_streams: 0,
             bucket: None,
+            native: RestoreOptions::default(),
         };
         let sessions = self.sessions.clone();
         self.run(async move { sessions.start_restore(request, None).await.unwrap() })

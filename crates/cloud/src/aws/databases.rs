@@ -161,6 +161,11 @@ fn instance(found: &SdkInstance) -> Option<DbInstance> {
         master_secret_arn: found.master_user_secret().and_then(|secret| text(secret.secret_arn())),
         iam_authentication: found.iam_database_authentication_enabled().unwrap_or_default(),
         allocated_gib: u32::try_from(found.allocated_storage().unwrap_or_default()).unwrap_or(0),
+        additional_volumes: found
+            .additional_storage_volumes()
+            .iter()
+            .filter_map(|volume| text(volume.volume_name()))
+            .collect(),
         backup_retention_days: u32::try_from(found.backup_retention_period().unwrap_or_default()).unwrap_or(0),
         backup_window: text(found.preferred_backup_window()),
         maintenance_window: text(found.preferred_maintenance_window()),

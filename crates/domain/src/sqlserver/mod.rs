@@ -12,6 +12,7 @@ pub mod keys;
 pub mod left_behind;
 pub mod manifest;
 pub mod names;
+pub mod options;
 pub mod preflight;
 pub mod restore;
 pub mod row;

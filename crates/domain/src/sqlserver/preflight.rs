@@ -3,6 +3,7 @@
 
 use super::keys;
 use super::manifest::{Database, Manifest};
+use super::options::RestoreOptions;
 use super::server::{self, DatabaseFacts, Edition, ServerFacts};
 use crate::failure::Failure;
 
@@ -69,7 +70,12 @@ fn limits(database: &DatabaseFacts) -> Vec<String> {
 ///
 /// # Errors
 /// It cannot.
-pub fn restore(target: &ServerFacts, source: &Manifest, database: &Database) -> Result<Vec<String>, Failure> {
+pub fn restore(
+    target: &ServerFacts,
+    source: &Manifest,
+    database: &Database,
+    options: RestoreOptions,
+) -> Result<Vec<String>, Failure> {
     let what = format!("restoring database {:?}", database.name);
     if let (Some(from), Some(to)) = (server::major(&source.server_version), target.major())
         && from > to
@@ -90,6 +96,11 @@ pub fn restore(target: &ServerFacts, source: &Manifest, database: &Database) -> 
     if database.encrypted && !edition.compresses() {
         let cause = format!("it is encrypted (TDE), which {} does not have", target.edition);
         return Err(Failure::new("sqlserver-edition", what, cause, "restore into an instance of another edition"));
+    }
+    if options.keep_cdc && !edition.captures_changes() {
+        let cause = format!("change data capture is to be kept, which {} does not have", target.edition);
+        let remedy = "restore without --keep-cdc, or into an instance of another edition";
+        return Err(Failure::new("sqlserver-edition", what, cause, remedy));
     }
     let mut warnings = Vec::new();
     if source.utc_offset_minutes != target.utc_offset_minutes {
@@ -139,6 +150,7 @@ mod tests {
     #[test]
     fn a_target_must_be_able_to_take_it() {
         type Break = fn(&mut Manifest, &mut ServerFacts);
+        let plain = RestoreOptions::default();
         let cases: [(&str, &str, Result<usize, &str>, Break); 8] = [
             ("15.0.1", "Standard", Ok(0), |_, _| {}),
             ("16.0.1", "Standard", Ok(0), |_, _| {}),
@@ -153,9 +165,15 @@ mod tests {
             let mut point = manifests::manifest(vec![manifests::database("shop", full(1))]);
             let mut target = server(version, edition);
             change(&mut point, &mut target);
-            let told = restore(&target, &point, &point.databases[0]);
+            let told = restore(&target, &point, &point.databases[0], plain);
             let told = told.map(|warnings| warnings.len()).map_err(|failure| failure.code);
             assert_eq!(told, expected.map_err(str::to_owned), "{version} {edition}");
+        }
+        let keep_cdc = RestoreOptions { keep_cdc: true, ..plain };
+        let point = manifests::manifest(vec![manifests::database("shop", full(1))]);
+        for (edition, expected) in [("Standard", None), ("Web", Some("sqlserver-edition"))] {
+            let told = restore(&server("15.0.1", edition), &point, &point.databases[0], keep_cdc);
+            assert_eq!(told.err().map(|failure| failure.code).as_deref(), expected, "{edition}");
         }
     }
 }

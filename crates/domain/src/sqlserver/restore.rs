@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use super::chain::{self, Broken};
 use super::keys::BackupType;
 use super::manifest::{Database, Manifest};
+use super::options::RestoreOptions;
 use super::task::{Lifecycle, Task, TaskId, TaskType};
 use crate::id::PointId;
 
@@ -49,11 +50,16 @@ pub enum Refused {
     OtherFull(#[from] Broken),
 }
 
-/// The steps that restore a database to what the last of these points holds of it.
+/// The steps that restore a database to what the last of these points holds of it. Where change data capture is kept, its
+/// last backup brings it online: the end of a restore cannot be told to keep it.
 ///
 /// # Errors
 /// Something is missing for that.
-pub fn steps<'a>(points: &'a [PointManifest], database: &str) -> Result<Vec<Step<'a>>, Refused> {
+pub fn steps<'a>(
+    points: &'a [PointManifest],
+    database: &str,
+    options: RestoreOptions,
+) -> Result<Vec<Step<'a>>, Refused> {
     let last = points.last().ok_or_else(|| Refused::Unknown(Vec::new()))?;
     let known = || last.manifest.databases.iter().map(|database| database.name.clone()).collect();
     let wanted = last.manifest.database(database).ok_or_else(|| Refused::Unknown(known()))?;
@@ -68,11 +74,14 @@ pub fn steps<'a>(points: &'a [PointManifest], database: &str) -> Result<Vec<Step
     if let (Some(own), Some(base)) = (&wanted.backup_set, &full.backup_set) {
         chain::stands_on(own, base)?;
     }
-    Ok(vec![
+    let mut steps = vec![
         Step::Apply { backup: full, more_follows: true },
-        Step::Apply { backup: wanted, more_follows: true },
-        Step::Finish,
-    ])
+        Step::Apply { backup: wanted, more_follows: !options.keep_cdc },
+    ];
+    if !options.keep_cdc {
+        steps.push(Step::Finish);
+    }
+    Ok(steps)
 }
 
 /// A step as RDS is asked for it.
@@ -195,6 +204,8 @@ mod tests {
     use super::super::manifest::tests::{database, manifest};
     use super::*;
 
+    const PLAIN: RestoreOptions = RestoreOptions { keep_cdc: false, data_file_volume: None, log_file_volume: None };
+
     fn point(id: &str, databases: Vec<Database>) -> PointManifest {
         PointManifest { point: id.parse().unwrap(), manifest: manifest(databases) }
     }
@@ -208,19 +219,24 @@ mod tests {
         ];
         let (under, over) = (&points[0].manifest.databases[0], &points[1].manifest.databases[0]);
         assert_eq!(
-            steps(&points, "shop").unwrap(),
+            steps(&points, "shop", PLAIN).unwrap(),
             [
                 Step::Apply { backup: under, more_follows: true },
                 Step::Apply { backup: over, more_follows: true },
                 Step::Finish
             ]
         );
-        let alone = steps(&points, "crm").unwrap();
+        let keep_cdc = RestoreOptions { keep_cdc: true, ..PLAIN };
+        assert_eq!(
+            steps(&points, "shop", keep_cdc).unwrap(),
+            [Step::Apply { backup: under, more_follows: true }, Step::Apply { backup: over, more_follows: false }]
+        );
+        let alone = steps(&points, "crm", PLAIN).unwrap();
         assert_eq!(alone, [Step::Apply { backup: &points[1].manifest.databases[1], more_follows: false }]);
-        assert_eq!(steps(&points, "x").unwrap_err(), Refused::Unknown(vec!["shop".into(), "crm".into()]));
-        assert_eq!(steps(&points[1..], "shop").unwrap_err(), Refused::NoFull("pnt-full".into()));
+        assert_eq!(steps(&points, "x", PLAIN).unwrap_err(), Refused::Unknown(vec!["shop".into(), "crm".into()]));
+        assert_eq!(steps(&points[1..], "shop", PLAIN).unwrap_err(), Refused::NoFull("pnt-full".into()));
         let other = [point("pnt-full", vec![database("shop", full(2))]), points[1].clone()];
-        assert_eq!(steps(&other, "shop").unwrap_err(), Refused::OtherFull(Broken::Overtaken));
+        assert_eq!(steps(&other, "shop", PLAIN).unwrap_err(), Refused::OtherFull(Broken::Overtaken));
     }
 
     fn task(id: u64, kind: TaskType, lifecycle: Lifecycle, arn: &str) -> Task {
@@ -246,7 +262,7 @@ mod tests {
             point("pnt-diff", vec![database("shop", differential(3, &base))]),
         ];
         let arn = |backup: &Database| backup.backup_type.as_str().to_owned();
-        let steps = steps(&points, "shop").unwrap();
+        let steps = steps(&points, "shop", PLAIN).unwrap();
         let requests: Vec<_> = steps.iter().map(|step| Request::new(step, arn)).collect();
         let first = |id, lifecycle| task(id, RestoreDbNorecovery, lifecycle, "full");
         let second = |id, lifecycle| task(id, RestoreDbDifferentialNorecovery, lifecycle, "differential");

@@ -55,6 +55,11 @@ impl Edition {
         }
     }
 
+    /// Whether it has change data capture.
+    pub fn captures_changes(self) -> bool {
+        !matches!(self, Self::Web | Self::Express)
+    }
+
     /// Whether its native backups can be compressed.
     pub fn compresses(self) -> bool {
         !matches!(self, Self::Web | Self::Express)

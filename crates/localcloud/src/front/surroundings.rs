@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::context::{Context, locked, now};
-use super::decisions::databases::Status;
+use super::decisions::databases::{DbInstance, Status};
 use super::decisions::faults::{Effect, Subject};
 use super::objects;
 use super::wire::AwsError;
@@ -103,6 +103,11 @@ impl Surroundings for Around {
 
     fn retention_days(&self, instance: &str) -> u32 {
         self.0.read(|world| world.databases.get(instance).map_or(0, |database| database.settings.backup_retention_days))
+    }
+
+    fn has_volume(&self, instance: &str, volume: &str) -> bool {
+        let has = |database: &DbInstance| database.settings.additional_volumes.contains_key(volume);
+        self.0.read(|world| world.databases.get(instance).is_ok_and(has))
     }
 
     fn fault(&self, operation: &str, text: &str) -> Option<Effect> {

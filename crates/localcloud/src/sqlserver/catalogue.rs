@@ -141,7 +141,7 @@ impl Catalogue<'_> {
                 Value::Int(recovery),
                 Value::from(recovery_name),
                 Value::Bit(false),
-                Value::Bit(false),
+                Value::Bit(database.is_some_and(|database| database.placing.keep_cdc)),
                 Value::Null,
                 Value::Int(0),
             ]);
@@ -178,9 +178,11 @@ impl Catalogue<'_> {
             for database in state.databases.values().filter(wanted) {
                 let (data, log) = database.sizes();
                 let restoring = database.mode == Mode::Restoring;
-                for (number, guid, kind, ending, pages) in
-                    [(1, database.data_file, "ROWS", "mdf", data), (2, database.log_file, "LOG", "ldf", log)]
-                {
+                let placing = database.placing;
+                for (number, guid, kind, volume, ending, pages) in [
+                    (1, database.data_file, "ROWS", placing.data, "mdf", data),
+                    (2, database.log_file, "LOG", placing.log, "ldf", log),
+                ] {
                     let is_log = i64::from(kind == "LOG");
                     let name = if kind == "LOG" { format!("{}_log", database.name) } else { database.name.clone() };
                     table.rows.push(vec![
@@ -191,7 +193,7 @@ impl Catalogue<'_> {
                         Value::from(kind),
                         Value::Int(1 - is_log),
                         Value::Text(name.clone()),
-                        Value::Text(format!("D:\\rdsdbdata\\DATA\\{name}.{ending}")),
+                        Value::Text(format!("{volume}:\\rdsdbdata\\DATA\\{name}.{ending}")),
                         Value::Int(i64::from(restoring)),
                         Value::from(if restoring { "RESTORING" } else { "ONLINE" }),
                         Value::Int(pages.into()),

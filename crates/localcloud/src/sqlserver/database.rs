@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::backup::{Base, Header, Kind, Lsn, Member, Part};
 use super::contents::{Contents, Origin};
+use super::tasks::Placing;
 use super::{COMPATIBILITY, SERVER_NAME, VERSION};
 
 /// `recovery_model_desc`.
@@ -54,6 +55,9 @@ pub(crate) struct Database {
     pub(crate) restored: Option<Base>,
     /// The last full native backup's checkpoint, as headers carry it.
     pub(crate) last_full: Lsn,
+    /// Where its files lie, and whether it has change data capture.
+    #[serde(default)]
+    pub(crate) placing: Placing,
     pub(crate) contents: Contents,
 }
 
@@ -75,6 +79,7 @@ impl Database {
             base: None,
             restored: None,
             last_full: Lsn::default(),
+            placing: Placing::default(),
             contents,
         }
     }

@@ -10,7 +10,7 @@ use super::database::Mode;
 use super::error::SqlError;
 use super::instance::Instance;
 use super::location::Location;
-use super::tasks::{Order, Work};
+use super::tasks::{Order, Placing, Work};
 use super::value::{Table, Type, Value};
 
 /// An argument by name, or by its place.
@@ -71,6 +71,9 @@ const SIGNATURES: [(&str, usize, &[&str]); 10] = [
     ("rds_show_configuration", 0, &["name"]),
     ("rds_set_configuration", 2, &["name", "value"]),
 ];
+
+/// Drive letters, and the names under which volumes are added to an instance. The first one is there from the beginning.
+const VOLUMES: [(char, &str); 4] = [('D', ""), ('H', "rdsdbdata2"), ('I', "rdsdbdata3"), ('J', "rdsdbdata4")];
 
 /// The database that a procedure lives in, by its name.
 fn home(procedure: &str) -> &'static str {
@@ -162,6 +165,18 @@ impl Arguments {
             Some("DIFFERENTIAL") => Ok(Kind::Differential),
             Some(_) => Err(self.invalid("type")),
         }
+    }
+
+    /// The letter of a volume that the instance has.
+    fn volume(&self, name: &str, instance: &Instance) -> Result<char, SqlError> {
+        let Some(text) = self.text(name) else { return Ok('D') };
+        let is = |(letter, _): &&(char, _)| text.eq_ignore_ascii_case(&format!("{letter}:"));
+        let (letter, volume) = VOLUMES.iter().find(is).ok_or_else(|| self.invalid(name))?;
+        if volume.is_empty() || instance.surroundings.has_volume(&instance.id, volume) {
+            return Ok(*letter);
+        }
+        // RDS's own words for this are not documented.
+        Err(SqlError::raised(format!("The DB instance has no volume {letter}: for parameter @{name}.")))
     }
 
     /// Sizes that BACKUP and RESTORE take; they change nothing in an image.
@@ -258,33 +273,32 @@ fn native(instance: &Arc<Instance>, catalogue: &Catalogue<'_>, arguments: &Argum
         // Objects of the local S3 are not encrypted by the server, whatever the bucket's default says.
         let _default = arguments.flag("enable_bucket_default_encryption", false)?;
         let overwrite = arguments.flag("overwrite_s3_backup_file", false)?;
-        Order { work: Work::Backup(kind), database, arn, overwrite, key, files }
+        Order { key, overwrite, files, arn, ..order(Work::Backup(kind), database) }
     } else {
         let norecovery = arguments.flag("with_norecovery", false)?;
         if kind == Kind::Differential && arguments.value("with_norecovery").is_none() {
             let text = "@with_norecovery must be specified for a restore of the type DIFFERENTIAL.";
             return Err(SqlError::raised(text));
         }
-        if arguments.flag("keep_cdc", false)? && norecovery {
+        let keep_cdc = arguments.flag("keep_cdc", false)?;
+        if keep_cdc && norecovery {
             return Err(SqlError::raised("@keep_cdc cannot be used with @with_norecovery = 1."));
         }
-        for volume in ["data_file_volume", "log_file_volume"] {
-            let known = |name: &str| ["D:", "H:", "I:", "J:"].iter().any(|known| known.eq_ignore_ascii_case(name));
-            if arguments.text(volume).is_some_and(|name| !known(&name)) {
-                return Err(arguments.invalid(volume));
-            }
-        }
+        let data = arguments.volume("data_file_volume", instance)?;
+        let log = arguments.volume("log_file_volume", instance)?;
         let arn = arguments.required("s3_arn_to_restore_from");
         let location = Location::parse(&arn).map_err(|error| SqlError::raised(error.to_string()))?;
         location.prefix().map_err(|error| SqlError::raised(error.to_string()))?;
         let database = arguments.required("restore_db_name");
-        Order { work: Work::Restore { kind, norecovery }, database, arn, overwrite: false, key, files: 1 }
+        let placing = Placing { data, log, keep_cdc };
+        Order { key, arn, placing, ..order(Work::Restore { kind, norecovery }, database) }
     };
     submit(instance, order)
 }
 
 fn order(work: Work, database: String) -> Order {
-    Order { work, database, arn: String::new(), overwrite: false, key: None, files: 1 }
+    let placing = Placing::default();
+    Order { work, database, arn: String::new(), overwrite: false, key: None, files: 1, placing }
 }
 
 /// The answer to an order: a row with the task's number.

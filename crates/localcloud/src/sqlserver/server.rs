@@ -76,6 +76,11 @@ pub(crate) struct Look {
     pub(crate) pages: u32,
     /// SHA-256 over its pages, or over its images where another server wrote them.
     pub(crate) fingerprint: String,
+    /// The volumes that data and log lie on, by their letters.
+    pub(crate) data_volume: char,
+    pub(crate) log_volume: char,
+    /// Whether it has change data capture.
+    pub(crate) captures_changes: bool,
 }
 
 impl Server {
@@ -145,10 +150,17 @@ impl Server {
         let found = self.0.read(|state| state.get(name).cloned());
         let database = found.with_context(|| format!("there is no database {name}"))?;
         let folder = self.0.images();
-        let (name, pages) = (database.name.clone(), database.contents.pages);
+        let (name, pages, placing) = (database.name.clone(), database.contents.pages, database.placing);
         let print = move || database.contents.fingerprint(&folder);
         let fingerprint = tokio::task::spawn_blocking(print).await?.context("reading the database")?;
-        Ok(Look { name, pages, fingerprint })
+        Ok(Look {
+            name,
+            pages,
+            fingerprint,
+            data_volume: placing.data,
+            log_volume: placing.log,
+            captures_changes: placing.keep_cdc,
+        })
     }
 }
 

@@ -51,6 +51,8 @@ pub trait Surroundings: Send + Sync {
     fn is_backing_up(&self, instance: &str) -> bool;
     /// Days that automated backups are kept, 0 where there are none.
     fn retention_days(&self, instance: &str) -> u32;
+    /// Whether an additional volume of that name was added to the instance: `rdsdbdata2`.
+    fn has_volume(&self, instance: &str, volume: &str) -> bool;
     /// The fault that somebody has ordered for an operation (a procedure's name, or a task's type), if it is its turn;
     /// `text` is what a rule may look for.
     fn fault(&self, operation: &str, text: &str) -> Option<Effect>;

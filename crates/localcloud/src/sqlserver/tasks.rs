@@ -5,6 +5,7 @@
 //! database restoring; FINISH_RESTORE cannot be cancelled. Pure: moments come from outside.
 
 use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
 
 use super::backup::Kind;
 
@@ -75,6 +76,25 @@ pub(crate) struct Order {
     pub(crate) overwrite: bool,
     pub(crate) key: Option<String>,
     pub(crate) files: usize,
+    /// Of a restore.
+    pub(crate) placing: Placing,
+}
+
+/// Where a restored database's files go, and what stays with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Placing {
+    /// Letters of the volumes of data and log.
+    pub(crate) data: char,
+    pub(crate) log: char,
+    /// Whether change data capture is kept. What an image holds of it is not read: whoever asks for it is taken to have
+    /// it.
+    pub(crate) keep_cdc: bool,
+}
+
+impl Default for Placing {
+    fn default() -> Self {
+        Self { data: 'D', log: 'D', keep_cdc: false }
+    }
 }
 
 /// A task.
@@ -246,7 +266,15 @@ mod tests {
     }
 
     fn order(work: Work, database: &str) -> Order {
-        Order { work, database: database.into(), arn: String::new(), overwrite: false, key: None, files: 1 }
+        Order {
+            work,
+            database: database.into(),
+            arn: String::new(),
+            overwrite: false,
+            key: None,
+            files: 1,
+            placing: Placing::default(),
+        }
     }
 
     fn restore(kind: Kind, norecovery: bool) -> Work {

@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::json;
 
+use super::clients::Sql;
 use super::cloud::{BUCKET, Cloud};
 
 fn arn(key: &str) -> String {
@@ -54,6 +55,59 @@ async fn a_database_comes_back_page_by_page() {
     let told = sql.one(&batch).await.unwrap();
     let id = told.strip_prefix("Task Id: ").expect("a text").parse().unwrap();
     assert_eq!(sql.end(id).await["lifecycle"], "SUCCESS");
+    cloud.close().await;
+}
+
+/// Where a database's data and log lie, and whether it has change data capture.
+async fn placed(sql: &mut Sql, name: &str) -> [String; 3] {
+    let files =
+        format!("SELECT f.physical_name FROM sys.master_files f WHERE f.database_id = DB_ID('{name}') AND f.type =");
+    let cdc = format!("SELECT CAST(is_cdc_enabled AS nvarchar(1)) FROM sys.databases WHERE name = '{name}'");
+    let mut told = Vec::new();
+    for batch in [format!("{files} 0"), format!("{files} 1"), cdc] {
+        told.push(sql.one(&batch).await.unwrap());
+    }
+    told.try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_go_to_volumes_and_change_data_capture_is_kept_where_that_is_asked_for() {
+    let (cloud, instance) = Cloud::with_instance().await;
+    cloud.make(&instance, "orders", 64).await;
+    let mut sql = cloud.sql(&instance).await;
+    sql.done("rds_backup_database", &backup("orders", "full.bak")).await;
+    sql.done("rds_backup_database", &format!("{}, @type = 'DIFFERENTIAL'", backup("orders", "diff.bak"))).await;
+    let batch = format!("EXEC msdb.dbo.rds_restore_database {}, @data_file_volume = 'H:'", restore("a", "full.bak"));
+    assert_eq!(sql.error(&batch).await.1, "The DB instance has no volume H: for parameter @data_file_volume.");
+    let volumes =
+        [2, 3, 4].map(|number| format!("&AdditionalStorageVolumes.member.{number}.VolumeName=rdsdbdata{number}"));
+    let form = format!("Action=ModifyDBInstance&DBInstanceIdentifier=shop{}&ApplyImmediately=true", volumes.concat());
+    cloud.query("rds", &form).await;
+    let shown = cloud.wait_for("shop", "available").await;
+    assert!(shown.contains("rdsdbdata3"), "{shown}");
+    let arguments =
+        format!("{}, @data_file_volume = 'h:', @log_file_volume = 'J:', @keep_cdc = 1", restore("a", "full.bak"));
+    sql.done("rds_restore_database", &arguments).await;
+    assert_eq!(placed(&mut sql, "a").await, ["H:\\rdsdbdata\\DATA\\a.mdf", "J:\\rdsdbdata\\DATA\\a_log.ldf", "1"]);
+    // In two steps: files are where the first has put them, and what the second says of change data capture counts.
+    let steps = [
+        format!("{}, @with_norecovery = 1, @log_file_volume = 'I:'", restore("b", "full.bak")),
+        format!("{}, @type = 'DIFFERENTIAL', @with_norecovery = 0, @keep_cdc = 1", restore("b", "diff.bak")),
+    ];
+    for step in steps {
+        sql.done("rds_restore_database", &step).await;
+    }
+    assert_eq!(placed(&mut sql, "b").await, ["D:\\rdsdbdata\\DATA\\b.mdf", "I:\\rdsdbdata\\DATA\\b_log.ldf", "1"]);
+    assert_eq!(placed(&mut sql, "orders").await[2], "0");
+    for (more, text) in [
+        ("@data_file_volume = 'C:'", "Invalid value for parameter @data_file_volume"),
+        ("@log_file_volume = 'H'", "Invalid value for parameter @log_file_volume"),
+        ("@keep_cdc = 1, @with_norecovery = 1", "@keep_cdc cannot be used"),
+    ] {
+        let batch = format!("EXEC msdb.dbo.rds_restore_database {}, {more}", restore("c", "full.bak"));
+        let (_, message) = sql.error(&batch).await;
+        assert!(message.contains(text), "{more}: {message}");
+    }
     cloud.close().await;
 }
 

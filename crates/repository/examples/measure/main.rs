@@ -154,6 +154,7 @@ async fn backup(
         catalogue: summary.catalogue,
         required_features: summary.required_features,
         locked_until: summary.locked_until,
+        stands_on: None,
         totals: summary.totals,
         summary: PointSummary::default(),
         labels: std::collections::BTreeMap::new(),

@@ -24,7 +24,10 @@ pub(super) async fn check(core: &Checked, reporter: &Reporter, points: &[PointRo
     let Some(lock) = core.store.lock() else { return Ok(()) };
     let now = lock.clock.now();
     for root in points {
-        let Some(until) = root.locked_until.filter(|until| *until > now) else { continue };
+        // As long as the longest lock of those that need it.
+        let above = points.iter().filter(|other| other.stands_on.as_ref() == Some(&root.point));
+        let until = above.chain([root]).filter_map(|point| point.locked_until).max();
+        let Some(until) = until.filter(|until| *until > now) else { continue };
         short(core, reporter, ObjectKind::Point, core.layout.point(&root.point), until).await?;
         let packs = needed_packs(core, &root.catalogue).await?;
         each(core, reporter, packs.iter().collect(), until).await?;

@@ -12,7 +12,7 @@ mod report;
 
 use std::sync::Arc;
 
-pub(crate) use self::points::needed_packs;
+pub(crate) use self::points::{PackSet, needed_packs, needed_packs_and_lists};
 pub use self::report::{CheckDepth, CheckProgress, CheckReport, CheckScope, Finding};
 
 use self::points::Walked;
@@ -33,8 +33,8 @@ pub(crate) struct Verified {
 }
 
 impl Domain {
-    /// Checks the domain, or some of its points, and tells everything that is wrong. `progress` is called now and then,
-    /// from any thread.
+    /// Checks the domain, or some of its points and what they stand on, and tells everything that is wrong. `progress` is
+    /// called now and then, from any thread.
     ///
     /// # Errors
     /// Only those of the store (other than missing objects) and of the local disk.
@@ -51,6 +51,7 @@ impl Domain {
             CheckScope::Domain => points::published(&core, &reporter).await?,
             CheckScope::Points(ids) => points::read(&core, &reporter, &ids).await?,
         };
+        let points = points::with_foundations(&core, &reporter, points).await?;
         let needed = points::walk(&core, &reporter, &points, None).await?.packs;
         if depth > CheckDepth::Reachable {
             locks::check(&core, &reporter, &points).await?;
@@ -84,7 +85,8 @@ impl Domain {
         };
         let loaded = core.index().await?;
         let marks = loaded.marks()?;
-        let Walked { packs, deltas } = points::walk(&core, &reporter, std::slice::from_ref(root), Some(marks)).await?;
+        let Walked { packs, deltas, .. } =
+            points::walk(&core, &reporter, std::slice::from_ref(root), Some(marks)).await?;
         for number in packs.iter() {
             let id = loaded.index.pack(number)?.id;
             if marks.condemns_pack(&id) {

@@ -1,5 +1,6 @@
 //! Following restore points down to the packs they need.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use haulier_domain::id::PointId;
@@ -9,6 +10,7 @@ use super::report::{Finding, Reporter};
 use crate::catalogue::Catalogue;
 use crate::domain::Domain;
 use crate::error::{Error, ObjectKind, Result};
+use crate::ids::ListId;
 use crate::list::walk::Walker;
 use crate::pack::record::ChunkKind;
 use crate::point::PointRoot;
@@ -45,6 +47,8 @@ pub(super) struct Walked {
     pub(super) packs: PackSet,
     /// Some of their chunks are deltas.
     pub(super) deltas: bool,
+    /// Their list pages, where these are wanted.
+    lists: Option<BTreeSet<ListId>>,
 }
 
 /// All published points that can be read.
@@ -69,6 +73,26 @@ pub(super) async fn read(core: &Checked, reporter: &Reporter, ids: &[PointId]) -
     Ok(points)
 }
 
+/// Adds the points that these stand on.
+pub(super) async fn with_foundations(
+    core: &Checked,
+    reporter: &Reporter,
+    mut points: Vec<PointRoot>,
+) -> Result<Vec<PointRoot>> {
+    let domain = Domain { core: Arc::clone(core) };
+    let known: BTreeSet<PointId> = points.iter().map(|point| point.point.clone()).collect();
+    let on: Vec<(PointId, PointId)> =
+        points.iter().filter_map(|point| point.stands_on.clone().map(|on| (on, point.point.clone()))).collect();
+    let mut added = BTreeSet::new();
+    for (on, above) in on.into_iter().filter(|(on, _)| !known.contains(on)) {
+        if added.insert(on.clone()) {
+            let consequence = format!("point {above} stands on point {on} and cannot be restored");
+            points.extend(reporter.take(domain.read_point(&on).await, consequence)?);
+        }
+    }
+    Ok(points)
+}
+
 /// Walks everything the points name, and tells what they need. What `refusing` condemns counts as missing.
 pub(super) async fn walk(
     core: &Checked,
@@ -88,13 +112,26 @@ pub(super) async fn walk(
 
 /// The packs that the streams of this catalogue need, bases of deltas included. What is missing is for a check to tell.
 pub(crate) async fn needed_packs(core: &Checked, catalogue: &StreamRoot) -> Result<PackSet> {
+    Ok(needed(core, catalogue, None).await?.packs)
+}
+
+/// The same, and the list pages of the streams and of the catalogue.
+pub(crate) async fn needed_packs_and_lists(
+    core: &Checked,
+    catalogue: &StreamRoot,
+) -> Result<(PackSet, BTreeSet<ListId>)> {
+    let walked = needed(core, catalogue, Some(BTreeSet::new())).await?;
+    Ok((walked.packs, walked.lists.unwrap_or_default()))
+}
+
+async fn needed(core: &Checked, catalogue: &StreamRoot, lists: Option<BTreeSet<ListId>>) -> Result<Walked> {
     let reporter = Reporter::new(Box::new(|_| {}));
     let point = PointId::from_uuid(uuid::Uuid::nil());
     let walk = Walk { core, reporter: &reporter, point: &point, refusing: None };
-    let mut walked = Walked::default();
+    let mut walked = Walked { lists, ..Walked::default() };
     walk.stream(catalogue, &mut walked).await?;
     walk.catalogue(catalogue, &mut walked).await?;
-    Ok(walked.packs)
+    Ok(walked)
 }
 
 struct Walk<'a> {
@@ -128,11 +165,15 @@ impl Walk<'_> {
     async fn stream(&self, root: &StreamRoot, walked: &mut Walked) -> Result<()> {
         let index = Arc::clone(&self.core.index().await?.index);
         let consequence = |what: &str| format!("stream {:?} of point {} {what}", root.name, self.point);
-        let walker = Walker::new(root, 0..root.bytes.max(1)).map(|walker| walker.refusing(self.refusing));
+        let walker = Walker::new(root, 0..root.bytes.max(1))
+            .map(|walker| walker.refusing(self.refusing).noting(walked.lists.is_some()));
         let Some(mut walker) = self.reporter.take(walker, consequence("cannot be read"))? else { return Ok(()) };
         let (mut missing, mut deltas) = (Vec::new(), 0_usize);
         loop {
             let run = walker.next(self.core).await;
+            if let Some(lists) = &mut walked.lists {
+                lists.extend(walker.take_read());
+            }
             let run = match self.reporter.take(run, consequence("cannot be read in full"))? {
                 Some(Some(run)) => run,
                 Some(None) => break,

@@ -35,11 +35,13 @@ pub(crate) struct Walker {
     pending: Vec<Pending>,
     /// Pages that it condemns count as missing.
     refusing: Option<Arc<Marks>>,
+    /// The pages that it has read, where somebody wants to know.
+    read: Option<Vec<ListId>>,
 }
 
 impl Walker {
     pub(crate) fn new(root: &StreamRoot, wanted: Range<u64>) -> Result<Self> {
-        let mut walker = Self { wanted, inline: None, pending: Vec::new(), refusing: None };
+        let mut walker = Self { wanted, inline: None, pending: Vec::new(), refusing: None, read: None };
         match &root.content {
             StreamContent::Inline(chunks) => {
                 let bytes: u64 = chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
@@ -61,6 +63,12 @@ impl Walker {
         self
     }
 
+    /// Notes the pages that it reads.
+    pub(crate) fn noting(mut self, pages: bool) -> Self {
+        self.read = pages.then(Vec::new);
+        self
+    }
+
     /// The next run of chunks, or the failure of one page. After a failure the walk goes on behind that page.
     pub(crate) async fn next(&mut self, core: &Arc<Core>) -> Result<Option<Run>> {
         if let Some(chunks) = self.inline.take() {
@@ -73,12 +81,19 @@ impl Walker {
             if self.refusing.as_ref().is_some_and(|marks| marks.condemns_list(&next.id)) {
                 return Err(Error::Missing { kind: ObjectKind::List, object: core.layout.list(&next.id) });
             }
-            match read(core, &next).await? {
+            let page = read(core, &next).await?;
+            self.read.iter_mut().for_each(|read| read.push(next.id));
+            match page {
                 Page::Leaf(chunks) => return Ok(Some(Run { start: next.start, chunks })),
                 Page::Node { level, children } => self.descend(next.start, level, &children),
             }
         }
         Ok(None)
+    }
+
+    /// The pages that were read since this was asked last, where they are noted.
+    pub(crate) fn take_read(&mut self) -> Vec<ListId> {
+        self.read.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     fn descend(&mut self, start: u64, level: u8, children: &[Child]) {

@@ -1,11 +1,11 @@
-//! Extending the locks of what a new point takes over.
+//! Extending the locks of what a new point takes over, and of the point that it stands on.
 
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use crate::check::needed_packs;
+use crate::check::{PackSet, needed_packs, needed_packs_and_lists};
 use crate::domain::Core;
 use crate::error::{ObjectKind, Result};
 use crate::index::load::LoadedIndex;
@@ -33,18 +33,8 @@ pub(crate) async fn extend(
     began: Began,
 ) -> Result<u64> {
     let core = Arc::new(core.with_index(Arc::clone(loaded)));
-    let (index, store) = (&loaded.index, &core.store);
-    let packs = needed_packs(&core, catalogue).await?;
-    let numbers: Vec<u32> = packs.iter().filter(|number| *number < began.first_own).collect();
-    let layout = &core.layout;
-    let of_packs = stream::iter(numbers)
-        .map(|number| async move {
-            let key = layout.pack(&index.pack(number)?.id);
-            store.hold(ObjectKind::Pack, &key, began.needed).await
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_fold(0, |extended, more| async move { Ok(extended + u64::from(more)) })
-        .await?;
+    let store = &core.store;
+    let of_packs = hold_packs(&core, loaded, &needed_packs(&core, catalogue).await?, began).await?;
     let indexes = store.list_all(&core.layout.indexes()).await?;
     let of_indexes = stream::iter(indexes)
         .map(|object| async move {
@@ -58,4 +48,37 @@ pub(crate) async fn extend(
         .try_fold(0, |extended, more| async move { Ok(extended + u64::from(more)) })
         .await?;
     Ok(of_packs + of_indexes)
+}
+
+/// Extends the locks of the packs and the list pages that the streams of an earlier point's catalogue need, for a new point that
+/// stands on it; the index objects are extended for the new point itself. Gives the number of locks that were extended.
+pub(crate) async fn extend_foundation(
+    core: &Arc<Core>,
+    loaded: &Arc<LoadedIndex>,
+    catalogue: &StreamRoot,
+    began: Began,
+) -> Result<u64> {
+    let core = Arc::new(core.with_index(Arc::clone(loaded)));
+    let (packs, lists) = needed_packs_and_lists(&core, catalogue).await?;
+    let of_packs = hold_packs(&core, loaded, &packs, began).await?;
+    let (store, layout) = (&core.store, &core.layout);
+    let of_lists = stream::iter(lists)
+        .map(|list| async move { store.hold(ObjectKind::List, &layout.list(&list), began.needed).await })
+        .buffer_unordered(AT_ONCE)
+        .try_fold(0, |extended, more| async move { Ok(extended + u64::from(more)) })
+        .await?;
+    Ok(of_packs + of_lists)
+}
+
+async fn hold_packs(core: &Core, loaded: &LoadedIndex, packs: &PackSet, began: Began) -> Result<u64> {
+    let (index, store, layout) = (&loaded.index, &core.store, &core.layout);
+    let numbers: Vec<u32> = packs.iter().filter(|number| *number < began.first_own).collect();
+    stream::iter(numbers)
+        .map(|number| async move {
+            let key = layout.pack(&index.pack(number)?.id);
+            store.hold(ObjectKind::Pack, &key, began.needed).await
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_fold(0, |extended, more| async move { Ok(extended + u64::from(more)) })
+        .await
 }

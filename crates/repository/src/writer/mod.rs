@@ -34,8 +34,8 @@ use crate::base::BasePoint;
 use crate::chunker::Chunking;
 use crate::domain::Core;
 use crate::error::{Error, Result};
-use crate::lock::extend::extend;
-use crate::point::DELTAS;
+use crate::lock::extend::{extend, extend_foundation};
+use crate::point::{DELTAS, PointRoot};
 use crate::stream::{StreamKind, StreamRoot};
 
 /// The name of the stream that lists a writer's streams.
@@ -65,6 +65,8 @@ pub struct Writer {
     catalogue: Arc<Mutex<StreamWriter>>,
     uploader: AbortOnDropHandle<Result<()>>,
     stop: StopOnDrop,
+    /// The catalogue of the point that the new one stands on.
+    foundation: Option<StreamRoot>,
 }
 
 impl Writer {
@@ -75,7 +77,20 @@ impl Writer {
         let shared = Arc::new(shared);
         let uploader = AbortOnDropHandle::new(tokio::spawn(uploader::run(Arc::clone(&shared), finished)));
         let catalogue = StreamWriter::new(Arc::clone(&shared), CATALOGUE, StreamKind::Document, None, None)?;
-        Ok(Self { stop: StopOnDrop(Arc::clone(&shared)), shared, catalogue: Arc::new(Mutex::new(catalogue)), uploader })
+        Ok(Self {
+            stop: StopOnDrop(Arc::clone(&shared)),
+            shared,
+            catalogue: Arc::new(Mutex::new(catalogue)),
+            uploader,
+            foundation: None,
+        })
+    }
+
+    /// What is written cannot be restored without this point, published in the same domain before the writer began: in an
+    /// immutable repository, what it needs is locked as long as what is written. See [`PointRoot::stands_on`].
+    #[must_use]
+    pub fn standing_on(self, foundation: &PointRoot) -> Self {
+        Self { foundation: Some(foundation.catalogue.clone()), ..self }
     }
 
     /// Begins a stream, cut in the way its predecessor was, or else as its kind and content suggest.
@@ -111,12 +126,13 @@ impl Writer {
     }
 
     /// Makes everything durable: the catalogue, the last pack, then the last index object. In an immutable repository, extends
-    /// the locks of what the streams take over from earlier points. Every stream must be finished or dropped before.
+    /// the locks of what the streams take over from earlier points, and of the point that they stand on. Every stream must be
+    /// finished or dropped before.
     ///
     /// # Errors
     /// [`Error::Invalid`] where a stream is still open; whatever failed in the background before.
     pub async fn finish(self) -> Result<WriteSummary> {
-        let Self { shared, catalogue, uploader, stop: _stop } = self;
+        let Self { shared, catalogue, uploader, stop: _stop, foundation } = self;
         let Ok(catalogue) = Arc::try_unwrap(catalogue) else {
             return Err(Error::Invalid("a stream of the repository writer is still open".to_owned()));
         };
@@ -137,7 +153,10 @@ impl Writer {
         );
         let locked_until = match shared.began {
             Some(began) => {
-                let extended = extend(&shared.core, &shared.loaded, &catalogue, began).await?;
+                let mut extended = extend(&shared.core, &shared.loaded, &catalogue, began).await?;
+                if let Some(foundation) = &foundation {
+                    extended += extend_foundation(&shared.core, &shared.loaded, foundation, began).await?;
+                }
                 tracing::info!(extended, until = %began.needed, "everything the streams need is locked");
                 Some(began.needed)
             }

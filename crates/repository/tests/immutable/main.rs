@@ -6,6 +6,7 @@
 mod support;
 
 mod beside;
+mod foundation;
 mod hidden;
 mod scene;
 

@@ -38,7 +38,7 @@ async fn a_damaged_record_stops_whoever_stores_or_deletes_and_no_reader() {
         points.assert_readable(&domain).await;
         assert_named(domain.writer().await, &record, &harm);
         let base = points.0["b"].0.point.clone();
-        assert_named(domain.copy_point(&base, &fixture.domain().await, None, |_| {}).await, &record, &harm);
+        assert_named(domain.copy_point(&base, &fixture.domain().await, None, None, |_| {}).await, &record, &harm);
         assert_named(domain.publish_point(&late).await, &record, &harm);
         assert_named(prune(&fixture, fixture.bucket.clone(), 24).await, &record, &harm);
         for scope in [CheckScope::Domain, CheckScope::Points(vec![base])] {

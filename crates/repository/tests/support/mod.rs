@@ -246,6 +246,7 @@ pub(crate) fn point(name: &str, manifest: StreamRoot, summary: WriteSummary) -> 
         catalogue: summary.catalogue,
         required_features: summary.required_features,
         locked_until: summary.locked_until,
+        stands_on: None,
         totals: summary.totals,
         summary: PointSummary::default(),
         labels: BTreeMap::new(),

@@ -127,7 +127,14 @@ async fn ask(
         Some(Step::Apply { backup, more_follows }) => {
             let object_arn = arn(index).unwrap_or_default();
             let (backup_type, more_follows) = (backup.backup_type, *more_follows);
-            (TaskRequest::Restore { database, object_arn, backup_type, more_follows }, given_up)
+            let request = TaskRequest::Restore {
+                database,
+                object_arn,
+                backup_type,
+                more_follows,
+                options: scope.job.options.of_step(backup_type, more_follows),
+            };
+            (request, given_up)
         }
         Some(Step::Finish) | None => {
             let before = index.checked_sub(1).and_then(arn);

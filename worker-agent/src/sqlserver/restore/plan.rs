@@ -90,7 +90,8 @@ pub(super) async fn plan<'a>(
             let source =
                 points.iter().find(|point| point.manifest.databases.iter().any(|own| std::ptr::eq(own, *backup)));
             if let Some(source) = source {
-                planned.warnings.extend(preflight::restore(&server, &source.manifest, backup)?);
+                let told = preflight::restore(&server, &source.manifest, backup, job.options)?;
+                planned.warnings.extend(told);
             }
         }
         planned.open.push(wanted);
@@ -107,7 +108,8 @@ fn want<'a>(
     asked: &'a DatabaseRestore,
 ) -> Result<Wanted<'a>, Failure> {
     let what = format!("restore of database {:?}", asked.database);
-    let steps = restore::steps(points, &asked.database).map_err(|refused| of_steps(&what, &refused))?;
+    let steps =
+        restore::steps(points, &asked.database, scope.job.options).map_err(|refused| of_steps(&what, &refused))?;
     let folder = scope.place.folder(&asked.database, &asked.target_name);
     let arn = |backup: &Database| scope.place.arn(&file_set(&folder, backup).restore_pattern());
     let requests: Vec<_> = steps.iter().map(|step| Request::new(step, arn)).collect();

@@ -8,6 +8,7 @@
 mod cells;
 mod connector;
 mod statements;
+mod tasks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -140,21 +141,8 @@ impl Server for TdsServer {
     }
 
     async fn submit(&self, request: &TaskRequest) -> Result<TaskId, CallError> {
-        let results = match request {
-            TaskRequest::Backup { database, object_arn, backup_type, files } => {
-                let files = i32::try_from(*files).unwrap_or(i32::MAX);
-                let parameters: [&dyn ToSql; 4] =
-                    [&database.as_str(), &object_arn.as_str(), &backup_type.argument(), &files];
-                self.change(statements::BACKUP, &parameters).await?
-            }
-            TaskRequest::Restore { database, object_arn, backup_type, more_follows } => {
-                let more_follows = i32::from(*more_follows);
-                let parameters: [&dyn ToSql; 4] =
-                    [&database.as_str(), &object_arn.as_str(), &backup_type.argument(), &more_follows];
-                self.change(statements::RESTORE, &parameters).await?
-            }
-            TaskRequest::Finish { database } => self.change(statements::FINISH, &[&database.as_str()]).await?,
-        };
+        let call = tasks::call(request);
+        let results = self.change(&call.sql, &call.arguments()).await?;
         task::submitted(&results)
             .ok_or_else(|| CallError::Strange(format!("no result of the submission has a task's number: {results:?}")))
     }

@@ -24,17 +24,6 @@ pub(super) const HISTORY: &str = "SELECT type, backup_set_uuid, is_snapshot, is_
     checkpoint_lsn, differential_base_lsn, differential_base_guid, backup_finish_date
     FROM msdb.dbo.backupset WHERE database_name = @P1 AND type IN ('D', 'I')";
 
-/// Asks for a backup.
-pub(super) const BACKUP: &str = "EXEC msdb.dbo.rds_backup_database @source_db_name = @P1, @s3_arn_to_backup_to = @P2,
-    @type = @P3, @number_of_files = @P4, @overwrite_s3_backup_file = 0";
-
-/// Asks for a restore.
-pub(super) const RESTORE: &str = "EXEC msdb.dbo.rds_restore_database @restore_db_name = @P1,
-    @s3_arn_to_restore_from = @P2, @type = @P3, @with_norecovery = @P4";
-
-/// Asks for the end of a restore.
-pub(super) const FINISH: &str = "EXEC msdb.dbo.rds_finish_restore @db_name = @P1";
-
 /// A task.
 pub(super) const TASK: &str = "EXEC msdb.dbo.rds_task_status @task_id = @P1";
 

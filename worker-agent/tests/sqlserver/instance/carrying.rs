@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use haulier_cloud::object_store::ObjectStore as _;
 use haulier_domain::sqlserver::keys::BackupType;
+use haulier_domain::sqlserver::options::Volume;
 use haulier_domain::sqlserver::task::{Lifecycle, TaskId};
 use haulier_worker_agent::sqlserver::TaskRequest;
 use serde::{Deserialize, Serialize};
@@ -93,13 +94,8 @@ impl Instance {
                 Err("Access Denied".to_owned())
             }
             fault => match &request {
-                TaskRequest::Backup { database, object_arn, backup_type, files } => {
-                    let lose = u32::from(*fault == Some(Fault::LoseFile));
-                    self.back_up(database, object_arn, *backup_type, *files, lose).await
-                }
-                TaskRequest::Restore { database, object_arn, backup_type, more_follows } => {
-                    self.restore(database, object_arn, *backup_type, *more_follows).await
-                }
+                TaskRequest::Backup { .. } => self.back_up(&request, *fault == Some(Fault::LoseFile)).await,
+                TaskRequest::Restore { .. } => self.restore(&request).await,
                 TaskRequest::Finish { database } => self.finish(database),
             },
         };
@@ -117,19 +113,16 @@ impl Instance {
     /// What a restore that fails leaves.
     pub(super) fn half_do(&self, request: &TaskRequest) {
         if let TaskRequest::Restore { database, .. } = request {
-            let half = Database { content: "half".into(), restoring: true, base: 0 };
+            let half = Database { restoring: true, ..Database::new("half") };
             self.world.lock().unwrap().databases.entry(database.clone()).or_insert(half);
         }
     }
 
-    async fn back_up(
-        &self,
-        name: &str,
-        arn: &str,
-        backup_type: BackupType,
-        files: u32,
-        lose: u32,
-    ) -> Result<(), String> {
+    async fn back_up(&self, request: &TaskRequest, loses_file: bool) -> Result<(), String> {
+        let TaskRequest::Backup { database: name, object_arn: arn, backup_type, files } = request else {
+            unreachable!("{request:?}")
+        };
+        let (backup_type, files, lose) = (*backup_type, *files, u32::from(loses_file));
         let image = {
             let mut world = self.world.lock().unwrap();
             let content =
@@ -156,7 +149,11 @@ impl Instance {
         Ok(())
     }
 
-    async fn restore(&self, name: &str, arn: &str, backup_type: BackupType, more: bool) -> Result<(), String> {
+    async fn restore(&self, request: &TaskRequest) -> Result<(), String> {
+        let TaskRequest::Restore { database: name, object_arn: arn, backup_type, more_follows, options } = request
+        else {
+            unreachable!("{request:?}")
+        };
         let pattern = arn.strip_prefix(BUCKET).unwrap();
         let prefix = pattern.trim_end_matches('*');
         let found = self.store.list(prefix, None).await.unwrap().objects;
@@ -167,11 +164,14 @@ impl Instance {
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap();
         let image: Image =
             serde_json::from_slice(line).map_err(|_| "The media family on device 'x' is incorrectly formed.")?;
+        if options.keep_cdc && *more_follows {
+            return Err("@keep_cdc cannot be used with @with_norecovery = 1.".into());
+        }
         if found.len() != image.files || bytes != image.bytes() {
             return Err(format!("{} of {} files, {} bytes: damaged", found.len(), image.files, bytes.len()));
         }
         let mut world = self.world.lock().unwrap();
-        match (backup_type, world.databases.get(name)) {
+        match (*backup_type, world.databases.get(name)) {
             (BackupType::Full, Some(_)) => {
                 return Err(format!(
                     "Database '{name}' already exists. Two databases that differ only by case or accent are not allowed. Choose a different database name."
@@ -184,7 +184,18 @@ impl Instance {
             }
             _ => {}
         }
-        let database = Database { content: image.content, restoring: more, base: image.base.unwrap_or(image.number) };
+        let files = |volume: Option<Volume>| volume.unwrap_or(Volume::D);
+        let volumes = match world.databases.get(name) {
+            Some(there) => there.volumes,
+            None => (files(options.data_file_volume), files(options.log_file_volume)),
+        };
+        let database = Database {
+            content: image.content,
+            restoring: *more_follows,
+            base: image.base.unwrap_or(image.number),
+            volumes,
+            keeps_cdc: options.keep_cdc,
+        };
         world.databases.insert(name.to_owned(), database);
         Ok(())
     }

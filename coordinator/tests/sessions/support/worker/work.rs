@@ -125,7 +125,9 @@ impl Worker {
         let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let source = self.domain(&self.domain_key, copy.domain.as_ref().unwrap(), here.path());
         let target = self.domain(&self.target_domain_key, copy.target.as_ref().unwrap(), there.path());
-        let copied = source.copy_point(&copy.point_id.parse().unwrap(), &target, None, |_| {}).await.unwrap();
+        let foundation = (!copy.stands_on_id.is_empty()).then(|| copy.stands_on_id.parse().unwrap());
+        let point = copy.point_id.parse().unwrap();
+        let copied = source.copy_point(&point, &target, None, foundation.as_ref(), |_| {}).await.unwrap();
         let root = PointRoot {
             point: copy.copy_id.parse().unwrap(),
             session: self.user_data.session_id.parse().unwrap(),

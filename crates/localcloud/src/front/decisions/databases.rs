@@ -83,6 +83,8 @@ pub(crate) struct Settings {
     pub(crate) database: Option<String>,
     pub(crate) port: u16,
     pub(crate) allocated_gib: u32,
+    /// Volumes that were added to it, with their sizes in GiB.
+    pub(crate) additional_volumes: BTreeMap<String, u32>,
     pub(crate) storage_type: String,
     pub(crate) kms_key_id: Option<String>,
     pub(crate) backup_retention_days: u32,
@@ -132,6 +134,8 @@ pub(crate) struct Modification {
     pub(crate) backup_window: Option<String>,
     pub(crate) maintenance_window: Option<String>,
     pub(crate) copy_tags_to_snapshot: Option<bool>,
+    /// Volumes that are added, or another size of ones that are there.
+    pub(crate) additional_volumes: BTreeMap<String, u32>,
 }
 
 /// Every DB instance of the account.
@@ -222,6 +226,7 @@ impl DbInstance {
             self.settings.master_password = password.clone();
         }
         let settings = &mut self.settings;
+        settings.additional_volumes.extend(change.additional_volumes.clone());
         settings.backup_retention_days = change.backup_retention_days.unwrap_or(settings.backup_retention_days);
         settings.backup_window = change.backup_window.clone().unwrap_or_else(|| settings.backup_window.clone());
         settings.maintenance_window =

@@ -55,7 +55,8 @@ pub(super) async fn run(run: &Run, kind: Kind, norecovery: bool) -> Result<(), F
             let recovery = Recovery::Full;
             let nothing = Contents::nothing();
             let database = Database::new(state.next_id(), &order.database, now(), recovery, nothing);
-            state.insert(Database { mode: Mode::Restoring, ..database });
+            // The files are there from now on.
+            state.insert(Database { mode: Mode::Restoring, placing: order.placing, ..database });
         }
         Ok(())
     })?;
@@ -89,6 +90,7 @@ pub(super) async fn run(run: &Run, kind: Kind, norecovery: bool) -> Result<(), F
             || Failure(vec![format!("Database '{}' was dropped while it was being restored.", order.database)]);
         let database = state.get_mut(&order.database).ok_or_else(missing)?;
         outcome.apply(database, kind);
+        database.placing.keep_cdc = order.placing.keep_cdc;
         database.recovery = recovery;
         if !norecovery {
             database.come_online();

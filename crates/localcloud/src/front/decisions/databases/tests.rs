@@ -17,6 +17,7 @@ pub(crate) fn instance(id: &str, groups: &[&str]) -> DbInstance {
             database: None,
             port: 5432,
             allocated_gib: 20,
+            additional_volumes: BTreeMap::new(),
             storage_type: "gp3".to_owned(),
             kms_key_id: None,
             backup_retention_days: 1,

@@ -1,5 +1,6 @@
 //! ModifyDBInstance and DeleteDBInstance.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ const MODIFY_PARAMETERS: &[&str] = &[
     "CopyTagsToSnapshot",
     "AllowMajorVersionUpgrade",
     "OptionGroupName",
+    "AdditionalStorageVolumes",
 ];
 /// Wait between attempts to remove a server that does not go.
 const RETRY: Duration = Duration::from_secs(1);
@@ -42,6 +44,7 @@ pub(super) async fn modify(context: &Arc<Context>, params: &Params) -> Result<An
         backup_window: params.get("PreferredBackupWindow").map(str::to_owned),
         maintenance_window: params.get("PreferredMaintenanceWindow").map(str::to_owned),
         copy_tags_to_snapshot: params.parsed("CopyTagsToSnapshot")?,
+        additional_volumes: additional_volumes(params)?,
     };
     let groups = params.list("VpcSecurityGroupIds");
     let (before, after) = context.world(|world| {
@@ -68,6 +71,21 @@ pub(super) async fn modify(context: &Arc<Context>, params: &Params) -> Result<An
     Ok(Answer::query("rds", "ModifyDBInstance", |xml| {
         xml.node("DBInstance", |xml| render::instance(xml, context, &shown));
     }))
+}
+
+/// Volumes of SQL Server, which are added with their sizes; none is removed.
+fn additional_volumes(params: &Params) -> Result<BTreeMap<String, u32>, AwsError> {
+    let mut volumes = BTreeMap::new();
+    for volume in params.members("AdditionalStorageVolumes") {
+        only(&volume, &["VolumeName", "AllocatedStorage", "StorageType"])?;
+        let name = volume.required("VolumeName")?;
+        if !["rdsdbdata2", "rdsdbdata3", "rdsdbdata4"].contains(&name) {
+            let text = format!("Invalid volume name: {name}");
+            return Err(AwsError::new("InvalidParameterValue", text));
+        }
+        volumes.insert(name.to_owned(), volume.parsed("AllocatedStorage")?.unwrap_or(20));
+    }
+    Ok(volumes)
 }
 
 fn carry_out(context: &Arc<Context>, before: DbInstance, after: DbInstance, change: Modification, kms: Option<String>) {

@@ -1,5 +1,6 @@
 //! New DB instances: empty ones, and copies of a snapshot.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -297,6 +298,7 @@ fn settings(engine: Engine, params: &Params, managed: bool) -> Result<Settings, 
         database: params.get("DBName").filter(|name| !name.is_empty()).map(str::to_owned),
         port: params.parsed("Port")?.unwrap_or(engine.port()),
         allocated_gib: params.parsed("AllocatedStorage")?.unwrap_or(20),
+        additional_volumes: BTreeMap::new(),
         storage_type: params.get("StorageType").unwrap_or("gp3").to_owned(),
         kms_key_id: params.get("KmsKeyId").or(encrypted.then_some("alias/aws/rds")).map(str::to_owned),
         backup_retention_days: params.parsed("BackupRetentionPeriod")?.unwrap_or(1),

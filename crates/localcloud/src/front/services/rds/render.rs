@@ -65,6 +65,9 @@ pub(super) fn instance_in(xml: &mut Xml, context: &Context, groups: &OptionGroup
         .text("IAMDatabaseAuthenticationEnabled", instance.iam_authentication)
         .text("DeletionProtection", instance.deletion_protection)
         .text("NetworkType", "IPV4");
+    xml.list("AdditionalStorageVolumes", "member", &settings.additional_volumes, |xml, (name, gib)| {
+        xml.text("VolumeName", name).text("StorageVolumeStatus", "In-use").text("AllocatedStorage", gib);
+    });
     if let Some(secret) = &instance.master_secret {
         xml.node("MasterUserSecret", |xml| {
             xml.text("SecretArn", &secret.arn).text("SecretStatus", "active").text("KmsKeyId", &secret.kms_key_id);

@@ -1,0 +1,45 @@
+//! Native backups and restores of SQL Server on the wire.
+
+use haulier_domain::sqlserver::options::{RestoreOptions, Volume};
+
+use crate::convert::{InvalidMessage, parsed};
+use crate::worker::v1 as worker;
+
+impl From<RestoreOptions> for worker::NativeRestoreOptions {
+    fn from(options: RestoreOptions) -> Self {
+        let RestoreOptions { keep_cdc, data_file_volume, log_file_volume } = options;
+        let name = |volume: Option<Volume>| volume.map(|volume| volume.to_string()).unwrap_or_default();
+        Self { keep_cdc, data_file_volume: name(data_file_volume), log_file_volume: name(log_file_volume) }
+    }
+}
+
+impl TryFrom<worker::NativeRestoreOptions> for RestoreOptions {
+    type Error = InvalidMessage;
+
+    fn try_from(message: worker::NativeRestoreOptions) -> Result<Self, InvalidMessage> {
+        let volume = |text: &str, field| match text {
+            "" => Ok(None),
+            name => parsed(name, "NativeRestoreOptions", field).map(Some),
+        };
+        Ok(Self {
+            keep_cdc: message.keep_cdc,
+            data_file_volume: volume(&message.data_file_volume, "data_file_volume")?,
+            log_file_volume: volume(&message.log_file_volume, "log_file_volume")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_survive_the_wire_and_an_unknown_volume_does_not() {
+        let all = RestoreOptions { keep_cdc: true, data_file_volume: Some(Volume::H), log_file_volume: None };
+        for options in [all, RestoreOptions::default()] {
+            assert_eq!(worker::NativeRestoreOptions::from(options).try_into(), Ok(options));
+        }
+        let message = worker::NativeRestoreOptions { log_file_volume: "C:".to_owned(), ..Default::default() };
+        assert_eq!(RestoreOptions::try_from(message).unwrap_err().field, "log_file_volume");
+    }
+}

@@ -1,0 +1,92 @@
+//! Submissions of tasks. A parameter that is not given is not named either: what RDS makes of NULL in the place of its default
+//! is not documented.
+
+use std::fmt::Write as _;
+
+use tiberius::ToSql;
+
+use crate::sqlserver::port::TaskRequest;
+
+/// A call of a procedure with named arguments.
+pub(super) struct Call {
+    /// The statement.
+    pub(super) sql: String,
+    arguments: Vec<Box<dyn ToSql>>,
+}
+
+impl Call {
+    fn of(procedure: &str) -> Self {
+        Self { sql: format!("EXEC msdb.dbo.{procedure}"), arguments: Vec::new() }
+    }
+
+    fn with(mut self, name: &str, value: impl ToSql + 'static) -> Self {
+        self.arguments.push(Box::new(value));
+        let comma = if self.arguments.len() > 1 { "," } else { "" };
+        let _ = write!(self.sql, "{comma} @{name} = @P{}", self.arguments.len());
+        self
+    }
+
+    fn with_any(self, name: &str, value: Option<impl ToSql + 'static>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// Its arguments, in the order of their numbers.
+    pub(super) fn arguments(&self) -> Vec<&dyn ToSql> {
+        self.arguments.iter().map(AsRef::as_ref).collect()
+    }
+}
+
+/// The call that asks for a task.
+pub(super) fn call(request: &TaskRequest) -> Call {
+    match request {
+        TaskRequest::Backup { database, object_arn, backup_type, files } => Call::of("rds_backup_database")
+            .with("source_db_name", database.clone())
+            .with("s3_arn_to_backup_to", object_arn.clone())
+            .with("type", backup_type.argument())
+            .with("number_of_files", i32::try_from(*files).unwrap_or(i32::MAX))
+            .with("overwrite_s3_backup_file", 0),
+        TaskRequest::Restore { database, object_arn, backup_type, more_follows, options } => {
+            Call::of("rds_restore_database")
+                .with("restore_db_name", database.clone())
+                .with("s3_arn_to_restore_from", object_arn.clone())
+                .with("type", backup_type.argument())
+                .with("with_norecovery", i32::from(*more_follows))
+                .with_any("keep_cdc", options.keep_cdc.then_some(1))
+                .with_any("data_file_volume", options.data_file_volume.map(|volume| volume.as_str()))
+                .with_any("log_file_volume", options.log_file_volume.map(|volume| volume.as_str()))
+        }
+        TaskRequest::Finish { database } => Call::of("rds_finish_restore").with("db_name", database.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use haulier_domain::sqlserver::keys::BackupType;
+    use haulier_domain::sqlserver::options::{RestoreOptions, Volume};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_given_is_not_named() {
+        let restore = |options| TaskRequest::Restore {
+            database: "shop".into(),
+            object_arn: "arn".into(),
+            backup_type: BackupType::Full,
+            more_follows: false,
+            options,
+        };
+        let plain = call(&restore(RestoreOptions::default()));
+        let begin = "EXEC msdb.dbo.rds_restore_database @restore_db_name = @P1, @s3_arn_to_restore_from = @P2, @type = @P3, \
+                     @with_norecovery = @P4";
+        assert_eq!((plain.sql.as_str(), plain.arguments().len()), (begin, 4));
+        let options = RestoreOptions { keep_cdc: true, data_file_volume: None, log_file_volume: Some(Volume::I) };
+        let full = call(&restore(options));
+        let more = ", @keep_cdc = @P5, @log_file_volume = @P6";
+        assert_eq!((full.sql, full.arguments.len()), (format!("{begin}{more}"), 6));
+        let finish = call(&TaskRequest::Finish { database: "shop".into() });
+        assert_eq!(finish.sql, "EXEC msdb.dbo.rds_finish_restore @db_name = @P1");
+    }
+}

@@ -8,6 +8,7 @@ pub mod bin;
 pub mod cloud;
 pub mod coordinator;
 pub mod dataset;
+pub mod documented;
 pub mod haulier;
 pub mod ledger;
 pub mod oracle;

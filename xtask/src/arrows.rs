@@ -17,7 +17,10 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("haulier-coordinator", &["haulier-cloud", "haulier-domain", "haulier-proto", "haulier-repository"]),
     ("haulier-worker-agent", &["haulier-cloud", "haulier-domain", "haulier-proto", "haulier-repository"]),
     ("haulier-cli", &["haulier-cloud", "haulier-domain", "haulier-proto", "haulier-repository"]),
-    ("haulier-bench", &["haulier-cloud", "haulier-domain", "haulier-pages", "haulier-repository"]),
+    (
+        "haulier-bench",
+        &["haulier-cloud", "haulier-domain", "haulier-pages", "haulier-repository", "haulier-worker-agent"],
+    ),
     ("haulier-localcloud", &["haulier-pages"]),
     ("haulier-pages", &[]),
     ("e2e", &[]),

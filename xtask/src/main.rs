@@ -1,7 +1,9 @@
 //! `cargo xtask`: set-up, the local cloud, the demo, tests and checks. Every command says what it is about to change on
 //! this machine before it does.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 mod arrows;
@@ -10,6 +12,7 @@ mod build;
 mod check;
 mod cloud;
 mod demo;
+mod memory;
 mod setup;
 mod test;
 
@@ -52,4 +55,12 @@ fn main() -> Result<()> {
 #[expect(clippy::print_stderr, reason = "this is where a command speaks to its user")]
 fn say(text: &str) {
     eprintln!("{text}");
+}
+
+/// Makes a folder that is empty, whatever was in it.
+fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("emptying {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))
 }

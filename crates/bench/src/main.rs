@@ -1,8 +1,7 @@
-//! `haulier-bench`: what `cargo xtask bench peers` runs as children, so that what each of them takes can be told apart, and
-//! what `cargo xtask bench torture` is made of.
+//! `haulier-bench`: what `cargo xtask bench peers` and `native` run as children, so that what each of them takes can be told
+//! apart, and what `cargo xtask bench torture` is made of.
 //!
-//! The repository writes and reads streams here as a worker would have it do, without a database, a network or a
-//! coordinator; a stopwatch runs any contestant and says what its processes took. Never in a release.
+//! The repository writes and reads streams here as a worker would have it do, without a database or a coordinator; a stopwatch runs any contestant and says what its processes took. Never in a release.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +10,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod folder;
+mod native;
 mod pages;
 mod repository;
 mod stages;
@@ -44,6 +44,9 @@ enum Command {
     /// What `torture` has its children do.
     #[command(hide = true)]
     Victim(torture::Victim),
+    /// Parts of the benchmark of native backups of SQL Server.
+    #[command(subcommand)]
+    Native(native::Native),
     /// Runs a command and writes what it took to a file.
     Measure(stopwatch::Measure),
 }
@@ -57,6 +60,7 @@ fn main() -> Result<ExitCode> {
         Command::Stages(stages) => stages::measure(&stages),
         Command::Torture(arguments) => return torture::run(&arguments),
         Command::Victim(victim) => return torture::suffer(&victim),
+        Command::Native(native) => native::run(&native),
         Command::Measure(measure) => stopwatch::run(&measure),
     };
     done.map(|()| ExitCode::SUCCESS)

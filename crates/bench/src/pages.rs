@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use haulier_pages::{PAGE, PageMaker, Random};
 
-/// Writes a file of database pages to standard output.
+/// A file of database pages.
 #[derive(Debug, Args)]
 pub(crate) struct Pages {
     /// How many pages.
@@ -23,20 +23,36 @@ pub(crate) struct Pages {
     shift: usize,
 }
 
+impl Pages {
+    /// What stands before the first page.
+    pub(crate) fn header(&self) -> Vec<u8> {
+        let mut random = Random::new(self.seed, u64::MAX);
+        (0..self.shift).map(|_| random.next() as u8).collect()
+    }
+
+    /// How many pages.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Makes the page of that number.
+    pub(crate) fn page(&self, maker: &PageMaker, number: u32, page: &mut [u8; PAGE]) {
+        maker.fill(page, self.seed, number);
+        if is_changed(self.seed, number, self.changed) {
+            maker.rewrite(page, 1);
+        }
+    }
+}
+
 /// Writes it.
 pub(crate) fn write(pages: &Pages) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     let mut write = |bytes: &[u8]| out.write_all(bytes).context("writing pages");
-    let mut random = Random::new(pages.seed, u64::MAX);
-    let header: Vec<u8> = (0..pages.shift).map(|_| random.next() as u8).collect();
-    write(&header)?;
+    write(&pages.header())?;
     let mut page = [0; PAGE];
     let maker = PageMaker::new();
     for number in 0..pages.count {
-        maker.fill(&mut page, pages.seed, number);
-        if is_changed(pages.seed, number, pages.changed) {
-            maker.rewrite(&mut page, 1);
-        }
+        pages.page(&maker, number, &mut page);
         write(&page)?;
     }
     out.flush().context("writing pages")

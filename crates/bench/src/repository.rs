@@ -76,13 +76,16 @@ impl From<Kind> for StreamKind {
 /// Creates a repository with one domain. Its passphrase costs nothing to open: on a worker the coordinator has done that.
 pub(crate) fn create(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    runtime()?.block_on(async {
-        let cost = PassphraseCost { memory_kib: 64, iterations: 1, lanes: 1 };
-        let key = NewKey::Passphrase(passphrase(), cost);
-        let repository = Repository::create(store_in(folder), PREFIX, &key, jiff::Timestamp::now()).await?;
-        repository.domain_key(&domain_id()?, true).await?;
-        Ok(())
-    })
+    runtime()?.block_on(create_in(store_in(folder)))
+}
+
+/// The same in any store.
+pub(crate) async fn create_in(store: Arc<dyn ObjectStore>) -> Result<()> {
+    let cost = PassphraseCost { memory_kib: 64, iterations: 1, lanes: 1 };
+    let key = NewKey::Passphrase(passphrase(), cost);
+    let repository = Repository::create(store, PREFIX, &key, jiff::Timestamp::now()).await?;
+    repository.domain_key(&domain_id()?, true).await?;
+    Ok(())
 }
 
 /// Stores standard input and publishes it.

@@ -35,6 +35,9 @@ pub struct DomainConfig {
     pub threads: usize,
     /// zstd level. At 3 rows of tables are searched faster, see `docs/adr/0002-repository-chunks.md`.
     pub level: i32,
+    /// Whether chunks are compressed at all, alone or on a base. A repository that was written without is read as any
+    /// other; that is for measuring what compression takes.
+    pub compress: bool,
     /// Memory to be divided among packs, filter and index, in bytes; see `docs/repository-format.md` for what streams
     /// take besides.
     pub memory: usize,
@@ -48,13 +51,14 @@ pub struct DomainConfig {
 }
 
 impl DomainConfig {
-    /// The defaults: every core, level 3, 192 MiB.
+    /// The defaults: every core, zstd at level 3, 192 MiB.
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
             cache_dir: cache_dir.into(),
             threads,
             level: 3,
+            compress: true,
             memory: memory::DEFAULT,
             base_deadline: BASE_DEADLINE,
             immutability: None,
@@ -79,6 +83,7 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     pub(crate) plan: Plan,
     pub(crate) level: i32,
+    pub(crate) compress: bool,
     pub(crate) base_deadline: Duration,
     pub(crate) folder: PathBuf,
     /// Kilobytes of bases that readers may be working on.
@@ -115,6 +120,7 @@ impl Domain {
                 bases_read: std::sync::Mutex::default(),
                 plan,
                 level: config.level,
+                compress: config.compress,
                 base_deadline: config.base_deadline,
                 folder: config.cache_dir,
                 index: Mutex::default(),
@@ -182,6 +188,7 @@ impl Core {
             pool: self.pool.clone(),
             plan: self.plan,
             level: self.level,
+            compress: self.compress,
             base_deadline: self.base_deadline,
             folder: self.folder.clone(),
             bases_at_work: bases_at_work(&self.plan),

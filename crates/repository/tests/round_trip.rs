@@ -5,7 +5,7 @@
 mod support;
 
 use bytes::Bytes;
-use haulier_repository::{Chunking, Error, StreamContent, StreamKind};
+use haulier_repository::{Chunking, DomainConfig, Error, StreamContent, StreamKind};
 use proptest::prelude::*;
 
 use support::{Fixture, noise, point, read, rows, write};
@@ -73,6 +73,26 @@ async fn a_second_backup_of_the_same_data_stores_next_to_nothing() {
     assert!(added < 10_000, "{added} of {before} bytes");
     assert!(second.totals.bytes_new < 5_000, "{:?}", second.totals);
     assert!(read(&fixture.domain().await, &stream).await.unwrap() == data);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_compression_everything_is_stored_as_it_is_and_comes_back() {
+    let fixture = Fixture::new().await;
+    let config = DomainConfig { compress: false, ..fixture.config() };
+    let plainly = fixture.repository.domain(&fixture.id, config).await.unwrap();
+    let data = rows(3_000_000, 5);
+    let (first, stream) = fixture.publish(&plainly, "plain", &data).await;
+    assert!(first.totals.bytes_stored > 3_000_000, "{:?}", first.totals);
+    // Not even on a base that it resembles.
+    let changed = [&data[..1_000_000], b"inserted", &data[1_000_000..]].concat();
+    let writer = plainly.writer_on(Some(plainly.base_point(&first.point).await.unwrap())).await.unwrap();
+    let again = write(&writer, "data", StreamKind::TableRows, &changed).await.unwrap();
+    let totals = writer.finish().await.unwrap().totals;
+    assert!(totals.chunks_delta == 0 && totals.chunks_new < totals.chunks, "{totals:?}");
+    let other = fixture.domain().await;
+    for (stream, data) in [(stream, data), (again, changed)] {
+        assert!(read(&other, &stream).await.unwrap() == data, "{}", stream.name);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

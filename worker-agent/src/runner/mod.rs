@@ -28,6 +28,7 @@ use haulier_proto::worker::v1 as wire;
 use haulier_repository::{Domain, DomainConfig, DomainKey};
 
 pub use ports::{AwsPorts, Ports};
+pub use streams::RepositoryStreams;
 
 use crate::desk::{Desk, Severity};
 use crate::postgres::{self, ProgressEvent, Stopped};

@@ -17,7 +17,7 @@ use crate::desk::Desk;
 use crate::mover::streams::{self as mover, StoreError, StreamStore};
 
 /// The streams of one domain: new ones through one writer, old ones read.
-pub(super) struct RepositoryStreams {
+pub struct RepositoryStreams {
     domain: Domain,
     writer: RwLock<Option<Writer>>,
     meter: Arc<Mutex<Stored>>,
@@ -42,13 +42,16 @@ impl Stored {
 
 impl RepositoryStreams {
     /// Streams that are only read.
-    pub(super) fn reading(domain: Domain, desk: Desk) -> Self {
+    pub fn reading(domain: Domain, desk: Desk) -> Self {
         Self::over(domain, None, desk)
     }
 
     /// Streams that are written, too. They are expected to resemble those of `base`, and are worth nothing without those of
     /// `foundation`.
-    pub(super) async fn writing(
+    ///
+    /// # Errors
+    /// The domain's index cannot be loaded.
+    pub async fn writing(
         domain: Domain,
         base: Option<BasePoint>,
         foundation: Option<&PointRoot>,
@@ -68,7 +71,10 @@ impl RepositoryStreams {
     }
 
     /// Makes every finished stream durable. Nothing can be written any more.
-    pub(super) async fn finish(&self) -> Result<WriteSummary, Error> {
+    ///
+    /// # Errors
+    /// The repository does not take what is left, or the streams were only read.
+    pub async fn finish(&self) -> Result<WriteSummary, Error> {
         let writer = self.writer.write().await.take();
         let writer = writer.ok_or_else(|| Error::Invalid("the streams are finished already".to_owned()))?;
         let summary = writer.finish().await?;

@@ -25,8 +25,12 @@ fn part_bytes(size: u64) -> u64 {
     size.div_ceil(MOST_PARTS).next_multiple_of(MIB).max(PART)
 }
 
-/// Makes the object of that key, unless it is there.
-pub(super) async fn deliver(context: &Context, file: &File, key: &str, name: &str) -> Result<(), Stopped> {
+/// Makes the object of that key, unless it is there. `name` is what operators read.
+///
+/// # Errors
+/// The bucket or the repository fails for longer than it may pass by itself, the bytes are not those that were backed up,
+/// or the order to stop came. There is no object of that key then.
+pub async fn deliver(context: &Context, file: &File, key: &str, name: &str) -> Result<(), Stopped> {
     let what = format!("putting {name} into the temporary bucket");
     match objects::size_of(context, key).await? {
         Some(size) if size == file.bytes => {
@@ -83,7 +87,8 @@ async fn in_parts(
     let mut parts: Vec<UploadedPart> = Vec::new();
     let (mut hashing, mut bytes, mut number) = (Hashing::default(), 0, 0);
     loop {
-        let body = context.obey(pieces.take(length)).await??;
+        // Of the last part one byte more than there should be, so that too many are seen.
+        let body = context.obey(pieces.take(length.min(file.bytes - bytes + 1))).await??;
         bytes += body.len() as u64;
         number += 1;
         // A part too many would be refused by S3, and is wrong anyway.
@@ -149,7 +154,7 @@ impl Pieces {
     /// The next so many bytes, or what there is.
     async fn take(&mut self, length: u64) -> Result<Bytes, Failure> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut body = BytesMut::with_capacity(length.min(self.rest.len().max(1 << 20)));
+        let mut body = BytesMut::with_capacity(length);
         while body.len() < length {
             if self.rest.is_empty() {
                 match self.reader.next().await.map_err(|error| streams::failure(&error))? {

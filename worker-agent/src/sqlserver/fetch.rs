@@ -22,13 +22,20 @@ const AT_ONCE: usize = 6;
 
 /// A file that is in the repository.
 #[derive(Debug)]
-pub(super) struct Fetched {
-    pub(super) stream: StreamReference,
-    pub(super) sha256: String,
+pub struct Fetched {
+    /// Where it is.
+    pub stream: StreamReference,
+    /// SHA-256 of its bytes, in hex.
+    pub sha256: String,
 }
 
-/// Moves an object of that size into a stream of that name.
-pub(super) async fn fetch(context: &Context, key: &str, size: u64, name: &str) -> Result<Fetched, Stopped> {
+/// Moves an object of that size, in bytes, into a stream of that name. The stream is there for good once the streams are
+/// finished.
+///
+/// # Errors
+/// The bucket or the repository fails for longer than it may pass by itself, the object is not of that size, or the order
+/// to stop came.
+pub async fn fetch(context: &Context, key: &str, size: u64, name: &str) -> Result<Fetched, Stopped> {
     let _shown = context.moving(name.to_owned());
     let created = context.obey(context.streams.create(StreamKind::Pages, name)).await?;
     let mut writer = created.map_err(|error| streams::failure(&error))?;

@@ -13,9 +13,9 @@
 pub mod backup;
 mod calls;
 pub mod context;
-mod deliver;
+pub mod deliver;
 mod failures;
-mod fetch;
+pub mod fetch;
 mod hashing;
 pub mod job;
 mod manifests;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::stage::{MASTER_PASSWORD, POLICY, Stage};
 use e2e::wait;
 
-use super::memory;
+use crate::memory;
 
 /// Sessions at once.
 pub(super) const SESSIONS: usize = 50;

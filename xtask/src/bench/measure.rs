@@ -7,8 +7,7 @@ use anyhow::{Context, Result};
 use e2e::process;
 use serde::Serialize;
 
-/// The kernel's unit in `/proc/*/stat`; the same on every Linux that Rust supports.
-const TICKS_PER_SECOND: f64 = 100.0;
+use crate::memory::processor_seconds;
 
 /// What something took.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -39,15 +38,6 @@ fn children_processor() -> Result<f64> {
     Ok(processor_seconds(&stat).context("/proc/self/stat is cut short")?.1)
 }
 
-/// Processor seconds of a process, and of its children that have ended, from its `stat`.
-pub(super) fn processor_seconds(stat: &str) -> Option<(f64, f64)> {
-    // The name, which may hold anything, ends with the last parenthesis; what follows begins with the third field.
-    let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
-    let seconds = |user: usize, system: usize| Some((ticks(user)? + ticks(system)?) / TICKS_PER_SECOND);
-    Some((seconds(14, 15)?, seconds(16, 17)?))
-}
-
 /// The middle one, or the mean of the two in the middle. Not a number where there is none.
 pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
@@ -69,12 +59,5 @@ mod tests {
         assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median([]).is_nan());
-    }
-
-    #[test]
-    fn a_process_may_be_named_like_a_stat() {
-        let stat = "7 (a) b (c) S 1 7 7 0 -1 0 0 0 0 0 150 50 20 5 20 0 4 0";
-        assert_eq!(processor_seconds(stat), Some((2.0, 0.25)));
-        assert_eq!(processor_seconds("7 (a) S 1"), None);
     }
 }

@@ -4,7 +4,6 @@
 //! contestants alike; what counts are the ratios. Binaries come from the release profile. All contestants read the same
 //! database of the same instance over the same network, TLS included.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -13,11 +12,12 @@ use e2e::stage::Stage;
 
 use crate::{build, say, setup};
 
+mod child;
 mod contest;
 mod crowd;
 mod machine;
 mod measure;
-mod memory;
+mod native;
 mod peers;
 mod report;
 mod session;
@@ -48,6 +48,8 @@ pub(crate) struct Arguments {
 /// Other contests than the one against the stock tools.
 #[derive(Debug, clap::Subcommand)]
 enum Other {
+    /// Measures how native backups of SQL Server pass between the temporary bucket and the repository, beside a plain copy.
+    Native(native::Arguments),
     /// Measures the repository beside restic, rustic, borg and bupstash.
     Peers(peers::Arguments),
     /// Stores random streams while writers and prunes are killed, and compares every restore point with what it should be.
@@ -63,6 +65,7 @@ const BINARIES: &str = "HAULIER_BIN_DIR";
 /// Builds in the release profile, then measures with what was built.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.contest {
+        Some(Other::Native(arguments)) => return native::run(arguments),
         Some(Other::Peers(arguments)) => return peers::run(arguments),
         Some(Other::Torture(arguments)) => return torture::run(arguments),
         None => {}
@@ -71,24 +74,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::run()?;
     setup::require_package("zstd", "what pg_dump is piped through for comparison")?;
     setup::require_root("the local cloud's network namespaces, which")?;
+    with_release_binaries(|| measure_all(arguments))
+}
+
+/// Measures with binaries of the release profile: builds them first, unless somebody has said where they are.
+fn with_release_binaries(measure: impl FnOnce() -> Result<()>) -> Result<()> {
     if std::env::var_os(BINARIES).is_some() {
-        return measure_all(arguments);
+        return measure();
     }
-    build_release()?;
+    say("building Haulier in the release profile (the first time takes many minutes)");
+    build::run(build::cargo().args(["build", "--workspace", "--bins", "--release"]))?;
+    // Beside the folder that this program came from.
+    let release = bin::folder()?.parent().context("binaries lie two folders deep")?.join("release");
     // The rest runs in a process of its own that finds the binaries through its environment.
     let program = std::env::current_exe().context("the path of the running program")?;
-    build::run(Command::new(program).args(std::env::args_os().skip(1)).env(BINARIES, release_folder()?))
-}
-
-fn build_release() -> Result<()> {
-    say("building Haulier in the release profile (the first time takes many minutes)");
-    build::run(build::cargo().args(["build", "--workspace", "--bins", "--release"]))
-}
-
-/// Beside the folder that this program came from.
-fn release_folder() -> Result<PathBuf> {
-    let own = bin::folder()?;
-    Ok(own.parent().context("binaries lie two folders deep")?.join("release"))
+    build::run(Command::new(program).args(std::env::args_os().skip(1)).env(BINARIES, release))
 }
 
 fn measure_all(arguments: &Arguments) -> Result<()> {

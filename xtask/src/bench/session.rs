@@ -9,7 +9,7 @@ use e2e::bin;
 use e2e::stage::Stage;
 use serde_json::Value;
 
-use super::memory::{Seen, Watch};
+use crate::memory::{Seen, Watch};
 
 /// What a session took.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use e2e::bin;
 
-use super::peers::BENCH;
+use super::child::BENCH;
 use crate::build;
 
 /// What to do.

@@ -94,7 +94,7 @@ fn name(shared: &Shared, kind: StreamKind, pieces: &[Piece]) -> Result<(Vec<Stor
         let taken = shared.claim(&id)?;
         stored.push(Stored { chunk, place: piece.place, fate: if taken { Fate::Alone } else { Fate::Known(id) } });
         if taken {
-            let candidate = piece.place.and_then(|place| place.base);
+            let candidate = piece.place.and_then(|place| place.base).filter(|_| shared.core.compress);
             let mut chunk = New { number, id, sketch: None, candidate, by_sketch: false, kept: None };
             if candidate.is_none() {
                 chunk.look_around(shared, kind, &piece.bytes)?;
@@ -109,7 +109,7 @@ impl New {
     /// Makes the sketch, and takes what it finds as candidate.
     fn look_around(&mut self, shared: &Shared, kind: StreamKind, plain: &[u8]) -> Result<()> {
         // Documents are small and read by themselves: they stand alone.
-        if kind == StreamKind::Document {
+        if kind == StreamKind::Document || !shared.core.compress {
             return Ok(());
         }
         self.sketch = self.sketch.or_else(|| Sketch::of(plain));
@@ -234,12 +234,17 @@ impl<'a> Encoding<'a> {
     }
 
     fn whole(&mut self, mut chunk: New, plain: &[u8]) -> Result<()> {
-        if chunk.sketch.is_none() && self.kind != StreamKind::Document {
-            chunk.sketch = Sketch::of(plain);
-        }
         let start = self.encoded.len();
-        let content = if self.kind == StreamKind::Pages { Content::Other } else { Content::Rows };
-        let codec = codec::encode(self.shared.core.level, content, plain, &mut self.encoded)?;
+        let codec = if self.shared.core.compress {
+            if chunk.sketch.is_none() && self.kind != StreamKind::Document {
+                chunk.sketch = Sketch::of(plain);
+            }
+            let content = if self.kind == StreamKind::Pages { Content::Other } else { Content::Rows };
+            codec::encode(self.shared.core.level, content, plain, &mut self.encoded)?
+        } else {
+            self.encoded.extend_from_slice(plain);
+            Codec::Raw
+        };
         let sketch = chunk.sketch.map(Sketch::to_bytes);
         self.take(chunk.id, ChunkKind::Whole, codec, plain.len(), (None, sketch), start);
         Ok(())

@@ -55,7 +55,7 @@ pub(super) async fn restore(
         let id = match earlier {
             Some(id) => id,
             None => {
-                let id = ask(wanted, index, &known, given_up, &what, context).await?;
+                let id = ask(scope, wanted, index, &known, given_up, &what, context).await?;
                 asked = Some(id);
                 id
             }
@@ -114,6 +114,7 @@ fn size(wanted: &Wanted<'_>, index: usize) -> Size {
 
 /// Asks RDS for a step, whose files are where RDS reads them.
 async fn ask(
+    scope: &Scope<'_>,
     wanted: &Wanted<'_>,
     index: usize,
     known: &[Task],

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use e2e::bin;
 use serde::Serialize;
 
-use super::child::{BENCH, Child, stored};
+use crate::bench::child::{BENCH, Child, stored};
 
 /// Every password; there is nothing to protect.
 const PASSWORD: &str = "what is stored here is made up";
@@ -196,7 +196,7 @@ impl Seat<'_> {
         Child { program: self.contestant.program.clone(), arguments, environment: self.environment() }
     }
 
-    fn environment(&self) -> Vec<(&'static str, OsString)> {
+    fn environment(&self) -> Vec<(String, OsString)> {
         let (home, repository) = (self.home().into_os_string(), self.repository().into_os_string());
         let cache = self.home().join("cache").into_os_string();
         let mut environment = vec![("HOME", home.clone()), ("XDG_CACHE_HOME", cache), ("TMPDIR", home.clone())];
@@ -211,7 +211,7 @@ impl Seat<'_> {
             Tool::Rustic => vec![("RUSTIC_REPOSITORY", repository), ("RUSTIC_PASSWORD", password())],
             Tool::Borg => vec![("BORG_BASE_DIR", home), ("BORG_PASSPHRASE", password())],
         });
-        environment
+        environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     fn key(&self) -> OsString {

@@ -11,10 +11,10 @@ use e2e::stage::Stage;
 use e2e::{bin, process};
 use serde_json::{Value, json};
 
-use super::child::BENCH;
 use super::contestant::Kind;
 use super::database::{self, administrator};
 use super::rounds::{DataSet, Input, Later};
+use crate::bench::child::BENCH;
 use crate::say;
 
 /// Pages of a thousand that change.

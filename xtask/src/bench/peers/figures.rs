@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::child::Taken;
 use super::contestant::Tool;
 use super::live::{Backup, PIPE};
 use super::rounds::{DataSet, Turn};
+use crate::bench::child::Taken;
 use crate::bench::measure::median;
 
 /// Day 2 against the changed rows alone after `zstd -3`.

@@ -6,15 +6,13 @@
 //! must be what was stored, or the run fails. An aim that is missed is reported, and fails nothing.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use e2e::stage::Stage;
 
 use super::machine;
-use crate::{build, say, setup};
+use crate::{say, setup};
 
-mod child;
 mod contestant;
 mod data;
 mod database;
@@ -24,7 +22,6 @@ mod live;
 mod report;
 mod rounds;
 
-pub(super) use child::BENCH;
 use contestant::Contestant;
 use figures::Contest;
 use report::Report;
@@ -54,13 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     setup::run()?;
     setup::require_package("zstd", "the floor of what a day's changes take")?;
     setup::require_root("the local cloud's network namespaces, which")?;
-    if std::env::var_os(super::BINARIES).is_some() {
-        return measure(arguments);
-    }
-    super::build_release()?;
-    // The rest runs in a process of its own that finds the binaries through its environment.
-    let program = std::env::current_exe().context("the path of the running program")?;
-    build::run(Command::new(program).args(std::env::args_os().skip(1)).env(super::BINARIES, super::release_folder()?))
+    super::with_release_binaries(|| measure(arguments))
 }
 
 fn measure(arguments: &Arguments) -> Result<()> {

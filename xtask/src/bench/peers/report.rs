@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::child::Taken;
 use super::contestant::{Contestant, Tool};
 use super::figures::{Aim, Contest, Figures, Verdict, highest, wall};
 use super::install::Absent;
 use super::live::{Backup, PIPE};
+use crate::bench::child::Taken;
 
 /// Everything that was measured.
 pub(super) struct Report {

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use e2e::process;
 use serde::Serialize;
 
-use super::child::Taken;
 use super::contestant::{Contestant, Kind, Seat, Tool};
+use crate::bench::child::Taken;
 use crate::say;
 
 /// A stream in a file.
@@ -24,7 +24,7 @@ pub(super) struct Input {
 impl Input {
     /// What is in a file.
     pub(super) fn of(file: &Path) -> Result<Self> {
-        let (bytes, sha256) = super::child::identity(file)?;
+        let (bytes, sha256) = crate::bench::child::identity(file)?;
         ensure!(bytes > 0, "{} is empty", file.display());
         Ok(Self { file: file.to_owned(), bytes, sha256 })
     }

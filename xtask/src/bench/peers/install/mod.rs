@@ -50,7 +50,7 @@ fn folder() -> Result<PathBuf> {
 
 fn get(tool: Tool, folder: &Path) -> Result<Contestant> {
     let (program, source) = match tool {
-        Tool::Haulier => (super::child::BENCH.into(), "this source tree"),
+        Tool::Haulier => (crate::bench::child::BENCH.into(), "this source tree"),
         Tool::Restic => (folder.join("usr/bin/restic"), "Debian's newest suite, from this machine's mirror"),
         Tool::Rustic => (folder.join("bin/rustic"), "crates.io, built here without its optional features"),
         Tool::Borg => (folder.join("bin/borg"), "PyPI, built here"),

@@ -11,10 +11,10 @@ use e2e::bin;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::bench::measure::settle;
+use super::measure::settle;
 
 /// Our own part among the children.
-pub(in crate::bench) const BENCH: &str = "haulier-bench";
+pub(super) const BENCH: &str = "haulier-bench";
 
 /// What a run took.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub(super) struct Taken {
 pub(super) struct Child {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<OsString>,
-    pub(super) environment: Vec<(&'static str, OsString)>,
+    pub(super) environment: Vec<(String, OsString)>,
 }
 
 impl Child {
@@ -45,6 +45,14 @@ impl Child {
     pub(super) fn digested(&self, folder: &Path) -> Result<(Taken, String)> {
         self.measured(None, folder, Stdio::piped(), |child| {
             digest(child.stdout.take().context("the child's standard output")?)
+        })
+    }
+
+    /// Runs it and gives what it writes to its standard output: a few words.
+    pub(super) fn told(&self, folder: &Path) -> Result<(Taken, String)> {
+        self.measured(None, folder, Stdio::piped(), |child| {
+            let output = child.stdout.take().context("the child's standard output")?;
+            std::io::read_to_string(output).context("reading what a child says")
         })
     }
 

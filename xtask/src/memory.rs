@@ -1,4 +1,4 @@
-//! Peak memory of a worker's agent and of the programs it starts, seen from the host while they run.
+//! Peak memory and processor time of a worker's agent and of the programs it starts, seen from the host while they run.
 //!
 //! Other clouds may run on the same machine, so an agent counts only where it descends from the cloud in question.
 
@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-use super::measure::processor_seconds;
+/// The kernel's unit in `/proc/*/stat`; the same on every Linux that Rust supports.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Between two looks. The kernel keeps the peak itself, so only the last moment of a process can be missed.
 const LOOK: Duration = Duration::from_millis(150);
@@ -20,28 +21,28 @@ const AGENT: &str = "haulier-worker";
 
 /// What was seen of one worker.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Bytes the agent had resident at most.
-    pub(super) agent: u64,
+    pub(crate) agent: u64,
     /// Bytes its children had resident at most: the sum of the peaks of those that lived at once.
-    pub(super) children: u64,
+    pub(crate) children: u64,
     /// Names of those children.
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Processor seconds of the agent.
-    pub(super) processor: f64,
+    pub(crate) processor: f64,
     /// Processor seconds of its children.
-    pub(super) children_processor: f64,
+    pub(crate) children_processor: f64,
 }
 
 /// A thread that looks at the workers of one cloud.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     done: Arc<AtomicBool>,
     thread: JoinHandle<Seen>,
 }
 
 impl Watch {
     /// Begins to look for the workers of the cloud with this process id.
-    pub(super) fn begin(cloud: u32) -> Self {
+    pub(crate) fn begin(cloud: u32) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&done);
         let thread = thread::spawn(move || {
@@ -56,19 +57,19 @@ impl Watch {
     }
 
     /// Ends it and gives what was seen.
-    pub(super) fn end(self) -> Result<Seen> {
+    pub(crate) fn end(self) -> Result<Seen> {
         self.done.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the thread that watches memory panicked"))
     }
 }
 
 /// Bytes that a process has had resident at most, while it lives.
-pub(super) fn peak(id: u32) -> Option<u64> {
+pub(crate) fn peak(id: u32) -> Option<u64> {
     bytes(id, "VmHWM:")
 }
 
 /// Bytes that a process has resident now.
-pub(super) fn resident(id: u32) -> Option<u64> {
+pub(crate) fn resident(id: u32) -> Option<u64> {
     bytes(id, "VmRSS:")
 }
 
@@ -120,6 +121,15 @@ fn process(stat: &str) -> Option<Process> {
     Some(Process { name: stat.get(begin + 1..end)?.to_owned(), parent })
 }
 
+/// Processor seconds of a process, and of its children that have ended, from its `stat`.
+pub(crate) fn processor_seconds(stat: &str) -> Option<(f64, f64)> {
+    // The name, which may hold anything, ends with the last parenthesis; what follows begins with the third field.
+    let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
+    let seconds = |user: usize, system: usize| Some((ticks(user)? + ticks(system)?) / TICKS_PER_SECOND);
+    Some((seconds(14, 15)?, seconds(16, 17)?))
+}
+
 fn descends(all: &BTreeMap<u32, Process>, id: u32, ancestor: u32) -> bool {
     let parents = std::iter::successors(Some(id), |id| all.get(id).map(|process| process.parent));
     // A listing that is not taken in one moment may hold a circle.
@@ -144,5 +154,12 @@ mod tests {
         assert!(descends(&all, 4, 2));
         assert!(!descends(&all, 9, 2));
         assert_eq!(all[&4].name, "a (b) c");
+    }
+
+    #[test]
+    fn a_process_may_be_named_like_a_stat() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 0 0 0 0 0 150 50 20 5 20 0 4 0";
+        assert_eq!(processor_seconds(stat), Some((2.0, 0.25)));
+        assert_eq!(processor_seconds("7 (a) S 1"), None);
     }
 }

@@ -70,7 +70,8 @@ pub(super) async fn fetch(fetch: &Fetch) -> Result<Value> {
         None => None,
     };
     let desk = desk();
-    let streams = RepositoryStreams::writing(domain.clone(), base, None, desk.clone()).await.context("loading the index")?;
+    let streams =
+        RepositoryStreams::writing(domain.clone(), base, None, desk.clone()).await.context("loading the index")?;
     let streams = Arc::new(streams);
     let bytes = size_of(&*bucket, key).await?;
     let fetched = fetch::fetch(&context(streams.clone(), bucket, desk)?, key, bytes, FILE).await?;

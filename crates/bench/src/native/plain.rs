@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{self, SHA256};
 use bytes::Bytes;
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use haulier_cloud::object_store::{ObjectStore, UploadedPart};
+use haulier_cloud::object_store::UploadedPart;
 use haulier_pages::{PAGE, PageMaker};
 use tokio::task::JoinHandle;
 

@@ -11,6 +11,10 @@ const DATABASE: &str = "orders";
 const PAGES: u64 = 5000;
 const CHAIN: &str = "sqlserver: { full_every_days: 7 }";
 
+const OPTION_IS_LOOKED_UP: Strike = Strike::aws("the option group is being looked up", "rds", "DescribeOptionGroups");
+const WORKER_IS_LAUNCHED: Strike = Strike::aws("the worker is being launched", "ec2", "RunInstances");
+const INSTANCE_IS_JOINED: Strike = Strike::aws("the worker is let in", "rds", "ModifyDBInstance");
+const WORK_IS_ASSIGNED: Strike = Strike::aws("the worker is given its work", "sts", "AssumeRole");
 const BUCKET_IS_MADE: Strike = Strike::temporary("the temporary bucket is being made", "PutBucketPolicy");
 const BUCKET_GOES: Strike = Strike::temporary("the temporary bucket is being removed", "DeleteBucket");
 const PLACE_IS_EMPTIED: Strike = Strike::temporary("the session's files are being removed", "DeleteObjects");
@@ -26,7 +30,9 @@ const SECOND_STEP_RUNS: Strike =
 const FINISH_RUNS: Strike = Strike::task("the restore is being finished", "FINISH_RESTORE");
 const BACKUP_IS_ASKED_FOR: Strike = Strike::answer("the backup was asked for", "rds_backup_database");
 const RESTORE_IS_ASKED_FOR: Strike = Strike::answer("the restore was asked for", "rds_restore_database");
-const IS_RENAMED: Strike = Strike::answer("the restored database takes its place", "rds_modify_db_name");
+const IS_RENAMED: Strike = Strike::call("the restored database takes its place", "rds_modify_db_name");
+
+const REPLACED_IS_DROPPED: Strike = Strike::call("what was replaced is dropped", "rds_drop_database");
 
 fn scene() -> Result<Scene> {
     let scene = Scene::set()?;
@@ -53,7 +59,19 @@ fn chain(restored_as: &str) -> Vec<String> {
 fn a_coordinator_that_is_killed_at_each_step_goes_on() -> Result<()> {
     let mut scene = scene()?;
     let tasks = scene.tasks()?;
-    let strikes = [BUCKET_IS_MADE, BACKUP_RUNS, IS_FETCHED, IS_STORED, IS_PUBLISHED, PLACE_IS_EMPTIED, BUCKET_GOES];
+    let strikes = [
+        OPTION_IS_LOOKED_UP,
+        BUCKET_IS_MADE,
+        WORKER_IS_LAUNCHED,
+        INSTANCE_IS_JOINED,
+        WORK_IS_ASSIGNED,
+        BACKUP_RUNS,
+        IS_FETCHED,
+        IS_STORED,
+        IS_PUBLISHED,
+        PLACE_IS_EMPTIED,
+        BUCKET_GOES,
+    ];
     let session = coordinator_dies(&mut scene, &strikes, |scene| scene.start_backup(CHAIN))?;
     assert_eq!(scene.since(&tasks)?, full());
     ensure!(scene.points()? == 1, "one point, not several");
@@ -124,7 +142,9 @@ fn a_restore_whose_workers_are_killed_at_each_step_is_taken_over() -> Result<()>
     // The one that is replaced is given up when the other has its place, and not before.
     let tasks = scene.tasks()?;
     let replace = ["--on-clash", "replace", "--yes"];
-    workers_die(&scene, &[IS_RENAMED], |scene| scene.start_restore(&full, &[(DATABASE, "one")], &replace))?;
+    workers_die(&scene, &[IS_RENAMED, REPLACED_IS_DROPPED], |scene| {
+        scene.start_restore(&full, &[(DATABASE, "one")], &replace)
+    })?;
     let asked = scene.since(&tasks)?;
     let is_restore = |task: &String| task.starts_with("RESTORE_DB haulier_restoring_") && task.ends_with(": SUCCESS");
     ensure!(asked.len() == 1 && asked.iter().all(is_restore), "{asked:?}");

@@ -32,6 +32,11 @@ impl Strike {
         Self { when, service: "s3", operation, text, effect: Effect::Delay(millis) }
     }
 
+    /// At calls to another service.
+    pub(crate) const fn aws(when: &'static str, service: &'static str, operation: &'static str) -> Self {
+        Self { when, service, operation, text: "", effect: Effect::Delay(4000) }
+    }
+
     /// At calls to S3 for a temporary bucket.
     pub(crate) const fn temporary(when: &'static str, operation: &'static str) -> Self {
         Self::s3(when, operation, TEMPORARY, 4000)
@@ -40,6 +45,11 @@ impl Strike {
     /// While a task of that type runs.
     pub(crate) const fn task(when: &'static str, kind: &'static str) -> Self {
         Self { when, service: "sqlserver", operation: kind, text: "", effect: Effect::Delay(3000) }
+    }
+
+    /// While a procedure is called: whether it comes to it, its caller does not hear.
+    pub(crate) const fn call(when: &'static str, procedure: &'static str) -> Self {
+        Self::task(when, procedure)
     }
 
     /// When a procedure has done what it does, and its caller has not heard of it.

@@ -141,7 +141,10 @@ async fn chains_there_and_back(
         }
         // The history says what the headers say.
         let of = |column: &str, kind: char| {
-            format!("SELECT {column} FROM msdb.dbo.backupset WHERE database_name = '{name}' AND type = '{kind}'")
+            format!(
+                "SELECT CAST({column} AS nvarchar(36)) FROM msdb.dbo.backupset \
+                 WHERE database_name = '{name}' AND type = '{kind}'"
+            )
         };
         let base = sql.one(&of("differential_base_guid", 'I')).await;
         assert!(base.is_some() && base == sql.one(&of("backup_set_uuid", 'D')).await, "{base:?}");

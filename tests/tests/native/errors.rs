@@ -42,7 +42,7 @@ fn a_task_that_fails_is_told_whole_with_its_remedy() -> Result<()> {
     let scene = Scene::set()?;
     scene.stage.cloud.make_pages(SOURCE, DATABASE, 5, PAGES)?;
 
-    // A refusal that may pass is waited for within the session; other things go on meanwhile.
+    // A refusal that may pass is waited for within the session.
     let busy = "A task has already been issued for database: orders with task Id: 7";
     order(&scene, "rds_backup_database", &json!({ "sql_error": { "text": busy } }))?;
     let waiting = scene.start_backup("")?;

@@ -50,8 +50,8 @@ pub fn sample_dumps() -> Option<PathBuf> {
     None
 }
 
-/// The folder of real backups of SQL Server that `HAULIER_SAMPLE_BACKUPS` names. Says so where there is none: tests of such
-/// files then show nothing.
+/// The folder of real backups of SQL Server that `HAULIER_SAMPLE_BACKUPS` names: full ones, those of one set in `stripe/`, and in
+/// `chain/` full and differential ones of one database in turn. Says so where there is none: made ones take their place then.
 #[must_use]
 pub fn sample_backups() -> Option<PathBuf> {
     let folder = std::env::var_os("HAULIER_SAMPLE_BACKUPS").map(PathBuf::from).filter(|folder| folder.is_dir());

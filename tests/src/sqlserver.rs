@@ -2,9 +2,11 @@
 //!
 //! No code is shared with the product, and none of its SQL: databases are made and looked at through the cloud's own control.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::aws::percent_encoded;
@@ -28,6 +30,23 @@ pub struct NativeRole {
     pub trust: String,
     /// What it may do.
     pub permissions: String,
+}
+
+/// A native task, as the instance's own queue has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct NativeTask {
+    /// Its number.
+    pub id: u32,
+    /// `BACKUP_DB`.
+    pub r#type: String,
+    /// The database that it is for.
+    pub database: String,
+    /// Where it writes or reads; empty for the end of a restore.
+    pub arn: String,
+    /// `IN_PROGRESS`.
+    pub lifecycle: String,
+    /// `task_info`.
+    pub info: String,
 }
 
 /// Name of the option group and of the role that [`Cloud::create_sqlserver`] makes for an instance.
@@ -134,6 +153,64 @@ impl Cloud {
     pub fn make_pages(&self, instance: &str, database: &str, seed: u64, pages: u64) -> Result<()> {
         let new = json!({ "made": { "seed": seed, "pages": pages } });
         self.control("POST", &path(instance, database), Some(&new)).map(drop)
+    }
+
+    /// Makes a database of backups by another server, files on the host: a full one, and perhaps a differential one.
+    ///
+    /// # Errors
+    /// Where there is one of that name, or the differential backup is not the full one's.
+    pub fn load_backup(&self, instance: &str, database: &str, full: &[&Path], differential: &[&Path]) -> Result<()> {
+        let new = json!({ "images": { "full": full, "differential": differential } });
+        self.control("POST", &path(instance, database), Some(&new)).map(drop)
+    }
+
+    /// Writes a backup of a database of pages to files on the host, as another server would have written it. A differential one is
+    /// on top of the last full one that was written so.
+    ///
+    /// # Errors
+    /// Where there is no such database, or no full one.
+    pub fn write_backup(&self, instance: &str, database: &str, differential: bool, files: &[&Path]) -> Result<()> {
+        let images = json!({ "differential": differential, "files": files });
+        self.control("POST", &format!("{}/images", path(instance, database)), Some(&images)).map(drop)
+    }
+
+    /// SHA-256 of each file that a database was restored from or made of, those of a differential backup last.
+    ///
+    /// # Errors
+    /// Where there is no such database.
+    pub fn files_under(&self, instance: &str, database: &str) -> Result<Vec<String>> {
+        let hashes = self.control("GET", &format!("{}/images", path(instance, database)), None)?;
+        serde_json::from_value(hashes).context("reading hashes")
+    }
+
+    /// Removes a database, as somebody else would.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn drop_database(&self, instance: &str, database: &str) -> Result<()> {
+        self.control("DELETE", &path(instance, database), None).map(drop)
+    }
+
+    /// The databases of an instance, those in the state RESTORING marked so.
+    ///
+    /// # Errors
+    /// Where there is no such instance.
+    pub fn native_databases(&self, instance: &str) -> Result<Vec<String>> {
+        let there = self.control("GET", &format!("/instances/{instance}/databases"), None)?;
+        let shown = |database: &Value| {
+            let state = if database["restoring"] == true { " (restoring)" } else { "" };
+            format!("{}{state}", database["name"].as_str().unwrap_or_default())
+        };
+        Ok(there.as_array().context("databases are a list")?.iter().map(shown).collect())
+    }
+
+    /// Every native task of an instance, oldest first.
+    ///
+    /// # Errors
+    /// Where there is no such instance.
+    pub fn native_tasks(&self, instance: &str) -> Result<Vec<NativeTask>> {
+        let tasks = self.control("GET", &format!("/instances/{instance}/tasks"), None)?;
+        serde_json::from_value(tasks).context("reading tasks")
     }
 
     /// Changes so many of a database's pages, which follow from a seed.

@@ -103,6 +103,13 @@ impl Bucket {
         self.runtime.block_on(set).map_err(explained).with_context(|| format!("unlocking {key}")).map(drop)
     }
 
+    /// The keys of uploads that are neither complete nor given up.
+    pub(crate) fn uploads(&self) -> Result<Vec<String>> {
+        let listed = self.client.list_multipart_uploads().bucket(&self.name).send();
+        let listed = self.runtime.block_on(listed).map_err(explained).context("listing uploads")?;
+        Ok(listed.uploads().iter().filter_map(|upload| upload.key().map(str::to_owned)).collect())
+    }
+
     /// Every version of an object, delete markers aside.
     pub(crate) fn versions(&self, key: &str) -> Result<Vec<String>> {
         let listed = self.client.list_object_versions().bucket(&self.name).prefix(key).send();

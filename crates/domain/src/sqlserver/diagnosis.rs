@@ -153,6 +153,14 @@ const KNOWN: &[Known] = &[
         "restore the certificate of the encrypted database on the target first, with rds_restore_tde_certificate",
     ),
     known(
+        &[
+            "differential backup cannot be restored because the database has not been restored to the correct earlier state",
+        ],
+        "sqlserver-chain-broken",
+        Class::Permanent,
+        "restore the full point that it stands on, or another point; report this with the session's log",
+    ),
+    known(
         &["media family on device", "is incorrectly formed"],
         "sqlserver-backup-unreadable",
         Class::Permanent,

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::tokens::Shown;
 use crate::machines::{Computers as _, MachineRoom, Network as _};
 use crate::s3::LocalS3;
-use crate::sqlserver::NewDatabase;
+use crate::sqlserver::{NewDatabase, NewImages};
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -34,8 +34,11 @@ pub(crate) fn routes(room: Arc<MachineRoom>, s3: Arc<LocalS3>, tokens: Shown) ->
         .route("/_cloud/computers/{id}/kill", post(kill))
         .route("/_cloud/s3/clock", put(clock))
         .route("/_cloud/database-tokens", get(database_tokens))
-        .route("/_cloud/instances/{id}/databases/{name}", get(database).post(create_database))
+        .route("/_cloud/instances/{id}/databases", get(databases))
+        .route("/_cloud/instances/{id}/databases/{name}", get(database).post(create_database).delete(remove_database))
+        .route("/_cloud/instances/{id}/databases/{name}/images", get(images).post(write_images))
         .route("/_cloud/instances/{id}/databases/{name}/pages", post(change_pages))
+        .route("/_cloud/instances/{id}/tasks", get(tasks))
         .route("/_cloud/instances/{id}/task-ids", put(task_ids))
         .with_state(Shared { room, s3, tokens })
 }
@@ -113,6 +116,40 @@ async fn create_database(
 async fn database(State(shared): State<Shared>, Path((id, name)): Path<(String, String)>) -> Response {
     let look = async { shared.room.databases().sqlserver(&id).await?.database(&name).await };
     answer(look.await.and_then(|look| Ok(serde_json::to_value(look)?)))
+}
+
+/// The databases of a SQL Server instance.
+async fn databases(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
+    let server = shared.room.databases().sqlserver(&id).await;
+    answer(server.and_then(|server| Ok(serde_json::to_value(server.databases())?)))
+}
+
+/// Removes a database of a SQL Server instance, as somebody else would.
+async fn remove_database(State(shared): State<Shared>, Path((id, name)): Path<(String, String)>) -> Response {
+    let removed = async { shared.room.databases().sqlserver(&id).await?.remove(&name) };
+    answer(removed.await.map(|()| json!({ "removed": name })))
+}
+
+/// SHA-256 of each file that a database of a SQL Server instance was restored from.
+async fn images(State(shared): State<Shared>, Path((id, name)): Path<(String, String)>) -> Response {
+    let hashes = async { shared.room.databases().sqlserver(&id).await?.image_hashes(&name).await };
+    answer(hashes.await.map(|hashes| json!(hashes)))
+}
+
+/// Writes a backup of a database to files on the host, as another server would have written it.
+async fn write_images(
+    State(shared): State<Shared>,
+    Path((id, name)): Path<(String, String)>,
+    Json(images): Json<NewImages>,
+) -> Response {
+    let written = async { shared.room.databases().sqlserver(&id).await?.write_images(&name, images).await };
+    answer(written.await.map(|()| json!({ "database": name })))
+}
+
+/// The native tasks of a SQL Server instance.
+async fn tasks(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
+    let server = shared.room.databases().sqlserver(&id).await;
+    answer(server.and_then(|server| Ok(serde_json::to_value(server.task_list())?)))
 }
 
 #[derive(Deserialize)]

@@ -122,6 +122,16 @@ impl Contents {
         Ok(reader)
     }
 
+    /// SHA-256 of each image, those of a differential backup last. Blocking.
+    pub(crate) fn image_hashes(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let hash = |path: &&PathBuf| {
+            let mut hasher = Sha256::new();
+            io::copy(&mut File::open(folder.join(path))?, &mut Hashing(&mut hasher))?;
+            Ok(hex::encode(hasher.finalize()))
+        };
+        self.images().iter().map(hash).collect()
+    }
+
     /// SHA-256 over all pages, or over the images of an opaque database. Blocking.
     pub(crate) fn fingerprint(&self, folder: &Path) -> io::Result<String> {
         let mut hasher = Sha256::new();

@@ -184,6 +184,12 @@ impl BackupSet {
         })
     }
 
+    /// A backup by another server that is given out again: it stays what its header says.
+    pub(crate) fn told_by(self, header: &Header) -> Self {
+        let Header { set, first, last, checkpoint, database_backup, base, bytes, .. } = *header;
+        Self { set, first, last, checkpoint, database_backup, base, bytes, ..self }
+    }
+
     /// It is done: a full one is what the next differential builds on, whoever took it.
     pub(crate) fn finish(&mut self, database: &mut Database, now: DateTime) {
         self.finished = now;

@@ -6,7 +6,7 @@
 //!
 //! What is not as in reality: there is one login, the master's; databases have no tables; a differential that follows a
 //! snapshot builds on the snapshot, as SQL Server does it, and what RDS does beyond that is not documented; RDS's snapshot
-//! after a restore is not taken; one file of a set of another server's files is restored alone.
+//! after a restore is not taken; files of another server's backups are taken as a set, whether or not they belong together.
 
 mod agent;
 mod backup;
@@ -17,6 +17,7 @@ mod contents;
 mod database;
 mod edition;
 mod error;
+mod foreign;
 mod frames;
 mod instance;
 mod location;
@@ -32,7 +33,7 @@ mod tds;
 mod value;
 
 pub use edition::Edition;
-pub use server::NewDatabase;
+pub use server::{NewDatabase, NewImages};
 pub(crate) use server::{Server, Start};
 pub use surroundings::{DataKey, KeyFault, Surroundings};
 

@@ -17,9 +17,11 @@ use super::connection;
 use super::contents::Contents;
 use super::database::{Database, Mode, Recovery};
 use super::edition::Edition;
+use super::foreign;
 use super::instance::{Instance, Settings, now};
 use super::restore::{Arrived, check};
 use super::surroundings::Surroundings;
+use super::tasks::Task;
 
 /// What a server is started with.
 pub(crate) struct Start<'a> {
@@ -83,6 +85,35 @@ pub(crate) struct Look {
     pub(crate) captures_changes: bool,
 }
 
+/// A backup to write to files on the host, as another server would have written it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewImages {
+    /// A differential backup, on the last full one.
+    #[serde(default)]
+    differential: bool,
+    /// The files, one or several.
+    files: Vec<PathBuf>,
+}
+
+/// A database, and whether it can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Name {
+    pub(crate) name: String,
+    pub(crate) restoring: bool,
+}
+
+/// A native task as the queue has it, whatever is asked by SQL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct TaskLook {
+    pub(crate) id: u32,
+    pub(crate) r#type: &'static str,
+    pub(crate) database: String,
+    pub(crate) arn: String,
+    pub(crate) lifecycle: &'static str,
+    pub(crate) info: String,
+}
+
 impl Server {
     /// Opens the data and serves connections.
     pub(crate) fn start(start: Start<'_>) -> anyhow::Result<Self> {
@@ -143,6 +174,46 @@ impl Server {
             database.change(count, seed);
             Ok(())
         })?
+    }
+
+    /// Removes a database, as DROP DATABASE does: its history stays.
+    pub(crate) fn remove(&self, name: &str) -> anyhow::Result<()> {
+        Ok(self.0.change(|state| state.drop(name, false))??)
+    }
+
+    /// Every user's database.
+    pub(crate) fn databases(&self) -> Vec<Name> {
+        let look =
+            |database: &Database| Name { name: database.name.clone(), restoring: database.mode == Mode::Restoring };
+        self.0.read(|state| state.databases.values().map(look).collect())
+    }
+
+    /// Every native task since the instance started, oldest first.
+    pub(crate) fn task_list(&self) -> Vec<TaskLook> {
+        let look = |task: &Task| TaskLook {
+            id: task.id,
+            r#type: task.order.work.name(),
+            database: task.order.database.clone(),
+            arn: task.order.arn.clone(),
+            lifecycle: task.lifecycle.name(),
+            info: task.info.clone(),
+        };
+        self.0.tasks(|tasks| tasks.iter().map(look).collect())
+    }
+
+    /// Writes a backup of a database to files on the host.
+    pub(crate) async fn write_images(&self, name: &str, images: NewImages) -> anyhow::Result<()> {
+        let (instance, name) = (Arc::clone(&self.0), name.to_owned());
+        let kind = if images.differential { Kind::Differential } else { Kind::Full };
+        tokio::task::spawn_blocking(move || foreign::write(&instance, &name, kind, &images.files)).await?
+    }
+
+    /// SHA-256 of each file that a database was restored from or made of, those of a differential backup last.
+    pub(crate) async fn image_hashes(&self, name: &str) -> anyhow::Result<Vec<String>> {
+        let found = self.0.read(|state| state.get(name).map(|database| database.contents.clone()));
+        let contents = found.with_context(|| format!("there is no database {name}"))?;
+        let folder = self.0.images();
+        tokio::task::spawn_blocking(move || contents.image_hashes(&folder)).await?.context("reading images")
     }
 
     /// Looks at a database.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::clients::Sql;
 use super::cloud::{BUCKET, Cloud, Instance};
@@ -120,22 +120,74 @@ async fn real_backups_go_there_and_back_byte_by_byte() {
     let file = |name: &str| folder.join("chain").join(name);
     let full = [file("test_FULL_20160629_141300.bak"), file("test_FULL_20160629_142200.bak")];
     let differential = [file("test_DIFF_20160629_141600.bak"), file("test_DIFF_20160629_142500.bak")];
+    chains_there_and_back(&cloud, &instance, &mut sql, &full, &differential).await;
+    cloud.close().await;
+}
+
+async fn chains_there_and_back(
+    cloud: &Cloud,
+    instance: &Instance,
+    sql: &mut Sql,
+    full: &[PathBuf; 2],
+    differential: &[PathBuf; 2],
+) {
     for number in 0..2 {
         let name = format!("chain{number}");
-        load(&cloud, &instance, &name, &full[number..=number], &differential[number..=number]).await;
+        load(cloud, instance, &name, &full[number..=number], &differential[number..=number]).await;
         for (kind, source) in [("FULL", &full[number]), ("DIFFERENTIAL", &differential[number])] {
             let key = format!("{name}-{kind}.bak");
             sql.done("rds_backup_database", &backup(&name, &key, kind)).await;
             assert_eq!(cloud.download(&key).await, std::fs::read(source).unwrap(), "{}", source.display());
         }
+        // The history says what the headers say.
+        let of = |column: &str, kind: char| {
+            format!(
+                "SELECT CAST({column} AS nvarchar(36)) FROM msdb.dbo.backupset \
+                 WHERE database_name = '{name}' AND type = '{kind}'"
+            )
+        };
+        let base = sql.one(&of("differential_base_guid", 'I')).await;
+        assert!(base.is_some() && base == sql.one(&of("backup_set_uuid", 'D')).await, "{base:?}");
         let copy = format!("{name}_copy");
         sql.done("rds_restore_database", &restore(&copy, &format!("{name}-FULL.bak"), "FULL", 1)).await;
         sql.done("rds_restore_database", &restore(&copy, &format!("{name}-DIFFERENTIAL.bak"), "DIFFERENTIAL", 0)).await;
-        assert_eq!(cloud.fingerprint(&instance, &copy).await, cloud.fingerprint(&instance, &name).await);
+        assert_eq!(cloud.fingerprint(instance, &copy).await, cloud.fingerprint(instance, &name).await);
+        let images = |name: &str| format!("/instances/{}/databases/{name}/images", instance.id);
+        let under = cloud.control(Method::GET, &images(&copy), &Value::Null).await;
+        assert!(under.as_array().is_some_and(|files| files.len() == 2), "{under}");
+        assert_eq!(under, cloud.control(Method::GET, &images(&name), &Value::Null).await);
     }
     sql.done("rds_restore_database", &restore("crossed", "chain0-FULL.bak", "FULL", 1)).await;
     let info =
         sql.fails("rds_restore_database", &restore("crossed", "chain1-DIFFERENTIAL.bak", "DIFFERENTIAL", 0)).await;
     assert!(info.contains(WRONG_BASE), "{info}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backups_that_another_server_would_have_written_go_the_same_way() {
+    let (cloud, instance) = Cloud::with_instance().await;
+    let mut sql = cloud.sql(&instance).await;
+    let folder = tempfile::tempdir().unwrap();
+    cloud.make(&instance, "model_of_them", 400).await;
+    let images = format!("/instances/{}/databases/model_of_them/images", instance.id);
+    let [full, differential] =
+        ["full", "differential"].map(|kind| ["1", "2"].map(|number| folder.path().join(format!("{kind}{number}.bak"))));
+    for number in 0..2 {
+        for (is_differential, file) in [(false, &full[number]), (true, &differential[number])] {
+            let body = json!({ "differential": is_differential, "files": [file] });
+            cloud.control(Method::POST, &images, &body).await;
+            cloud.change(&instance, "model_of_them", 5).await;
+        }
+    }
+    let size = |path: &PathBuf| std::fs::metadata(path).unwrap().len();
+    assert!(size(&differential[0]) < size(&full[0]), "a differential one of {} bytes", size(&differential[0]));
+    let database = format!("/instances/{}/databases/model_of_them", instance.id);
+    cloud.control(Method::DELETE, &database, &Value::Null).await;
+    let there = format!("/instances/{}/databases", instance.id);
+    assert_eq!(cloud.control(Method::GET, &there, &Value::Null).await, json!([]));
+
+    chains_there_and_back(&cloud, &instance, &mut sql, &full, &differential).await;
+    let tasks = cloud.control(Method::GET, &format!("/instances/{}/tasks", instance.id), &Value::Null).await;
+    assert_eq!((&tasks[0]["type"], &tasks[0]["lifecycle"]), (&json!("BACKUP_DB"), &json!("SUCCESS")), "{tasks}");
     cloud.close().await;
 }

@@ -128,3 +128,21 @@ async fn s3_that_stumbles_is_tried_again() {
     assert!(faults.as_array().unwrap().iter().all(|rule| rule["fired"] == 1), "{faults}");
     cloud.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_is_held_up_runs_on_by_itself_and_can_be_cancelled() {
+    let (cloud, instance) = Cloud::with_instance().await;
+    databases(&cloud, &instance, &["a", "b"]).await;
+    let mut sql = cloud.sql(&instance).await;
+    cloud.order_fault("BACKUP_DB", &json!({"delay_ms": 50})).await;
+    sql.done("rds_backup_database", &backup("a", "a.bak")).await;
+    assert_eq!(cloud.control(Method::GET, "/faults", &Value::Null).await[0]["fired"], 1);
+    cloud.order_fault("BACKUP_DB", &json!({"delay_ms": 600_000})).await;
+    let held = sql.submit("rds_backup_database", &backup("a", "c.bak")).await;
+    sql.wait(held, &["IN_PROGRESS"]).await;
+    sql.done("rds_backup_database", &backup("b", "b.bak")).await;
+    assert_eq!(sql.task(held).await["lifecycle"], "IN_PROGRESS");
+    sql.0.simple_query(format!("EXEC msdb.dbo.rds_cancel_task {held}")).await.unwrap().into_results().await.unwrap();
+    assert_eq!(sql.end(held).await["lifecycle"], "CANCELLED");
+    cloud.close().await;
+}

@@ -73,6 +73,11 @@ fn every_documented_text_has_its_meaning() {
         ),
         // From SQL Server itself, as its own documentation has it.
         (
+            "This differential backup cannot be restored because the database has not been restored to the correct earlier state.",
+            "sqlserver-chain-broken",
+            Permanent,
+        ),
+        (
             "The database was backed up on a server running version 16.00.1000. That version is incompatible with this server, which is running version 15.00.4430.",
             "restore-into-older-major",
             Permanent,

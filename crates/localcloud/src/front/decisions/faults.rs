@@ -13,7 +13,7 @@ pub enum Effect {
     ErrorBefore(FaultError),
     /// The call takes effect, and its answer is this error.
     ErrorAfter(FaultError),
-    /// The call waits this many milliseconds, then goes its way.
+    /// The call waits this many milliseconds, then goes its way; a task of SQL Server does so once it is IN_PROGRESS.
     DelayMs(u64),
     /// The call takes effect, and the connection ends without an answer.
     TimeoutAfter,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::TryStreamExt as _;
 
-use super::super::backup::{Image, Kind, Member};
+use super::super::backup::{Image, Inspected, Kind, Member, inspect};
 use super::super::bucket::Bucket;
 use super::super::contents::Reader;
 use super::super::database::{BackupSet, opaque_images};
@@ -109,6 +109,11 @@ fn plan(run: &Run, kind: Kind) -> Result<Plan, Failure> {
     let missing = || Failure(vec![format!("Database {} does not exist.", order.database)]);
     let (mut set, kept, database, since) = begun.ok_or_else(missing)??;
     if database.contents.is_opaque() {
+        if let Some(first) = kept.first()
+            && let Inspected::Plain(header, _) = inspect(&folder.join(first))?
+        {
+            set = set.told_by(&header);
+        }
         let sources = kept.iter().map(|name: &PathBuf| Source::kept(folder.join(name))).collect::<Result<_, _>>()?;
         return Ok(Plan { set, sources, compress: false });
     }

@@ -6,6 +6,7 @@ mod backup;
 mod restore;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -70,22 +71,27 @@ fn begin_ready(instance: &Arc<Instance>) {
 async fn run(instance: Arc<Instance>, task: Task, token: CancellationToken) {
     let subject = format!("{} {}", task.order.database, task.order.arn);
     let mut run = Run { instance, task, trouble: None, uploads: Mutex::default() };
-    let hangs = match run.instance.surroundings.fault(run.task.order.work.name(), &subject) {
-        Some(Effect::TaskError { text, percent }) => {
-            run.trouble = Some(Trouble { text, percent });
-            false
-        }
-        Some(Effect::TaskHang) => true,
-        _ => false,
-    };
+    let fault = run.instance.surroundings.fault(run.task.order.work.name(), &subject);
+    if let Some(Effect::TaskError { text, percent }) = &fault {
+        run.trouble = Some(Trouble { text: text.clone(), percent: *percent });
+    }
+    let hangs = fault == Some(Effect::TaskHang);
     let outcome = tokio::select! {
-        outcome = run.perform(), if !hangs => Some(outcome),
+        outcome = run.perform_after(fault), if !hangs => Some(outcome),
         () = token.cancelled() => None,
     };
     run.end(outcome).await;
 }
 
 impl Run {
+    /// Does it, after the delay that somebody has ordered.
+    async fn perform_after(&self, fault: Option<Effect>) -> Result<(), Failure> {
+        if let Some(Effect::DelayMs(delay)) = fault {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+        }
+        self.perform().await
+    }
+
     async fn perform(&self) -> Result<(), Failure> {
         self.check_trouble(0)?;
         match self.task.order.work {

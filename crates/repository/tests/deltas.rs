@@ -15,7 +15,7 @@ use haulier_repository::{
 };
 use proptest::prelude::*;
 
-use support::{Fixture, noise, point, read, rows, write};
+use support::{Fixture, edited, noise, point, read, rows, write};
 
 /// A backup of one stream on a base, published.
 async fn backup(domain: &Domain, name: &str, data: &[u8], base: Option<BasePoint>) -> (PointRoot, StreamRoot) {
@@ -43,20 +43,6 @@ async fn store(domain: &Domain, data: &[u8], base: Option<BasePoint>) -> (WriteS
 
 async fn base(domain: &Domain, root: &PointRoot) -> Option<BasePoint> {
     Some(domain.base_point(&root.point).await.unwrap())
-}
-
-/// Some bytes in every few kilobytes are others, some more, some fewer.
-fn edited(data: &[u8], seed: u64, every: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(data.len() + data.len() / 50);
-    for (number, part) in data.chunks(every).enumerate() {
-        let change = noise(40, seed * 1_000_003 + number as u64);
-        let (at, take, put) = (usize::from(change[0]), usize::from(change[1] % 32), usize::from(change[2] % 32));
-        let at = at.min(part.len());
-        out.extend_from_slice(&part[..at]);
-        out.extend_from_slice(&change[8..8 + put]);
-        out.extend_from_slice(&part[(at + take).min(part.len())..]);
-    }
-    out
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let bytes: u64 = streams.iter().map(|stream| stream.bytes).sum();
     tell(&format!("seed {}: {} streams of {} MB together", terms.seed, streams.len(), bytes / 1_000_000));
     let parent = folder.clone().unwrap_or_else(std::env::temp_dir);
+    std::fs::create_dir_all(&parent).with_context(|| format!("creating {}", parent.display()))?;
     let free = statvfs(&parent).with_context(|| format!("looking at the disk of {}", parent.display()))?;
     let free = free.blocks_available().saturating_mul(free.fragment_size());
     // Part of it shrinks and most points are removed on the way; on the other hand killed writers leave what they had stored.

@@ -288,3 +288,17 @@ pub(crate) fn rows(length: usize, seed: u64) -> Vec<u8> {
     out.truncate(length);
     out
 }
+
+/// Some bytes in every few kilobytes are others, some more, some fewer.
+pub(crate) fn edited(data: &[u8], seed: u64, every: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len() + data.len() / 50);
+    for (number, part) in data.chunks(every).enumerate() {
+        let change = noise(40, seed * 1_000_003 + number as u64);
+        let (at, take, put) = (usize::from(change[0]), usize::from(change[1] % 32), usize::from(change[2] % 32));
+        let at = at.min(part.len());
+        out.extend_from_slice(&part[..at]);
+        out.extend_from_slice(&change[8..8 + put]);
+        out.extend_from_slice(&part[(at + take).min(part.len())..]);
+    }
+    out
+}

@@ -119,23 +119,22 @@ impl LocalIndex {
 
     /// A whole chunk that is similar to the one of this sketch, and may be a base.
     pub(crate) fn similar(&self, sketch: &Sketch) -> Result<Option<ChunkId>> {
-        self.with_numbers(&sketch.0).map(|found| found.into_iter().next())
+        self.with_numbers(&sketch.0)?.next().transpose()
     }
 
     /// Whole chunks that begin in a similar way and may be bases, the most similar first.
     pub(crate) fn begin_alike(&self, beginning: &[u64]) -> Result<Vec<ChunkId>> {
-        self.with_numbers(beginning)
+        self.with_numbers(beginning)?.collect()
     }
 
-    fn with_numbers(&self, numbers: &[u64]) -> Result<Vec<ChunkId>> {
-        let mut found = Vec::new();
-        for start in self.sketches.similar(numbers).map_err(self.local("reading"))? {
-            let Some(row) = self.find_start(start)? else { continue };
-            if row.kind == ChunkKind::Whole as u8 && !self.doubtful().contains(row.pack) {
-                found.push(row.id);
-            }
-        }
-        Ok(found)
+    /// Looks each of them up only when it is asked for.
+    fn with_numbers(&self, numbers: &[u64]) -> Result<impl Iterator<Item = Result<ChunkId>>> {
+        let starts = self.sketches.similar(numbers).map_err(self.local("reading"))?;
+        let usable = |row: &Row| row.kind == ChunkKind::Whole as u8 && !self.doubtful().contains(row.pack);
+        Ok(starts.into_iter().filter_map(move |start| {
+            let found = self.find_start(start).map(|row| row.filter(usable).map(|row| row.id));
+            found.transpose()
+        }))
     }
 
     /// A chunk whose id starts like this.

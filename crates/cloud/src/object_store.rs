@@ -77,6 +77,11 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     /// [`crate::ErrorKind::Invalid`] where it starts there.
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes>;
 
+    /// The same in the pieces that it comes in, in their order: nobody has put them together.
+    async fn get_pieces(&self, key: &str, range: Range<u64>) -> Result<Vec<Bytes>> {
+        Ok(vec![self.get_range(key, range).await?])
+    }
+
     /// Size, time and tag of the object, `None` where there is no such key.
     async fn head(&self, key: &str) -> Result<Option<ObjectMeta>>;
 

@@ -61,8 +61,8 @@ pub async fn deliver(context: &Context, file: &File, key: &str, name: &str) -> R
 
 async fn whole(context: &Context, what: &str, file: &File, key: &str, pieces: &mut Pieces) -> Result<(), Stopped> {
     // One byte more than there should be, so that too many are seen.
-    let body = context.obey(pieces.take(file.bytes + 1)).await??;
-    let hashing = Hashing::default().update(body.clone()).await?;
+    let body = context.obey(pieces.take(file.bytes + 1, BytesMut::new())).await??;
+    let hashing = Hashing::default().update(vec![body.clone()]).await?;
     check(what, file, body.len() as u64, hashing)?;
     match context.bucket_or(|| context.bucket.put_new(key, body.clone())).await? {
         // An answer was lost: of this session nobody else writes here.
@@ -85,10 +85,13 @@ async fn in_parts(
     // Tasks of their own, which go on while the next part is read.
     let mut under_way = JoinSet::new();
     let mut parts: Vec<UploadedPart> = Vec::new();
+    // What parts that are uploaded lay in: a new buffer would come from the kernel page by page, each time.
+    let mut spare: Vec<BytesMut> = Vec::new();
     let (mut hashing, mut bytes, mut number) = (Hashing::default(), 0, 0);
     loop {
         // Of the last part one byte more than there should be, so that too many are seen.
-        let body = context.obey(pieces.take(length.min(file.bytes - bytes + 1))).await??;
+        let buffer = spare.pop().unwrap_or_default();
+        let body = context.obey(pieces.take(length.min(file.bytes - bytes + 1), buffer)).await??;
         bytes += body.len() as u64;
         number += 1;
         // A part too many would be refused by S3, and is wrong anyway.
@@ -96,12 +99,15 @@ async fn in_parts(
             break;
         }
         under_way.spawn(put(context.clone(), what.to_owned(), upload.clone(), number, body.clone()));
-        hashing = hashing.update(body).await?;
+        hashing = hashing.update(vec![body]).await?;
         while under_way.len() >= at_once {
-            parts.extend(next(&mut under_way).await?);
+            let Some((part, body)) = next(&mut under_way).await? else { break };
+            parts.push(part);
+            spare.extend(emptied(body));
         }
     }
-    while let Some(part) = next(&mut under_way).await? {
+    drop(spare);
+    while let Some((part, _)) = next(&mut under_way).await? {
         parts.push(part);
     }
     check(what, file, bytes, hashing)?;
@@ -121,13 +127,22 @@ async fn put(
     upload: Upload,
     number: u32,
     body: Bytes,
-) -> Result<UploadedPart, Stopped> {
+) -> Result<(UploadedPart, Bytes), Stopped> {
     let part = context.bucket(&what, || context.bucket.put_part(&upload, number, body.clone())).await?;
     context.progress.report(ProgressEvent::Moved(body.len() as u64));
-    Ok(part)
+    Ok((part, body))
 }
 
-async fn next(under_way: &mut JoinSet<Result<UploadedPart, Stopped>>) -> Result<Option<UploadedPart>, Stopped> {
+/// The buffer that a part lay in, unless somebody still holds it.
+fn emptied(body: Bytes) -> Option<BytesMut> {
+    let mut buffer = body.try_into_mut().ok()?;
+    buffer.clear();
+    Some(buffer)
+}
+
+type PutPart = Result<(UploadedPart, Bytes), Stopped>;
+
+async fn next(under_way: &mut JoinSet<PutPart>) -> Result<Option<(UploadedPart, Bytes)>, Stopped> {
     under_way.join_next().await.map(|ended| ended.map_err(failures::task)?).transpose()
 }
 
@@ -151,10 +166,10 @@ struct Pieces {
 }
 
 impl Pieces {
-    /// The next so many bytes, or what there is.
-    async fn take(&mut self, length: u64) -> Result<Bytes, Failure> {
+    /// The next so many bytes, or what there is, in that buffer.
+    async fn take(&mut self, length: u64, mut body: BytesMut) -> Result<Bytes, Failure> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut body = BytesMut::with_capacity(length);
+        body.reserve(length);
         while body.len() < length {
             if self.rest.is_empty() {
                 match self.reader.next().await.map_err(|error| streams::failure(&error))? {

@@ -45,9 +45,14 @@ pub async fn fetch(context: &Context, key: &str, size: u64, name: &str) -> Resul
     let mut parts = stream::iter(ranges(size)).map(begin).buffered(AT_ONCE);
     while let Some(part) = parts.next().await {
         let part = part.map_err(failures::task)??;
-        let length = part.len() as u64;
-        let (written, hashed) =
-            context.obey(futures::future::join(writer.write(part.clone()), hashing.update(part))).await?;
+        let length = length_of(&part);
+        let write = async {
+            for piece in &part {
+                writer.write(piece.clone()).await?;
+            }
+            Ok(())
+        };
+        let (written, hashed) = context.obey(futures::future::join(write, hashing.update(part.clone()))).await?;
         written.map_err(|error| streams::failure(&error))?;
         hashing = hashed?;
         context.progress.report(ProgressEvent::Moved(length));
@@ -61,13 +66,18 @@ fn ranges(size: u64) -> impl Iterator<Item = Range<u64>> {
     (0..size.div_ceil(RANGE)).map(move |number| number * RANGE..(number * RANGE + RANGE).min(size))
 }
 
-async fn read(context: Context, key: String, range: Range<u64>) -> Result<Bytes, Stopped> {
+fn length_of(pieces: &[Bytes]) -> u64 {
+    pieces.iter().map(|piece| piece.len() as u64).sum()
+}
+
+async fn read(context: Context, key: String, range: Range<u64>) -> Result<Vec<Bytes>, Stopped> {
     let what = format!("reading {key:?} from the temporary bucket");
-    let part = context.bucket(&what, || context.bucket.get_range(&key, range.clone())).await?;
-    if part.len() as u64 == range.end - range.start {
+    let part = context.bucket(&what, || context.bucket.get_pieces(&key, range.clone())).await?;
+    let length = length_of(&part);
+    if length == range.end - range.start {
         return Ok(part);
     }
-    let cause = format!("bytes {} to {} were {} bytes: it has changed meanwhile", range.start, range.end, part.len());
+    let cause = format!("bytes {} to {} were {length} bytes: it has changed meanwhile", range.start, range.end);
     let remedy = "find out who writes to the session's prefix in the temporary bucket, then run again";
     Err(Failure::new("temporary-object-changed", what, cause, remedy).into())
 }

@@ -11,11 +11,13 @@ use super::failures;
 pub(super) struct Hashing(Sha256);
 
 impl Hashing {
-    /// Takes the next bytes in.
-    pub(super) async fn update(self, bytes: Bytes) -> Result<Self, Failure> {
+    /// Takes the next bytes in, piece by piece.
+    pub(super) async fn update(self, pieces: Vec<Bytes>) -> Result<Self, Failure> {
         let Self(mut hash) = self;
         let hashed = tokio::task::spawn_blocking(move || {
-            hash.update(&bytes);
+            for piece in pieces {
+                hash.update(&piece);
+            }
             Self(hash)
         });
         hashed.await.map_err(failures::task)

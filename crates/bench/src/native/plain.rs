@@ -1,14 +1,14 @@
 //! What is done without the product: objects made, copied, digested, removed.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use aws_config::BehaviorVersion;
 use aws_lc_rs::digest::{self, SHA256};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use haulier_cloud::object_store::UploadedPart;
 use haulier_pages::{PAGE, PageMaker};
 use tokio::task::JoinHandle;
 
@@ -37,6 +37,9 @@ pub(crate) struct Copy {
     /// The bucket it goes to, under the same key.
     #[arg(long)]
     to: String,
+    /// Sign no bodies.
+    #[arg(long)]
+    unsigned: bool,
 }
 
 /// Makes it, part by part.
@@ -58,24 +61,35 @@ pub(super) async fn make(make: &Make) -> Result<()> {
     store.complete_upload(&upload, &parts).await.context("ending an upload")
 }
 
-/// Copies it.
+/// Copies it, by the SDK alone and as it comes, but for signatures where they are to be left out.
 pub(super) async fn copy(copy: &Copy) -> Result<()> {
-    let (source, target, key) = (store(&copy.object.bucket).await?, store(&copy.to).await?, &copy.object.key);
-    let size = size_of(&*source, key).await?;
-    let upload = target.begin_upload(key).await.context("beginning an upload")?;
-    let carry = |(number, range): (u32, Range<u64>)| {
-        let (source, target, upload) = (Arc::clone(&source), Arc::clone(&target), upload.clone());
+    let Copy { object: Object { bucket, key }, to, unsigned } = copy;
+    let client = aws_sdk_s3::Client::new(&aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await);
+    let size = size_of(&*store(bucket).await?, key).await?;
+    let begun = client.create_multipart_upload().bucket(to).key(key).checksum_algorithm(ChecksumAlgorithm::Crc32);
+    let begun = begun.send().await.context("beginning an upload")?;
+    let upload = begun.upload_id().context("the upload has no id")?;
+    let carry = |(number, range): (i32, Range<u64>)| {
+        let get = client.get_object().bucket(bucket).key(key).range(format!("bytes={}-{}", range.start, range.end - 1));
+        let put = client.upload_part().bucket(to).key(key).upload_id(upload).part_number(number);
+        let (put, unsigned) = (put.checksum_algorithm(ChecksumAlgorithm::Crc32), *unsigned);
         // A task of its own, so that several processors take part.
-        let task: JoinHandle<Result<UploadedPart>> = tokio::spawn(async move {
-            let body = source.get_range(&upload.key, range).await.context("reading a range")?;
-            target.put_part(&upload, number, body).await.context("uploading a part")
+        let task: JoinHandle<Result<CompletedPart>> = tokio::spawn(async move {
+            let body = get.send().await.context("reading a range")?.body.collect().await.context("reading a range")?;
+            let put = put.body(body.into_bytes().into()).customize();
+            let put = if unsigned { put.disable_payload_signing() } else { put };
+            let put = put.send().await.context("uploading a part")?;
+            let part = CompletedPart::builder().part_number(number).set_e_tag(put.e_tag);
+            Ok(part.set_checksum_crc32(put.checksum_crc32).build())
         });
         async move { task.await.context("copying a part")? }
     };
     let mut parts: Vec<_> =
         stream::iter((1..).zip(ranges(size))).map(carry).buffer_unordered(AT_ONCE).try_collect().await?;
-    parts.sort_by_key(|part| part.number);
-    target.complete_upload(&upload, &parts).await.context("ending an upload")
+    parts.sort_by_key(|part| part.part_number);
+    let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+    let ended = client.complete_multipart_upload().bucket(to).key(key).upload_id(upload).multipart_upload(parts);
+    ended.send().await.context("ending an upload").map(drop)
 }
 
 /// SHA-256 of an object, in hex.

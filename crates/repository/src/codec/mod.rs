@@ -116,7 +116,7 @@ fn context(level: i32, parameters: &[CParameter]) -> Result<CCtx<'static>> {
     Ok(context)
 }
 
-/// Appends the encoded chunk to `out`: compressed if that is shorter, else as it is.
+/// Appends the compressed chunk to `out`, or nothing if it is no shorter: then it is stored as it is.
 pub(crate) fn encode(level: i32, content: Content, plain: &[u8], out: &mut Vec<u8>) -> Result<Codec> {
     ENCODER.with_borrow_mut(|slot| {
         let encoder = match slot {
@@ -125,9 +125,11 @@ pub(crate) fn encode(level: i32, content: Content, plain: &[u8], out: &mut Vec<u
         };
         SCRATCH.with_borrow_mut(|scratch| {
             encoder.encode(content, plain, scratch)?;
-            let shorter = scratch.len() < plain.len();
-            out.extend_from_slice(if shorter { scratch } else { plain });
-            Ok(if shorter { Codec::Zstd } else { Codec::Raw })
+            if scratch.len() >= plain.len() {
+                return Ok(Codec::Raw);
+            }
+            out.extend_from_slice(scratch);
+            Ok(Codec::Zstd)
         })
     })
 }
@@ -135,7 +137,8 @@ pub(crate) fn encode(level: i32, content: Content, plain: &[u8], out: &mut Vec<u
 /// How long a sample of rows is once it is compressed.
 pub(crate) fn shrunk(sample: &[u8]) -> Result<usize> {
     let mut out = Vec::new();
-    encode(USUAL_LEVEL, Content::Rows, sample, &mut out).map(|_| out.len())
+    let codec = encode(USUAL_LEVEL, Content::Rows, sample, &mut out)?;
+    Ok(if codec == Codec::Raw { sample.len() } else { out.len() })
 }
 
 /// Appends a chunk of that length to `out`. `false`: it is not an encoding of that many bytes; what `out` has gained is to
@@ -176,7 +179,11 @@ pub(crate) mod tests {
         {
             let mut out = b"before".to_vec();
             assert_eq!(encode(level, content, &plain, &mut out).unwrap(), codec);
-            assert!(out.len() <= 6 + plain.len());
+            if codec == Codec::Raw {
+                assert_eq!(out, b"before");
+                out.extend_from_slice(&plain);
+            }
+            assert!(out.len() < 6 + plain.len() || codec == Codec::Raw);
             let decoded = |encoded: &[u8], length| {
                 let mut back = b"before".to_vec();
                 decode(codec, encoded, length, &mut back).then(|| back.split_off(6))

@@ -36,27 +36,17 @@ pub(crate) struct BuiltPack {
 }
 
 impl PackBuilder {
-    /// `target`: length at which the pack is full. The buffer is taken at once and never grows for usual chunks.
-    pub(crate) fn new(keys: &DomainKeys, target: usize) -> Result<Self> {
+    /// `target`: length at which the pack is full. `buffer`: empty, perhaps an earlier pack's; its room is taken at once and never
+    /// grows for usual chunks.
+    pub(crate) fn new(keys: &DomainKeys, target: usize, mut buffer: Vec<u8>) -> Result<Self> {
         let sealer = keys.new_sealer(SealedKind::Pack)?;
-        let mut buffer = Vec::with_capacity(target + target / 16);
+        buffer.reserve(target + target / 16);
         sealer.put_header(&mut buffer);
         Ok(Self { sealer, target, buffer, records: Vec::new() })
     }
 
     /// Seals an encoded chunk into the pack; its place there replaces what the record says of one.
     pub(crate) fn add(&mut self, record: ChunkRecord, encoded: &[u8]) -> Result<()> {
-        let start = self.buffer.len();
-        let position = self.records.len() as u32;
-        self.buffer.extend_from_slice(encoded);
-        self.sealer.seal_tail(&mut self.buffer, start, u64::from(position), "")?;
-        let stored = (encoded.len() + TAG_LENGTH) as u32;
-        self.records.push(ChunkRecord { position, offset: start as u32, stored, ..record });
-        Ok(())
-    }
-
-    /// Seals a chunk that comes out of another pack, as it was encoded there.
-    pub(crate) fn add_again(&mut self, record: ChunkRecord, encoded: &[u8]) -> Result<()> {
         let start = self.buffer.len();
         let position = self.records.len() as u32;
         self.buffer.extend_from_slice(encoded);

@@ -101,9 +101,9 @@ impl Copier<'_> {
                 for (record, encoded) in chunks {
                     let open = match &mut builder {
                         Some(open) => open,
-                        none => none.insert(PackBuilder::new(&core.keys, core.plan.pack_target)?),
+                        none => none.insert(PackBuilder::new(&core.keys, core.plan.pack_target, Vec::new())?),
                     };
-                    open.add_again(record, &encoded)?;
+                    open.add(record, &encoded)?;
                     if open.is_full()
                         && let Some(open) = builder.take()
                     {

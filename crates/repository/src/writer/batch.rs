@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::shared::{Encoded, Shared};
+use super::shared::{Encoded, EncodedBytes, Shared};
 use crate::codec::{self, Codec, Content, DeltaEncoder};
 use crate::error::{Error, Result};
 use crate::fetch::Found;
@@ -230,10 +230,11 @@ impl<'a> Encoding<'a> {
         let plain = self.pieces[chunk.number].bytes.len();
         self.shared.stats.chunks_delta.fetch_add(1, Ordering::Relaxed);
         self.shared.stats.bytes_delta.fetch_add(plain as u64, Ordering::Relaxed);
-        self.take(chunk.id, ChunkKind::Delta, Codec::Zstd, plain, (Some(base), None), start);
+        let bytes = EncodedBytes::Made(start..self.encoded.len());
+        self.take(chunk.id, ChunkKind::Delta, Codec::Zstd, plain, (Some(base), None), bytes);
     }
 
-    fn whole(&mut self, mut chunk: New, plain: &[u8]) -> Result<()> {
+    fn whole(&mut self, mut chunk: New, plain: &Bytes) -> Result<()> {
         let start = self.encoded.len();
         let codec = if self.shared.core.compress {
             if chunk.sketch.is_none() && self.kind != StreamKind::Document {
@@ -242,11 +243,14 @@ impl<'a> Encoding<'a> {
             let content = if self.kind == StreamKind::Pages { Content::Other } else { Content::Rows };
             codec::encode(self.shared.core.level, content, plain, &mut self.encoded)?
         } else {
-            self.encoded.extend_from_slice(plain);
             Codec::Raw
         };
+        let bytes = match codec {
+            Codec::Raw => EncodedBytes::Own(plain.clone()),
+            Codec::Zstd => EncodedBytes::Made(start..self.encoded.len()),
+        };
         let sketch = chunk.sketch.map(Sketch::to_bytes);
-        self.take(chunk.id, ChunkKind::Whole, codec, plain.len(), (None, sketch), start);
+        self.take(chunk.id, ChunkKind::Whole, codec, plain.len(), (None, sketch), bytes);
         Ok(())
     }
 
@@ -257,12 +261,12 @@ impl<'a> Encoding<'a> {
         codec: Codec,
         plain: usize,
         (base, sketch): (Option<ChunkId>, Option<Box<[u8]>>),
-        start: usize,
+        bytes: EncodedBytes,
     ) {
         // Position, offset and length are the pack's to say.
         let (position, offset, stored) = (0, 0, 0);
         let record = ChunkRecord { id, kind, codec, position, offset, stored, plain: plain as u32, base, sketch };
-        self.done.push(Encoded { record, range: start..self.encoded.len() });
+        self.done.push(Encoded { record, bytes });
     }
 }
 

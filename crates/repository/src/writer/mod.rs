@@ -11,6 +11,7 @@
 //! packs that are in an index object already serve the next writer.
 
 mod batch;
+mod buffers;
 mod following;
 pub(crate) mod shared;
 mod similarity;

@@ -2,14 +2,17 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use super::buffers::{Buffers, Permit};
 use super::similarity::Similarity;
 use super::stats::Counters;
 use crate::base::BasePoint;
@@ -25,7 +28,7 @@ use crate::pack::record::{ChunkKind, ChunkRecord};
 /// What the uploader is told.
 pub(crate) enum Finished {
     /// A full pack, and the permit for its buffer.
-    Pack(BuiltPack, OwnedSemaphorePermit),
+    Pack(BuiltPack, Permit),
     /// No more will come.
     Close,
 }
@@ -34,8 +37,15 @@ pub(crate) enum Finished {
 pub(super) struct Encoded {
     /// What is known of it before it has a place in a pack.
     pub(super) record: ChunkRecord,
-    /// Its bytes within the batch's buffer.
-    pub(super) range: std::ops::Range<usize>,
+    pub(super) bytes: EncodedBytes,
+}
+
+/// Where an encoded chunk's bytes are.
+pub(super) enum EncodedBytes {
+    /// In this range of the batch's buffer.
+    Made(Range<usize>),
+    /// They are the chunk's own.
+    Own(Bytes),
 }
 
 /// The shared part of a writer.
@@ -55,9 +65,8 @@ pub(crate) struct Shared {
     pub(crate) began: Option<Began>,
     /// Chunks that this writer has taken on and that are in no index object yet.
     in_flight: Mutex<HashSet<ChunkId>>,
-    open: Mutex<Option<(PackBuilder, OwnedSemaphorePermit)>>,
-    /// One permit per pack buffer. Closed when the writer stops.
-    buffers: Arc<Semaphore>,
+    open: Mutex<Option<(PackBuilder, Permit)>>,
+    buffers: Buffers,
     // Unbounded, yet bounded by the permits that travel with the packs.
     finished: UnboundedSender<Finished>,
     failure: OnceLock<Arc<Error>>,
@@ -71,7 +80,7 @@ impl Shared {
     ) -> (Self, UnboundedReceiver<Finished>) {
         let stats = Arc::<Counters>::default();
         let (finished, receiver) = unbounded_channel();
-        let buffers = Arc::new(Semaphore::new(core.plan.pack_buffers));
+        let buffers = Buffers::new(core.plan.pack_buffers);
         let shared = Self {
             index: Arc::clone(&loaded.index),
             similarity: Similarity::new(&core, &loaded.index, Arc::clone(&stats), base),
@@ -162,34 +171,50 @@ impl Shared {
     }
 
     /// Seals a batch's new chunks into the open pack. Runs on the pool and waits there for a free buffer.
-    pub(super) fn pack(&self, chunks: Vec<Encoded>, bytes: &[u8]) -> Result<()> {
+    pub(super) fn pack(&self, chunks: Vec<Encoded>, made: &[u8]) -> Result<()> {
+        let mut chunks = chunks.into_iter();
+        // A full pack is named while others seal into the next one.
+        while let Some((builder, permit)) = self.fill(&mut chunks, made)? {
+            self.finished(Finished::Pack(builder.finish()?, permit));
+        }
+        Ok(())
+    }
+
+    /// Seals chunks into the open pack until it is full, or there are no more.
+    fn fill(&self, chunks: &mut impl Iterator<Item = Encoded>, made: &[u8]) -> Result<Option<(PackBuilder, Permit)>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for chunk in chunks {
+        for Encoded { record, bytes } in chunks {
             self.check()?;
             let (builder, _) = match &mut *open {
                 Some(pack) => pack,
                 empty => {
                     let permit = Handle::current()
-                        .block_on(Arc::clone(&self.buffers).acquire_owned())
-                        .map_err(|_| self.check().err().unwrap_or(Error::WriterClosed))?;
-                    let builder = PackBuilder::new(&self.core.keys, self.core.plan.pack_target)?;
+                        .block_on(self.buffers.permit())
+                        .ok_or_else(|| self.check().err().unwrap_or(Error::WriterClosed))?;
+                    let builder = PackBuilder::new(&self.core.keys, self.core.plan.pack_target, self.buffers.take())?;
                     empty.insert((builder, permit))
                 }
             };
-            let (plain, kind) = (u64::from(chunk.record.plain), chunk.record.kind);
-            builder.add(chunk.record, &bytes[chunk.range])?;
+            let (plain, kind) = (u64::from(record.plain), record.kind);
+            match bytes {
+                EncodedBytes::Made(range) => builder.add(record, &made[range])?,
+                EncodedBytes::Own(bytes) => builder.add(record, &bytes)?,
+            }
             self.stats.chunks_new.fetch_add(1, Ordering::Relaxed);
             self.stats.bytes_new.fetch_add(plain, Ordering::Relaxed);
             if kind == ChunkKind::Delta {
                 self.needs_deltas.store(true, Ordering::Relaxed);
             }
-            if builder.is_full()
-                && let Some((builder, permit)) = open.take()
-            {
-                self.finished(Finished::Pack(builder.finish()?, permit));
+            if builder.is_full() {
+                return Ok(open.take());
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// The pack is uploaded: its buffer is for another one.
+    pub(super) fn uploaded(&self, body: Bytes, permit: Permit) {
+        self.buffers.give_back(body, permit);
     }
 
     /// Hands over the pack that is still open.

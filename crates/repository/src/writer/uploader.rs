@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::buffers::Permit;
 use super::shared::{Finished, Shared};
 use crate::error::Result;
 use crate::index::object::{IndexTable, PackEntry};
@@ -40,11 +41,7 @@ async fn upload(shared: &Arc<Shared>, mut finished: UnboundedReceiver<Finished>)
         }
         tokio::select! {
             message = finished.recv(), if !closed => match message {
-                Some(Finished::Pack(pack, permit)) => packs.push(async move {
-                    let done = put_pack(shared, pack).await;
-                    drop(permit);
-                    done
-                }),
+                Some(Finished::Pack(pack, permit)) => packs.push(put_pack(shared, pack, permit)),
                 Some(Finished::Close) | None => closed = true,
             },
             Some(done) = packs.next() => {
@@ -59,10 +56,11 @@ async fn upload(shared: &Arc<Shared>, mut finished: UnboundedReceiver<Finished>)
     }
 }
 
-async fn put_pack(shared: &Arc<Shared>, pack: BuiltPack) -> Result<(PackEntry, Vec<ChunkRecord>)> {
+async fn put_pack(shared: &Arc<Shared>, pack: BuiltPack, permit: Permit) -> Result<(PackEntry, Vec<ChunkRecord>)> {
     let BuiltPack { id, salt, body, records } = pack;
     let size = body.len() as u64;
-    shared.core.store.put_content(&shared.core.layout.pack(&id), body).await?;
+    shared.core.store.put_content(&shared.core.layout.pack(&id), body.clone()).await?;
+    shared.uploaded(body, permit);
     shared.stats.bytes_stored.fetch_add(size, Ordering::Relaxed);
     Ok((PackEntry { id, salt, size }, records))
 }

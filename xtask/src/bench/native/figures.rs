@@ -45,21 +45,24 @@ pub(super) struct Verdict {
     pub(super) met: bool,
 }
 
-/// The plain copy.
-pub(super) fn plain(turns: &[Turn]) -> Figures {
-    let taken: Vec<Taken> = of(turns, Way::PlainCopy).map(|turn| turn.there).collect();
-    let (wall, processor, peak) = middle(&taken);
-    Figures { wall, processor, peak, throughput_ratio: 1.0, processor_ratio: 1.0 }
+/// What was done without the repository.
+pub(super) fn copies(turns: &[Turn]) -> Vec<(Way, Figures)> {
+    let taken = |way| of(turns, way).map(|turn| turn.there).collect::<Vec<Taken>>();
+    Way::COPIES.map(|way| (way, figures(turns, &taken(way)))).to_vec()
+}
+
+/// The middle of those, beside the plain copy.
+fn figures(turns: &[Turn], taken: &[Taken]) -> Figures {
+    let plain: Vec<Taken> = of(turns, Way::PlainCopy).map(|turn| turn.there).collect();
+    let (plain_wall, plain_processor, _) = middle(&plain);
+    let (wall, processor, peak) = middle(taken);
+    let (throughput_ratio, processor_ratio) = (plain_wall / wall, processor / plain_processor);
+    Figures { wall, processor, peak, throughput_ratio, processor_ratio }
 }
 
 /// The ways through the repository.
 pub(super) fn through(turns: &[Turn]) -> Vec<Both> {
-    let plain = plain(turns);
-    let figures = |taken: &[Taken]| {
-        let (wall, processor, peak) = middle(taken);
-        let (throughput_ratio, processor_ratio) = (plain.wall / wall, processor / plain.processor);
-        Figures { wall, processor, peak, throughput_ratio, processor_ratio }
-    };
+    let figures = |taken: &[Taken]| figures(turns, taken);
     let both = |way: Way| {
         let there: Vec<Taken> = of(turns, way).map(|turn| turn.there).collect();
         let back: Vec<Taken> = of(turns, way).filter_map(|turn| turn.back).collect();
@@ -121,7 +124,9 @@ mod tests {
         let taken = |wall, processor, peak| Taken { wall, processor, peak };
         let mut turns = Vec::new();
         for (round, wall) in [(0, 4.0), (1, 8.0), (2, 2.0)] {
-            turns.push(Turn { way: Way::PlainCopy, there: taken(wall, 2.0, 50), back: None, written: None });
+            for (way, wall) in [(Way::PlainCopy, wall), (Way::UnsignedCopy, wall / 2.0)] {
+                turns.push(Turn { way, there: taken(wall, 2.0, 50), back: None, written: None });
+            }
             for (way, processor) in Way::THROUGH.into_iter().zip([3.0, 6.0, 4.0, 12.0]) {
                 let there = taken(wall * 2.0, processor, (100 << 20) << round);
                 let back = Some(taken(wall, processor, 100));
@@ -139,6 +144,8 @@ mod tests {
         assert_eq!((zstd.into_repository.wall, zstd.into_repository.peak), (8.0, 400 << 20));
         assert_eq!((zstd.into_repository.throughput_ratio, zstd.into_bucket.throughput_ratio), (0.5, 1.0));
         assert_eq!(zstd.into_repository.processor_ratio, 3.0);
+        let ratios = copies(&turns()).iter().map(|(way, figures)| (*way, figures.throughput_ratio)).collect::<Vec<_>>();
+        assert_eq!(ratios, [(Way::PlainCopy, 1.0), (Way::UnsignedCopy, 2.0)]);
         assert_eq!(share_of_compression(&through, Way::Zstd), 0.5);
         assert_eq!(share_of_compression(&through, Way::Rewritten), 0.75);
     }

@@ -19,11 +19,14 @@ impl Report {
     pub(super) fn json(&self) -> Value {
         let through = figures::through(&self.turns);
         let ways: Map<String, Value> = through.iter().map(|both| (both.way.name().to_owned(), json!(both))).collect();
+        let copies = figures::copies(&self.turns);
+        let copies: Map<String, Value> =
+            copies.iter().map(|(way, figures)| (way.name().to_owned(), json!(figures))).collect();
         json!({
             "machine": self.machine,
             "bytes": self.bytes,
             "rounds": self.rounds,
-            "plain_copy": figures::plain(&self.turns),
+            "copies": copies,
             "ways": ways,
             "share_of_processor": {
                 "zstd": figures::share_of_compression(&through, Way::Zstd),
@@ -52,12 +55,14 @@ impl Report {
                 figures.peak / 1_000_000,
             ));
         };
-        line("plain copy", &figures::plain(&self.turns), None);
-        for both in &through {
-            line(&format!("into the repository, {}", both.way.name()), &both.into_repository, Some(both.stored));
+        for (way, figures) in figures::copies(&self.turns) {
+            line(way.words(), &figures, None);
         }
         for both in &through {
-            line(&format!("back, {}", both.way.name()), &both.into_bucket, None);
+            line(&format!("into the repository, {}", both.way.words()), &both.into_repository, Some(both.stored));
+        }
+        for both in &through {
+            line(&format!("back, {}", both.way.words()), &both.into_bucket, None);
         }
         text.push_str(&format!(
             "\nof the processor time into the repository, zstd takes {:.0} %, deltas {:.0} %\n",

@@ -18,8 +18,10 @@ use crate::say;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Way {
-    /// From one bucket into another, and nothing else.
+    /// From one bucket into another by the SDK as it comes, and nothing else.
     PlainCopy,
+    /// The same without a signature of the bodies, as we upload.
+    UnsignedCopy,
     /// Into the repository as it is.
     Uncompressed,
     /// Into an empty repository, as a first backup.
@@ -33,10 +35,13 @@ pub(super) enum Way {
 impl Way {
     /// Those that lead through the repository.
     pub(super) const THROUGH: [Self; 4] = [Self::Uncompressed, Self::Zstd, Self::Changed, Self::Rewritten];
+    /// Those that do not.
+    pub(super) const COPIES: [Self; 2] = [Self::PlainCopy, Self::UnsignedCopy];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::PlainCopy => "plain_copy",
+            Self::UnsignedCopy => "unsigned_copy",
             Self::Uncompressed => "uncompressed",
             Self::Zstd => "zstd",
             Self::Changed => "changed",
@@ -44,10 +49,19 @@ impl Way {
         }
     }
 
+    /// The same for people.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::PlainCopy => "plain copy",
+            Self::UnsignedCopy => "plain copy, bodies unsigned",
+            Self::Uncompressed | Self::Zstd | Self::Changed | Self::Rewritten => self.name(),
+        }
+    }
+
     /// The state of the file: its key.
     fn state(self) -> &'static str {
         match self {
-            Self::PlainCopy | Self::Uncompressed | Self::Zstd => "day-1",
+            Self::PlainCopy | Self::UnsignedCopy | Self::Uncompressed | Self::Zstd => "day-1",
             Self::Changed => "changed",
             Self::Rewritten => "rewritten",
         }
@@ -127,7 +141,7 @@ impl Table {
         }
         // A second backup needs a first one.
         let mut order: [&[Way]; 3] =
-            [&[Way::PlainCopy], &[Way::Uncompressed], &[Way::Zstd, Way::Changed, Way::Rewritten]];
+            [&[Way::PlainCopy, Way::UnsignedCopy], &[Way::Uncompressed], &[Way::Zstd, Way::Changed, Way::Rewritten]];
         order.rotate_left(round % 3);
         let turns = order.into_iter().flatten().map(|way| self.turn(*way)).collect::<Result<_>>()?;
         for repository in [UNCOMPRESSED, COMPRESSED] {
@@ -139,8 +153,10 @@ impl Table {
     fn turn(&self, way: Way) -> Result<Turn> {
         let state = way.state();
         let from = ["--bucket", TEMPORARY, "--key", state];
-        let turn = if way == Way::PlainCopy {
-            let (there, _) = self.run(&[&["copy"][..], &from[..], &["--to", COPIES]].concat())?;
+        let turn = if Way::COPIES.contains(&way) {
+            let mut copy = [&["copy"][..], &from[..], &["--to", COPIES]].concat();
+            copy.extend((way == Way::UnsignedCopy).then_some("--unsigned"));
+            let (there, _) = self.run(&copy)?;
             Turn { way, there, back: None, written: None }
         } else {
             let point = ["--repository", way.repository(), "--point", way.name()];

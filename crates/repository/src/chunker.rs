@@ -2,10 +2,13 @@
 //! boundaries near it and leaves the others where they were. The bytes are copied once, into the window; chunks are
 //! slices of it.
 
-use bytes::{Bytes, BytesMut};
+mod window;
+
+use bytes::Bytes;
 use fastcdc::v2020::{Normalization, cut_gear, get_gear_with_seed, select_masks};
 use serde::{Deserialize, Serialize};
 
+use self::window::Window;
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::stream::StreamKind;
@@ -92,14 +95,14 @@ pub(crate) struct Chunker {
     masks: (u64, u64),
     gear: Box<[u64]>,
     gear_shifted: Box<[u64]>,
-    window: BytesMut,
+    window: Window,
 }
 
 impl Chunker {
     pub(crate) fn new(chunking: Chunking, seed: u64) -> Result<Self> {
         let masks = select_masks(chunking.avg as usize, chunking.level()?);
         let (gear, gear_shifted) = get_gear_with_seed(seed);
-        let window = BytesMut::new();
+        let window = Window::default();
         Ok(Self { chunking, undecided: false, masks, gear: gear.into(), gear_shifted: gear_shifted.into(), window })
     }
 
@@ -128,13 +131,7 @@ impl Chunker {
 
     /// Takes as many of the next bytes of the stream as the window has room for.
     pub(crate) fn feed(&mut self, bytes: &mut &[u8]) {
-        if self.window.capacity() == self.window.len() {
-            self.window.reserve(WINDOW + self.chunking.max as usize);
-        }
-        let room = (self.window.capacity() - self.window.len()).min(bytes.len());
-        let (now, later) = bytes.split_at(room);
-        self.window.extend_from_slice(now);
-        *bytes = later;
+        self.window.feed(bytes, WINDOW + self.chunking.max as usize);
     }
 
     /// How long the next chunk is, once that is certain. With `last`, no bytes will follow.
@@ -172,7 +169,7 @@ impl Chunker {
 
     /// Takes the next chunk. Shorter than [`Chunker::next`] says, it leaves the rest to be cut from there.
     pub(crate) fn take(&mut self, length: usize) -> Bytes {
-        self.window.split_to(length).freeze()
+        self.window.take(length)
     }
 
     /// Where in the next bytes another chunk could begin, had an earlier one begun elsewhere.

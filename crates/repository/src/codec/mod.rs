@@ -62,14 +62,17 @@ const USUAL_LEVEL: i32 = 3;
 /// of what zstd stores at level 3, for three quarters of its time (`docs/adr/0002-repository-chunks.md`).
 const QUICK: [CParameter; 3] =
     [CParameter::Strategy(Strategy::ZSTD_fast), CParameter::HashLog(16), CParameter::MinMatch(6)];
-/// For rows that have been found to shrink to less than a sixteenth: with a second table, for long matches. On those it
-/// costs next to nothing.
-const DENSE: [CParameter; 4] = [
+/// For rows that have been found to shrink to less than a sixteenth: with a second table, for long matches, and a window over
+/// the longest chunk of such rows. On those it costs next to nothing, and the window alone stores a quarter less.
+const DENSE: [CParameter; 5] = [
     CParameter::Strategy(Strategy::ZSTD_dfast),
+    CParameter::WindowLog(22),
     CParameter::HashLog(17),
     CParameter::ChainLog(16),
     CParameter::MinMatch(7),
 ];
+/// What part of their length rows shrink to less than to be dense.
+const DENSE_PART: usize = 16;
 
 /// The contexts for whole chunks at one level.
 struct Encoder {
@@ -78,11 +81,13 @@ struct Encoder {
     /// For rows at the usual level, and for those of them that are dense; made when first needed.
     quick: Option<CCtx<'static>>,
     dense: Option<CCtx<'static>>,
+    /// The last rows were dense: the next ones are tried as such first.
+    were_dense: bool,
 }
 
 impl Encoder {
     fn new(level: i32) -> Result<Self> {
-        Ok(Self { level, usual: context(level, &[])?, quick: None, dense: None })
+        Ok(Self { level, usual: context(level, &[])?, quick: None, dense: None, were_dense: false })
     }
 
     /// Compresses a chunk in the place of what `out` holds.
@@ -92,9 +97,15 @@ impl Encoder {
         if self.level != USUAL_LEVEL || content != Content::Rows {
             return self.usual.compress2(out, plain).map(|_| ()).map_err(refused);
         }
+        let mut dense = |out: &mut Vec<u8>| made(&mut self.dense, &DENSE)?.compress2(out, plain).map_err(refused);
+        let are_dense = |length| length < plain.len() / DENSE_PART;
+        if self.were_dense && are_dense(dense(out)?) {
+            return Ok(());
+        }
         let length = made(&mut self.quick, &QUICK)?.compress2(out, plain).map_err(refused)?;
-        if length < plain.len() / 16 {
-            made(&mut self.dense, &DENSE)?.compress2(out, plain).map_err(refused)?;
+        self.were_dense = are_dense(length);
+        if self.were_dense {
+            dense(out)?;
         }
         Ok(())
     }

@@ -58,10 +58,11 @@ impl Chunking {
         }
     }
 
-    /// The way for rows that shrink to next to nothing: what each chunk costs by itself would be more than its content. They are
-    /// so alike that boundaries are rare, and one at the longest length would hang on all that was before.
+    /// The way for rows that shrink to next to nothing: what each chunk costs by itself would be more than its content, and what
+    /// makes them shrink lies megabytes apart. They are so alike that boundaries are rare, and one at the longest length would
+    /// hang on all that was before: so boundaries are made likely as soon as a chunk has its length.
     fn of_dense_rows() -> Self {
-        Self { max: 4096 * KIB, ..Self::around(512 * KIB) }
+        Self { min: 2048 * KIB, max: 6144 * KIB, normalization: 3, ..Self::around(2048 * KIB) }
     }
 
     fn level(&self) -> Result<Normalization> {

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | packs being filled or uploaded | `pack_buffers` times `pack_target` and a sixteenth |
 //! | batches of chunks in work | (`threads` + streams) times `batch` and the longest chunk, plain, and as much encoded |
-//! | windows of the chunkers | streams times 1 MiB and the longest chunk (1 MiB for rows of tables, 4 where they are dense); three more each once batches have been in work, where chunks of those lie |
+//! | windows of the chunkers | streams times 1 MiB and the longest chunk (1 MiB for rows of tables, 6 where they are dense); as many more each as the chunks of batches in work lie in, and no more than four are kept when those are gone |
 //! | list pages being filled | streams times about 0.6 MiB |
 //! | bases of deltas, read ahead | `bases`, and those of the batches in work |
 //! | index filter | `filter` |

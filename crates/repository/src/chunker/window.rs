@@ -7,7 +7,7 @@ use std::ops::Deref;
 use bytes::{Bytes, BytesMut};
 
 /// Buffers that are kept until their chunks are gone: about as many as the batches that a stream has in work lie in.
-const KEPT: usize = 3;
+const KEPT: usize = 4;
 
 /// The bytes between the last cut and what has come last.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! S3.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::error::{failed, incomplete};
 use super::object_lock::{self, Place};
 use crate::error::{CloudError, ErrorKind, Outcome, Result};
 use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
-use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart};
+use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart, UserMetadata};
 
 /// How often the body of an answer is asked for again after its connection broke. The SDK itself repeats only what
 /// fails before the body.
@@ -81,6 +82,27 @@ impl ObjectStore for S3ObjectStore {
         call.send().await.map(drop).map_err(|error| failed("PutObject", self.target(key), error))
     }
 
+    async fn put_new_with(&self, key: &str, body: Bytes, metadata: &UserMetadata) -> Result<()> {
+        let call = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_none_match("*")
+            .set_metadata(sent(metadata))
+            .body(ByteStream::from(body));
+        call.send().await.map(drop).map_err(|error| failed("PutObject", self.target(key), error))
+    }
+
+    async fn metadata(&self, key: &str) -> Result<Option<UserMetadata>> {
+        let answer = self.client.head_object().bucket(&self.bucket).key(key).send().await;
+        match answer.map_err(|error| failed("HeadObject", self.target(key), error)) {
+            Ok(answer) => Ok(Some(answer.metadata.unwrap_or_default().into_iter().collect())),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn get(&self, key: &str) -> Result<Bytes> {
         self.fetch(key, None).await
     }
@@ -134,8 +156,8 @@ impl ObjectStore for S3ObjectStore {
         answer.map(drop).map_err(|error| failed("DeleteObject", self.target(key), error))
     }
 
-    async fn begin_upload(&self, key: &str) -> Result<Upload> {
-        let call = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
+    async fn begin_upload_with(&self, key: &str, metadata: &UserMetadata) -> Result<Upload> {
+        let call = self.client.create_multipart_upload().bucket(&self.bucket).key(key).set_metadata(sent(metadata));
         // Said here, or the parts' checksums would come as a surprise to S3.
         let call = call.checksum_algorithm(ChecksumAlgorithm::Crc32);
         let answer = call.send().await.map_err(|error| failed("CreateMultipartUpload", self.target(key), error))?;
@@ -238,6 +260,11 @@ impl ObjectStore for S3ObjectStore {
             None => Err(failed("HeadBucket", self.target(""), error)),
         }
     }
+}
+
+/// Metadata as the SDK takes it; `None` where there is none.
+fn sent(metadata: &UserMetadata) -> Option<HashMap<String, String>> {
+    (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect())
 }
 
 fn timestamp(at: Option<&aws_sdk_s3::primitives::DateTime>) -> jiff::Timestamp {

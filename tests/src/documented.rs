@@ -41,6 +41,15 @@ pub fn native_role(cloud: &Cloud, instance: &str) -> Result<NativeRole> {
     Ok(NativeRole { trust, permissions: template("native-role")? })
 }
 
+/// What the role of native backups needs besides where RDS encrypts them with this key.
+///
+/// # Errors
+/// As [`policy`].
+pub fn native_key(key_arn: &str) -> Result<String> {
+    const EXAMPLE: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    filled_in("native-key", template("native-key")?, &[(EXAMPLE, key_arn)])
+}
+
 /// Lets the roles of coordinator and workers do from now on what the document says that they need, with a repository in that
 /// bucket, and nothing else.
 ///

@@ -4,7 +4,8 @@
 mod documented;
 
 use anyhow::{Context, Result, ensure};
-use e2e::sqlserver::PAGE;
+use e2e::documented::native_key;
+use e2e::sqlserver::{PAGE, option_group_of};
 use e2e::stage::{MASTER_PASSWORD, Stage};
 use serde_json::Value;
 
@@ -139,5 +140,39 @@ fn a_chain_is_restored_onto_the_volumes_that_were_named_and_keeps_change_data_ca
     let look = stage.cloud.look_at(TARGET, "placed")?;
     let placed = (&look["data_volume"], &look["log_volume"], &look["captures_changes"]);
     ensure!(placed == (&"H".into(), &"I".into(), &true.into()), "{look:#}");
+    stage.assert_nothing_left_since(&before)
+}
+
+#[test]
+fn what_rds_encrypts_comes_back_by_its_key_and_each_backup_is_stored_whole() -> Result<()> {
+    let (stage, before) = set()?;
+    let key = stage.cloud.create_key()?;
+    let encrypted = format!("sqlserver: {{ kms_key: \"{key}\" }}");
+    stage.apply_policy(&format!("resources: {{ include: [{{ ids: [{SOURCE}] }}] }}\n{encrypted}"))?;
+    let denied = stage.ended(&stage.run_policy()?)?;
+    ensure!(denied["failure"]["code"] == "sqlserver-key-denied", "{denied:#}");
+    stage.cloud.put_role_policy(&option_group_of(SOURCE), "native-key", &native_key(&key)?)?;
+    let first = back_up(&stage, &encrypted)?;
+    ensure!(first.to_string().contains(&key), "the point does not say that it is encrypted: {first:#}");
+    let pages_of_first = stage.cloud.pages_of(SOURCE, DATABASE)?;
+
+    // A new data key leaves nothing to be found again, little as was changed.
+    stage.cloud.change_pages(SOURCE, DATABASE, PAGES / 100, 3)?;
+    let second = back_up(&stage, &encrypted)?;
+    let stored = second["bytes_stored"].as_u64().context("no bytes_stored")?;
+    let read = second["bytes_read"].as_u64().context("no bytes_read")?;
+    println!("the second of two encrypted backups: {stored} bytes stored of {read}");
+    ensure!(stored >= read, "{stored} bytes stored of {read}: the stand-in encrypts otherwise than RDS");
+
+    let denied = stage.start_restore_into(TARGET, id(&first, "id")?, (DATABASE, "denied"), &[])?;
+    let denied = stage.ended(&denied)?;
+    ensure!(denied["failure"]["code"] == "sqlserver-key-denied", "{denied:#}");
+    stage.cloud.put_role_policy(&option_group_of(TARGET), "native-key", &native_key(&key)?)?;
+    // The policy names no key any more: the point remembers its own.
+    stage.apply_policy(&format!("resources: {{ include: [{{ ids: [{SOURCE}] }}] }}"))?;
+    restore(&stage, &first, "opened")?;
+    assert_pages(&stage, "opened", &pages_of_first)?;
+    restore(&stage, &second, "opened again")?;
+    assert_pages(&stage, "opened again", &stage.cloud.pages_of(SOURCE, DATABASE)?)?;
     stage.assert_nothing_left_since(&before)
 }

@@ -139,8 +139,16 @@ fn advise_natively(to: &mut dyn Write, exported: &ExportedNatively) -> std::io::
     for remark in &exported.remarks {
         writeln!(to, "remark: {}", output::printable(remark))?;
     }
-    writeln!(to, "to restore, where SQL Server can read the files:")?;
-    for database in &exported.databases {
+    let (encrypted, plain): (Vec<_>, Vec<_>) =
+        exported.databases.iter().partition(|database| database.kms_key_arn.is_some());
+    for database in encrypted {
+        let name = output::printable(&database.name);
+        writeln!(to, "warning: the files of {name} are encrypted by RDS, and worthless without their .metadata.json")?;
+    }
+    if !plain.is_empty() {
+        writeln!(to, "to restore, where SQL Server can read the files:")?;
+    }
+    for database in plain {
         let files: Vec<_> = database.files.iter().map(|file| file.display().to_string()).collect();
         writeln!(to, "  {}", output::printable(&restore_statement(&database.name, &files)))?;
     }

@@ -37,6 +37,12 @@ pub struct ExportedBackup {
     pub files: Vec<PathBuf>,
     /// Their bytes.
     pub bytes: u64,
+    /// ARN of the KMS key that RDS has encrypted them with: RDS alone reads them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key_arn: Option<String>,
+    /// Files with the metadata that each of them needs then, in the same order; none otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metadata_files: Vec<PathBuf>,
 }
 
 /// Writes native backups of a point, of all databases where none is named, into a folder.
@@ -61,9 +67,18 @@ pub async fn run(
     let names: Vec<_> = chosen.iter().map(|database| export::file_names(database)).collect();
     let folder = Folder::prepare(folder)?;
     folder.refuse_existing(names.iter().flatten().map(String::as_str))?;
+    let beside = beside(&chosen, &names);
+    folder.refuse_existing(beside.iter().flatten().map(|(name, _)| name.as_str()))?;
     watcher.expects(chosen.iter().map(|database| database.bytes()).sum());
     let mut databases = Vec::new();
-    for (database, names) in chosen.iter().zip(names) {
+    for ((database, names), beside) in chosen.iter().zip(names).zip(beside) {
+        // First, so that no file is complete without.
+        let mut metadata_files = Vec::new();
+        for (name, json) in beside {
+            let mut output = Output::create(&folder, &name)?;
+            output.write(json.as_bytes())?;
+            metadata_files.push(output.complete()?);
+        }
         let mut files = Vec::new();
         for (file, name) in database.files.iter().zip(names) {
             let output = Output::create(&folder, &name)?;
@@ -76,10 +91,21 @@ pub async fn run(
             backup_type: database.backup_type.as_str(),
             files,
             bytes: database.bytes(),
+            kms_key_arn: database.kms_key_arn.clone(),
+            metadata_files,
         });
     }
     let remarks = root.summary.remarks.iter().cloned().chain(export::remarks(&manifest, &chosen)).collect();
     Ok(ExportedNatively { point: root.point.to_string(), databases, remarks })
+}
+
+/// What lies beside the files of each database.
+fn beside(chosen: &[&Database], names: &[Vec<String>]) -> Vec<Vec<(String, String)>> {
+    let of = |(database, names): (&&Database, &Vec<String>)| {
+        let files = database.files.iter().zip(names);
+        files.filter_map(|(file, name)| export::metadata_file(database, file, name)).collect()
+    };
+    chosen.iter().zip(names).map(of).collect()
 }
 
 async fn write(

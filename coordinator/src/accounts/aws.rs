@@ -73,6 +73,10 @@ impl CloudAccess for AwsAccess {
         Ok(self.as_account(account).await.roles())
     }
 
+    async fn account_keys(&self, place: &Place) -> Result<Arc<dyn Keys>> {
+        Ok(self.as_account(&place.account).await.keys(&place.region))
+    }
+
     async fn identity(&self, account: &Account) -> Result<Arc<dyn Identity>> {
         Ok(self.as_account(account).await.identity())
     }

@@ -30,6 +30,8 @@ pub trait CloudAccess: Send + Sync + std::fmt::Debug {
     async fn buckets(&self, place: &Place) -> Result<Arc<dyn Buckets>>;
     /// IAM of an account.
     async fn roles(&self, account: &Account) -> Result<Arc<dyn Roles>>;
+    /// KMS of an account and Region, as the coordinator in the account.
+    async fn account_keys(&self, place: &Place) -> Result<Arc<dyn Keys>>;
     /// STS as the coordinator in an account.
     async fn identity(&self, account: &Account) -> Result<Arc<dyn Identity>>;
     /// KMS of a Region, as the coordinator itself.

@@ -29,6 +29,7 @@ pub(super) fn backup(policy: &Policy, found: &Found) -> BackupRequest {
         split_table_bytes: policy.transfer.split_table_bytes.unwrap_or_default(),
         native: NativeOptions {
             files: policy.sqlserver.files.unwrap_or_default(),
+            kms_key_arn: policy.sqlserver.key_in(&found.place.region).map(str::to_owned),
             full_every_days: policy.sqlserver.full_every_days.unwrap_or_default(),
             bucket: bucket_for(policy, &found.place),
         },

@@ -109,6 +109,8 @@ pub struct PreparedBucket {
 pub struct NativeOptions {
     /// Files to each database; 0 means by its size.
     pub files: u32,
+    /// ARN of the KMS key that RDS encrypts the files with; `None`: it encrypts them with none.
+    pub kms_key_arn: Option<String>,
     /// Days from one full backup to the next, with differential ones between; 0 means that every backup is full.
     pub full_every_days: u32,
     /// The bucket to pass through; `None` means one that is made and removed.

@@ -20,7 +20,8 @@ pub(super) async fn backup(
     domain: &DomainPlace,
 ) -> Flowed<Completed> {
     let work = flow.work();
-    let remarks = flow.step("check-option-group", || native::ready(work, source)).await?;
+    let key = request.native.kms_key_arn.as_deref();
+    let remarks = flow.step("check-option-group", || native::ready(work, source, key)).await?;
     flow.step("wait-for-quiet", || native::quiet(work, source)).await?;
     let chosen = flow.step("choose-type", || native::choose(work, request, source, domain)).await?;
     let snapshot = request.snapshot && chosen.full_point().is_none();
@@ -52,7 +53,7 @@ pub(super) async fn restore(
 ) -> Flowed<Completed> {
     let work = flow.work();
     let full_root = flow.step("read-full-point", || native::full_root(work, domain, &request.point)).await?;
-    let remarks = flow.step("check-option-group", || native::ready(work, target)).await?;
+    let remarks = flow.step("check-option-group", || native::ready(work, target, None)).await?;
     let bucket = request.bucket.as_ref();
     let temporary = flow.step("open-temporary-bucket", || temporary::open(work, bucket)).await?;
     let parts = Parts { instance: target, login, domain, temporary: &temporary };

@@ -116,6 +116,10 @@ impl CloudAccess for World {
         Ok(Arc::new(MemoryRoles::new()))
     }
 
+    async fn account_keys(&self, _place: &Place) -> Result<Arc<dyn Keys>> {
+        Ok(self.keys.clone())
+    }
+
     async fn identity(&self, _account: &Account) -> Result<Arc<dyn Identity>> {
         Ok(Arc::new(MemoryIdentity::new(OWN)))
     }

@@ -357,6 +357,37 @@ fn what_rds_is_not_ready_for_is_refused_before_anything_is_made() {
 }
 
 #[test]
+fn the_key_that_rds_encrypts_with_is_looked_at_and_told_to_the_worker() {
+    let key = |id: &str| format!("arn:aws:kms:{REGION}:111122223333:key/{id}");
+    let backup = |scene: &Scene, id: &str, state| {
+        let running = scene.start();
+        let mut request = native_backup_of("crm", 0);
+        request.native.kms_key_arn = Some(key(id));
+        let session = running.start_backup(request);
+        running.assert_state(&session, state)
+    };
+    for (id, code) in
+        [("00000000-0000-0000-0000-000000000000", "sqlserver-key-missing"), ("old", "sqlserver-key-unfit")]
+    {
+        let scene = Scene::new(Script::Obedient);
+        scene.access.keys.lose(&key("old"));
+        let failed = backup(&scene, id, SessionState::Failed);
+        let failure = failed.failure().unwrap();
+        assert!(failure.code == code && failure.cause.contains(&key(id)), "{failure}");
+        assert!(scene.access.memory.compute().launches().is_empty(), "{code}");
+    }
+    let scene = Scene::new(Script::Obedient);
+    backup(&scene, "1", SessionState::Succeeded);
+    let told = scene.fleet.log().native_backups.lock().unwrap().clone();
+    assert_eq!(told[0].kms_key_arn, key("1"));
+    let scene = Scene::new(Script::Obedient);
+    scene.access.faults.add(Rule::once("DescribeKey", Fault::Before(ErrorKind::Denied)));
+    let session = backup(&scene, "1", SessionState::Warning);
+    let [warning] = &session.completed().unwrap().warnings[..] else { panic!("one warning") };
+    assert!(warning.contains(&key("1")) && warning.contains("kms:DescribeKey"), "{warning}");
+}
+
+#[test]
 fn a_window_that_is_not_over_for_long_is_refused_and_one_without_automated_backups_is_none() {
     let around_now = || {
         let now = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);

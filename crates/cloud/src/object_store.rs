@@ -22,6 +22,10 @@ pub struct ObjectMeta {
     pub etag: String,
 }
 
+/// What somebody says of an object beside its bytes (`x-amz-meta-…`): values by names in lower case, without that prefix.
+/// S3 takes 2 KB of them in US-ASCII.
+pub type UserMetadata = BTreeMap<String, String>;
+
 /// One page of a listing in key order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListPage {
@@ -73,6 +77,20 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     /// The whole object.
     async fn get(&self, key: &str) -> Result<Bytes>;
 
+    /// As [`ObjectStore::put_new`], with metadata.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::put_new`]; [`crate::ErrorKind::Invalid`] where the store keeps no metadata and there is some.
+    async fn put_new_with(&self, key: &str, body: Bytes, metadata: &UserMetadata) -> Result<()> {
+        if metadata.is_empty() { self.put_new(key, body).await } else { Err(no_metadata("PutObject", key)) }
+    }
+
+    /// What was said of the object beside its bytes as it was made, `None` where there is no such key. Nothing was where the
+    /// store keeps no metadata.
+    async fn metadata(&self, key: &str) -> Result<Option<UserMetadata>> {
+        Ok(self.head(key).await?.map(|_| UserMetadata::new()))
+    }
+
     /// Bytes `range` of the object (end exclusive). A range past the end gives what there is, and
     /// [`crate::ErrorKind::Invalid`] where it starts there.
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes>;
@@ -94,6 +112,11 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
 
     /// Begins an upload in parts of an object that does not exist yet.
     async fn begin_upload(&self, key: &str) -> Result<Upload> {
+        self.begin_upload_with(key, &UserMetadata::new()).await
+    }
+
+    /// As [`ObjectStore::begin_upload`]; the object will have this metadata.
+    async fn begin_upload_with(&self, key: &str, _metadata: &UserMetadata) -> Result<Upload> {
         Err(no_parts("CreateMultipartUpload", key))
     }
 
@@ -194,6 +217,19 @@ fn no_parts(operation: &'static str, key: &str) -> CloudError {
         outcome: Outcome::Determinate,
         code: Some("NotImplemented".to_owned()),
         message: "this store takes no uploads in parts".to_owned(),
+        source: None,
+    }
+}
+
+/// What a store says that keeps no metadata.
+fn no_metadata(operation: &'static str, key: &str) -> CloudError {
+    CloudError {
+        operation,
+        target: key.to_owned(),
+        kind: ErrorKind::Invalid,
+        outcome: Outcome::Determinate,
+        code: Some("NotImplemented".to_owned()),
+        message: "this store keeps no metadata".to_owned(),
         source: None,
     }
 }

@@ -4,6 +4,7 @@
 //! - [`Engine`]: which instances are dumped, and which are backed up natively;
 //! - [`option_group::readiness`]: whether RDS may do it for an instance at all, and [`trust::trust`]: whether the role that
 //!   it assumes for this trusts it for this instance;
+//! - [`key::usable`]: whether RDS can encrypt with a key of KMS;
 //! - [`window::verdict`]: whether now is a time for it;
 //! - [`choice::next`]: full or differential, and on which full backup a differential stands;
 //! - [`temporary`]: names and protection of temporary buckets.
@@ -12,6 +13,7 @@
 
 pub mod choice;
 mod engine;
+pub mod key;
 pub mod option_group;
 pub mod temporary;
 pub mod trust;

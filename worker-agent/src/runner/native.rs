@@ -40,6 +40,7 @@ impl Bench<'_> {
             place: work.temporary.place,
             backup_type: work.backup_type,
             files: work.files,
+            kms_key_arn: work.kms_key_arn,
             full: work.full.as_ref().map(|root| point(root, &what)).transpose()?,
             submitted: work.submitted,
         };

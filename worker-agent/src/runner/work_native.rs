@@ -21,6 +21,8 @@ pub(super) struct BackupNatively {
     pub(super) temporary: Temporary,
     pub(super) backup_type: BackupType,
     pub(super) files: Option<u32>,
+    /// ARN of the KMS key that RDS encrypts the files with.
+    pub(super) kms_key_arn: Option<String>,
     pub(super) level: Option<i32>,
     /// An earlier point that the new one is likely to resemble.
     pub(super) base: Option<PointId>,
@@ -78,6 +80,7 @@ impl TryFrom<wire::BackupSqlServer> for BackupNatively {
             temporary: required(message.temporary, NAME, "temporary")?.try_into()?,
             backup_type,
             files: (message.files > 0).then_some(message.files),
+            kms_key_arn: (!message.kms_key_arn.is_empty()).then_some(message.kms_key_arn),
             level: level(message.compression_level, NAME)?,
             base: base_point(&message.base_point_id, NAME)?,
             full,

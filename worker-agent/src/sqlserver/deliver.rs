@@ -1,5 +1,6 @@
 //! One file out of the repository into the temporary bucket, byte for byte: parts are filled in order and uploaded side by
-//! side. The object is there when all of it is, and only where its hash is the one that was taken at backup.
+//! side. The object is there when all of it is, and only where its hash is the one that was taken at backup. It has the metadata
+//! that it had then: without that, RDS cannot decrypt what it has encrypted.
 
 use bytes::{Bytes, BytesMut};
 use haulier_cloud::object_store::{MOST_PARTS, Upload, UploadedPart};
@@ -47,7 +48,7 @@ pub async fn deliver(context: &Context, file: &File, key: &str, name: &str) -> R
     if file.bytes <= PART {
         return whole(context, &what, file, key, &mut pieces).await;
     }
-    let upload = context.bucket(&what, || context.bucket.begin_upload(key)).await?;
+    let upload = context.bucket(&what, || context.bucket.begin_upload_with(key, &file.metadata)).await?;
     let delivered = in_parts(context, &what, file, &upload, &mut pieces).await;
     if delivered.is_err() {
         // Even after the order to stop: what is not given up is paid for. The bucket's end takes what stays.
@@ -64,7 +65,7 @@ async fn whole(context: &Context, what: &str, file: &File, key: &str, pieces: &m
     let body = context.obey(pieces.take(file.bytes + 1, BytesMut::new())).await??;
     let hashing = Hashing::default().update(vec![body.clone()]).await?;
     check(what, file, body.len() as u64, hashing)?;
-    match context.bucket_or(|| context.bucket.put_new(key, body.clone())).await? {
+    match context.bucket_or(|| context.bucket.put_new_with(key, body.clone(), &file.metadata)).await? {
         // An answer was lost: of this session nobody else writes here.
         Err(error) if error.is_already_exists() => {}
         put => put.map_err(|error| failures::bucket(what, &error))?,

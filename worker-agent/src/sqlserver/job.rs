@@ -22,6 +22,8 @@ pub struct BackupJob {
     pub place: TemporaryPlace,
     /// What is asked for.
     pub backup_type: BackupType,
+    /// ARN of the KMS key that RDS encrypts the files with; `None`: it encrypts them with none.
+    pub kms_key_arn: Option<String>,
     /// Files to each database; `None` means by its size.
     pub files: Option<u32>,
     /// The point whose full backups a differential one stands on.

@@ -1,6 +1,7 @@
 //! What lies in the temporary bucket.
 
-use haulier_cloud::object_store::ObjectMeta;
+use haulier_cloud::object_store::{ObjectMeta, UserMetadata};
+use haulier_domain::failure::Failure;
 
 use super::context::Context;
 use crate::mover::sinks::Stopped;
@@ -24,6 +25,16 @@ pub(super) async fn list(context: &Context, prefix: &str) -> Result<Vec<ObjectMe
 pub(super) async fn size_of(context: &Context, key: &str) -> Result<Option<u64>, Stopped> {
     let there = list(context, key).await?;
     Ok(there.into_iter().find(|object| object.key == key).map(|object| object.size))
+}
+
+/// The metadata of an object that is there.
+pub(super) async fn metadata(context: &Context, key: &str) -> Result<UserMetadata, Stopped> {
+    let what = format!("reading the metadata of {key:?} in the temporary bucket");
+    let found = context.bucket(&what, || context.bucket.metadata(key)).await?;
+    found.ok_or_else(|| {
+        let remedy = "find out who removes objects from the temporary bucket, then run again";
+        Failure::new("temporary-object-missing", what, "it is not there any more", remedy).retryable().into()
+    })
 }
 
 /// Removes every object whose key begins so.

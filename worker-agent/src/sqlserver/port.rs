@@ -43,6 +43,8 @@ pub enum TaskRequest {
         backup_type: BackupType,
         /// How many files.
         files: u32,
+        /// ARN of the KMS key that they are encrypted with.
+        kms_key_arn: Option<String>,
     },
     /// `rds_restore_database`.
     Restore {
@@ -52,6 +54,8 @@ pub enum TaskRequest {
         object_arn: String,
         /// What the backup holds.
         backup_type: BackupType,
+        /// ARN of the KMS key that its files were encrypted with.
+        kms_key_arn: Option<String>,
         /// Whether the database waits for more then.
         more_follows: bool,
         /// What this step is asked for besides.

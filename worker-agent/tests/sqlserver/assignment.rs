@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use haulier_cli::export::{Watcher, native};
 use haulier_cloud::aws::SharedCredentials;
 use haulier_cloud::doubles::{MemoryObjectStore, MemorySecrets};
-use haulier_cloud::object_store::ObjectStore;
+use haulier_cloud::object_store::{ObjectStore, UserMetadata};
 use haulier_cloud::secrets::Secrets;
 use haulier_domain::failure::Failure;
 use haulier_domain::id::DomainId;
@@ -266,6 +266,46 @@ async fn databases_are_backed_up_published_exported_and_restored() {
     let again = wire::RestoreSqlServer { restored: heard.parts, ..restore };
     let (heard, end) = scene.assign(assignment::Work::RestoreSqlServer(again)).await;
     assert!(matches!(end, finished::Result::Done(_)) && heard.tasks.is_empty(), "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_rds_has_encrypted_is_exported_with_what_decrypts_it() {
+    let scene = Scene::new().await;
+    let backup = wire::BackupSqlServer {
+        point_id: "pnt-1".into(),
+        instance: instance(),
+        domain: Some(scene.place.clone()),
+        temporary: temporary(),
+        databases: vec!["shop".into()],
+        files: 2,
+        kms_key_arn: "arn:aws:kms:eu-central-1:111122223333:key/1".into(),
+        ..Default::default()
+    };
+    let (heard, end) = scene.assign(assignment::Work::BackupSqlServer(backup.clone())).await;
+    assert!(matches!(end, finished::Result::Done(_)), "{end:?}");
+    let root: PointRoot = serde_json::from_slice(&heard.proposal.unwrap()).unwrap();
+    scene.domain.publish_point(&root).await.unwrap();
+    let to = scene.folder.path().join("export");
+    let exported = native::run(&scene.domain, &root, &[], &to, &mut Silent).await.unwrap();
+    let [shop] = &exported.databases[..] else { panic!("{exported:?}") };
+    assert_eq!(shop.kms_key_arn.as_ref(), Some(&backup.kms_key_arn));
+    assert!(exported.remarks.iter().any(|remark| remark.contains("nothing but RDS can read it")), "{exported:?}");
+    assert_eq!((shop.files.len(), shop.metadata_files.len()), (2, 2));
+    for (file, beside) in shop.files.iter().zip(&shop.metadata_files) {
+        assert_eq!(beside.to_str().unwrap(), format!("{}.metadata.json", file.display()));
+        let number = if file.to_str().unwrap().ends_with(".1-of-2.bak") { 1 } else { 2 };
+        let keys = scene.cloud.temporary.keys();
+        let key = keys.iter().find(|key| key.ends_with(&format!("file{number}-of-2.bak"))).unwrap();
+        assert!(std::fs::read(file).unwrap() == scene.cloud.temporary.get(key).await.unwrap(), "{}", file.display());
+        let kept: UserMetadata = serde_json::from_slice(&std::fs::read(beside).unwrap()).unwrap();
+        assert_eq!(Some(kept), scene.cloud.temporary.metadata(key).await.unwrap());
+    }
+    // Neither is ever overwritten.
+    for file in &shop.files {
+        std::fs::remove_file(file).unwrap();
+    }
+    let again = native::run(&scene.domain, &root, &[], &to, &mut Silent).await.unwrap_err();
+    assert!(again.failure.cause.contains(".metadata.json"), "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use haulier_cloud::Result;
 use haulier_cloud::doubles::{Faults, Faulty, MemoryObjectStore};
-use haulier_cloud::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart};
+use haulier_cloud::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart, UserMetadata};
 
 use crate::gate::Gate;
 
@@ -30,6 +30,14 @@ impl ObjectStore for Bucket {
         self.gate.pass(self.inner.put_new(key, body)).await
     }
 
+    async fn put_new_with(&self, key: &str, body: Bytes, metadata: &UserMetadata) -> Result<()> {
+        self.gate.pass(self.inner.put_new_with(key, body, metadata)).await
+    }
+
+    async fn metadata(&self, key: &str) -> Result<Option<UserMetadata>> {
+        self.gate.pass(self.inner.metadata(key)).await
+    }
+
     async fn get(&self, key: &str) -> Result<Bytes> {
         self.gate.pass(self.inner.get(key)).await
     }
@@ -50,8 +58,8 @@ impl ObjectStore for Bucket {
         self.gate.pass(self.inner.delete(key)).await
     }
 
-    async fn begin_upload(&self, key: &str) -> Result<Upload> {
-        self.gate.pass(self.inner.begin_upload(key)).await
+    async fn begin_upload_with(&self, key: &str, metadata: &UserMetadata) -> Result<Upload> {
+        self.gate.pass(self.inner.begin_upload_with(key, metadata)).await
     }
 
     async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPart> {

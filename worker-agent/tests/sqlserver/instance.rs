@@ -3,6 +3,7 @@
 
 mod carrying;
 mod port;
+mod sealing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -38,6 +39,8 @@ pub(crate) enum Fault {
     Snapshot,
     /// The next task of a backup loses its last file.
     LoseFile,
+    /// The next task of a backup leaves no data key with its files.
+    LoseDataKey,
     /// Renaming is refused.
     KeepNames,
     /// Nothing answers any more, from the next task's failure on.
@@ -200,6 +203,7 @@ impl Instance {
             object_arn,
             backup_type: BackupType::Full,
             files: 1,
+            kms_key_arn: None,
         });
     }
 
@@ -238,8 +242,10 @@ impl Instance {
             return Err(CallError::Refused { number: 50_000, text });
         }
         let lost = fault == Some(Fault::LoseAnswer);
-        let of_task =
-            matches!(&fault, Some(Fault::Fail(_) | Fault::Hang | Fault::Snapshot | Fault::LoseFile | Fault::Vanish));
+        let of_task = matches!(
+            &fault,
+            Some(Fault::Fail(_) | Fault::Hang | Fault::Snapshot | Fault::LoseFile | Fault::LoseDataKey | Fault::Vanish)
+        );
         let fault = if lost || of_task { Some(world.faults.remove(0)) } else { None };
         let id = world.push(request.clone());
         if let Some(run) = world.runs.last_mut() {

@@ -7,6 +7,7 @@ mod assignment;
 mod backup;
 mod bucket;
 mod crashes;
+mod encrypted;
 mod errors;
 mod gate;
 mod instance;

@@ -129,6 +129,7 @@ impl Scene {
             place: self.place(),
             backup_type: BackupType::Full,
             files: None,
+            kms_key_arn: None,
             full: None,
             submitted: self.memory.submitted.lock().unwrap().clone(),
         }

@@ -32,6 +32,7 @@ fn the_example_is_valid_and_names_every_key() {
     assert_eq!(policy.configurations[0].worker.instance_types, ["m7i.xlarge", "m6i.xlarge"]);
     assert_eq!((policy.sqlserver.files, policy.sqlserver.full_every_days), (Some(4), Some(7)));
     assert_eq!(policy.sqlserver.temporary_buckets[0].bucket, "my-native-backups");
+    assert!(policy.regions.iter().all(|region| policy.sqlserver.key_in(region).is_some()), "{:?}", policy.sqlserver);
     for key in KEYS {
         assert!(text.contains(&format!("\n{key}:")), "the example lacks {key}");
     }
@@ -78,6 +79,19 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "repository: main",
         "repository: main\nsqlserver:\n  log_backups: true",
         &["7 sqlserver.log_backups: is not there yet: Haulier copies no transaction log backups"],
+    ),
+    (
+        "repository: main",
+        "repository: main\nsqlserver:\n  files: 1\n  kms_key: arn:aws:kms:eu-west-1:111122223333:key/x",
+        &["8 sqlserver.kms_key: no key of eu-central-1 is named"],
+    ),
+    (
+        "repository: main",
+        "repository: main\nsqlserver: {kms_key: [alias/mine]}",
+        &[
+            "6 sqlserver.kms_key: \"alias/mine\" is not the ARN of a KMS key",
+            "6 sqlserver.kms_key: no key of eu-central-1 is named",
+        ],
     ),
     ("repository: main", "repository: main\npriority: 5000", &["6 priority: 5000 is too high"]),
     ("repository: main", "repository: main\nretention: 30", &["6 retention: unknown key \"retention\""]),

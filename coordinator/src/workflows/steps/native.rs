@@ -6,6 +6,7 @@ use haulier_domain::failure::Failure;
 use haulier_domain::id::PointId;
 use haulier_domain::native_backup::Engine;
 use haulier_domain::native_backup::choice::{self, Choice, Earlier, Taken};
+use haulier_domain::native_backup::key;
 use haulier_domain::native_backup::option_group::{self, Membership, Readiness, readiness};
 use haulier_domain::native_backup::trust::{Trust, trust};
 use haulier_domain::native_backup::window::{self, Verdict, Windows};
@@ -20,12 +21,31 @@ use crate::state::{PointFilter, StateError};
 use crate::workflows::flow::Work;
 use crate::workflows::trouble::{Attempt, During as _};
 
-/// Checks that RDS may back up and restore natively for the instance, and waits while its option group is being applied. Returns
-/// what an operator should know all the same.
-pub(in crate::workflows) async fn ready(work: &Work, source: &Source) -> Attempt<Vec<String>> {
+/// Checks that RDS may back up and restore natively for the instance, and can use the KMS key that it is to encrypt with, and
+/// waits while its option group is being applied. Returns what an operator should know all the same.
+pub(in crate::workflows) async fn ready(work: &Work, source: &Source, key: Option<&str>) -> Attempt<Vec<String>> {
     let what = format!("waiting for the option group of {}", source.id);
     let limit = work.services.settings.pace.available;
-    work.wait(limit, || late(what, "it did not come into force in time"), in_force(work, source)).await
+    let mut remarks =
+        work.wait(limit, || late(what, "it did not come into force in time"), in_force(work, source)).await?;
+    if let Some(arn) = key {
+        remarks.extend(key_usable(work, source, arn).await?);
+    }
+    Ok(remarks)
+}
+
+/// Checks the key. One that may not be looked at is a remark.
+async fn key_usable(work: &Work, source: &Source, arn: &str) -> Attempt<Option<String>> {
+    let what = || format!("looking up KMS key {arn}");
+    let keys = work.services.cloud.account_keys(work.place()).await.during(what)?;
+    let found = match keys.key(arn).await {
+        Err(error) if error.kind == ErrorKind::Denied && !error.is_indeterminate() => {
+            return Ok(Some(format!("KMS key {arn} was not checked: kms:DescribeKey is not allowed")));
+        }
+        found => found.during(what)?,
+    };
+    key::usable(&source.id, arn, found.as_ref())?;
+    Ok(None)
 }
 
 async fn in_force(work: &Work, source: &Source) -> Attempt<Vec<String>> {

@@ -50,6 +50,7 @@ pub(in crate::workflows) fn backup(
         base_point_id: chosen.base_point.as_ref().map(ToString::to_string).unwrap_or_default(),
         full_root: full_root.map(|root| root.as_bytes().to_vec()).unwrap_or_default(),
         submitted: Vec::new(),
+        kms_key_arn: request.native.kms_key_arn.clone().unwrap_or_default(),
     });
     job(work, assigned, parts, true)
 }

@@ -28,7 +28,7 @@ pub(crate) struct DoubleAccess {
     pub(crate) identity: Arc<MemoryIdentity>,
     pub(crate) bucket: Arc<MemoryObjectStore>,
     pub(crate) roles: Arc<MemoryRoles>,
-    keys: Arc<MemoryKeys>,
+    pub(crate) keys: Arc<MemoryKeys>,
     secrets: Arc<MemorySecrets>,
 }
 
@@ -62,6 +62,10 @@ impl CloudAccess for DoubleAccess {
 
     async fn roles(&self, _account: &Account) -> Result<Arc<dyn Roles>> {
         Ok(Arc::new(Faulty::new(self.roles.clone(), self.faults.clone())))
+    }
+
+    async fn account_keys(&self, _place: &Place) -> Result<Arc<dyn Keys>> {
+        Ok(Arc::new(Faulty::new(self.keys.clone(), self.faults.clone())))
     }
 
     async fn identity(&self, _account: &Account) -> Result<Arc<dyn Identity>> {

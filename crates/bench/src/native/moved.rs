@@ -1,5 +1,6 @@
 //! What a worker does with such a file, by its own code: the mover's way into the repository and back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -75,7 +76,13 @@ pub(super) async fn fetch(fetch: &Fetch) -> Result<Value> {
     let streams = Arc::new(streams);
     let bytes = size_of(&*bucket, key).await?;
     let fetched = fetch::fetch(&context(streams.clone(), bucket, desk)?, key, bytes, FILE).await?;
-    let file = File { name: FILE.to_owned(), stream: fetched.stream, bytes, sha256: fetched.sha256 };
+    let file = File {
+        name: FILE.to_owned(),
+        stream: fetched.stream,
+        bytes,
+        sha256: fetched.sha256,
+        metadata: BTreeMap::new(),
+    };
     let mut document = streams.create(StreamKind::Document, "manifest").await?;
     document.write(serde_json::to_vec(&file).context("describing the file")?.into()).await?;
     let manifest = stream_root(document.finish().await?)?;

@@ -1,5 +1,6 @@
 //! S3.
 
+use std::collections::HashMap;
 use std::iter;
 use std::ops::Range;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::error::{failed, incomplete};
 use super::object_lock::{self, Place};
 use crate::error::{CloudError, ErrorKind, Outcome, Result};
 use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
-use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart};
+use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart, UserMetadata};
 
 /// How often the body of an answer is asked for again after its connection broke. The SDK itself repeats only what
 /// fails before the body.
@@ -80,10 +81,29 @@ impl S3ObjectStore {
 #[async_trait]
 impl ObjectStore for S3ObjectStore {
     async fn put_new(&self, key: &str, body: Bytes) -> Result<()> {
-        let call =
-            self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*").body(ByteStream::from(body));
+        self.put_new_with(key, body, &UserMetadata::new()).await
+    }
+
+    async fn put_new_with(&self, key: &str, body: Bytes, metadata: &UserMetadata) -> Result<()> {
+        let call = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_none_match("*")
+            .set_metadata(headers_of(metadata))
+            .body(ByteStream::from(body));
         let sent = call.customize().disable_payload_signing().send().await;
         sent.map(drop).map_err(|error| failed("PutObject", self.target(key), error))
+    }
+
+    async fn metadata(&self, key: &str) -> Result<Option<UserMetadata>> {
+        let answer = self.client.head_object().bucket(&self.bucket).key(key).send().await;
+        match answer.map_err(|error| failed("HeadObject", self.target(key), error)) {
+            Ok(answer) => Ok(Some(answer.metadata.unwrap_or_default().into_iter().collect())),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn get(&self, key: &str) -> Result<Bytes> {
@@ -148,8 +168,9 @@ impl ObjectStore for S3ObjectStore {
         answer.map(drop).map_err(|error| failed("DeleteObject", self.target(key), error))
     }
 
-    async fn begin_upload(&self, key: &str) -> Result<Upload> {
-        let call = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
+    async fn begin_upload_with(&self, key: &str, metadata: &UserMetadata) -> Result<Upload> {
+        let call =
+            self.client.create_multipart_upload().bucket(&self.bucket).key(key).set_metadata(headers_of(metadata));
         // Said here, or the parts' checksums would come as a surprise to S3.
         let call = call.checksum_algorithm(ChecksumAlgorithm::Crc32);
         let answer = call.send().await.map_err(|error| failed("CreateMultipartUpload", self.target(key), error))?;
@@ -258,6 +279,11 @@ impl ObjectStore for S3ObjectStore {
 
 fn bytes_of(range: &Range<u64>) -> String {
     format!("bytes={}-{}", range.start, range.end - 1)
+}
+
+/// Metadata as the SDK takes it; `None` where there is none.
+fn headers_of(metadata: &UserMetadata) -> Option<HashMap<String, String>> {
+    (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect())
 }
 
 fn timestamp(at: Option<&aws_sdk_s3::primitives::DateTime>) -> jiff::Timestamp {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use haulier_domain::native_backup::key::KeyFacts;
 use haulier_domain::secret::SecretBytes;
 
 use super::errors::refused;
@@ -13,7 +14,7 @@ use crate::keys::Keys;
 /// `Encrypt` takes no more.
 const MAX_PLAIN: usize = 4_096;
 
-/// KMS in memory. Keys exist from the moment somebody names them.
+/// KMS in memory. Keys exist from the moment somebody names them, but for one whose id is all zeros and dashes.
 #[derive(Debug, Default)]
 pub struct MemoryKeys {
     wrapped: Mutex<Vec<Wrapped>>,
@@ -76,6 +77,19 @@ impl Keys for MemoryKeys {
             return Err(refused("Decrypt", key_arn, ErrorKind::Invalid, "IncorrectKeyException", message));
         }
         Ok(entry.plain.clone())
+    }
+
+    async fn key(&self, key_arn: &str) -> Result<Option<KeyFacts>> {
+        let id = key_arn.rsplit('/').next().unwrap_or_default();
+        if id.bytes().all(|byte| matches!(byte, b'0' | b'-')) {
+            return Ok(None);
+        }
+        let state = if self.check("DescribeKey", key_arn).is_ok() { "Enabled" } else { "PendingDeletion" };
+        Ok(Some(KeyFacts {
+            state: state.to_owned(),
+            spec: "SYMMETRIC_DEFAULT".to_owned(),
+            manager: "CUSTOMER".to_owned(),
+        }))
     }
 }
 

@@ -12,7 +12,7 @@ use super::errors::{not_found, refused};
 use super::uploads::Uploads;
 use crate::error::{ErrorKind, Result};
 use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
-use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart};
+use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart, UserMetadata};
 
 const PAGE: usize = 1_000;
 
@@ -39,6 +39,7 @@ pub(super) struct Object {
     pub(super) body: Bytes,
     pub(super) modified: Timestamp,
     etag: String,
+    metadata: UserMetadata,
     pub(super) retention: Option<Retention>,
 }
 
@@ -96,13 +97,20 @@ impl Bucket {
     fn put(&mut self, key: &str, body: Bytes, retention: Option<Retention>) {
         self.writes += 1;
         let etag = format!("{:032x}", self.writes);
-        self.objects.insert(key.to_owned(), Object { body, modified: Timestamp::now(), etag, retention });
+        let metadata = UserMetadata::new();
+        self.objects.insert(key.to_owned(), Object { body, modified: Timestamp::now(), etag, metadata, retention });
     }
 
     fn put_new(&mut self, key: &str, body: Bytes, retention: Option<Retention>) -> Result<()> {
         self.check_new("PutObject", key)?;
         self.put(key, body, retention);
         Ok(())
+    }
+
+    fn describe(&mut self, key: &str, metadata: UserMetadata) {
+        if let Some(object) = self.objects.get_mut(key) {
+            object.metadata = metadata;
+        }
     }
 
     fn check_new(&self, operation: &'static str, key: &str) -> Result<()> {
@@ -133,6 +141,17 @@ impl std::fmt::Debug for MemoryObjectStore {
 impl ObjectStore for MemoryObjectStore {
     async fn put_new(&self, key: &str, body: Bytes) -> Result<()> {
         self.lock().put_new(key, body, None)
+    }
+
+    async fn put_new_with(&self, key: &str, body: Bytes, metadata: &UserMetadata) -> Result<()> {
+        let mut bucket = self.lock();
+        bucket.put_new(key, body, None)?;
+        bucket.describe(key, metadata.clone());
+        Ok(())
+    }
+
+    async fn metadata(&self, key: &str) -> Result<Option<UserMetadata>> {
+        Ok(self.lock().objects.get(key).map(|object| object.metadata.clone()))
     }
 
     async fn get(&self, key: &str) -> Result<Bytes> {
@@ -178,8 +197,8 @@ impl ObjectStore for MemoryObjectStore {
         Ok(())
     }
 
-    async fn begin_upload(&self, key: &str) -> Result<Upload> {
-        Ok(self.lock().uploads.begin(key))
+    async fn begin_upload_with(&self, key: &str, metadata: &UserMetadata) -> Result<Upload> {
+        Ok(self.lock().uploads.begin(key, metadata.clone()))
     }
 
     async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPart> {
@@ -189,8 +208,9 @@ impl ObjectStore for MemoryObjectStore {
     async fn complete_upload(&self, upload: &Upload, parts: &[UploadedPart]) -> Result<()> {
         let mut bucket = self.lock();
         bucket.check_new("CompleteMultipartUpload", &upload.key)?;
-        let body = bucket.uploads.complete(upload, parts)?;
+        let (body, metadata) = bucket.uploads.complete(upload, parts)?;
         bucket.put(&upload.key, body, None);
+        bucket.describe(&upload.key, metadata);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::errors::{not_found, refused};
 use crate::error::{ErrorKind, Result};
-use crate::object_store::{MOST_PARTS, SHORTEST_PART, Upload, UploadedPart};
+use crate::object_store::{MOST_PARTS, SHORTEST_PART, Upload, UploadedPart, UserMetadata};
 
 /// Uploads that have not ended, by id.
 #[derive(Default)]
@@ -17,14 +17,15 @@ pub(super) struct Uploads {
 
 struct Open {
     key: String,
+    metadata: UserMetadata,
     parts: BTreeMap<u32, Bytes>,
 }
 
 impl Uploads {
-    pub(super) fn begin(&mut self, key: &str) -> Upload {
+    pub(super) fn begin(&mut self, key: &str, metadata: UserMetadata) -> Upload {
         self.begun += 1;
         let id = format!("upload-{:04}", self.begun);
-        self.open.insert(id.clone(), Open { key: key.to_owned(), parts: BTreeMap::new() });
+        self.open.insert(id.clone(), Open { key: key.to_owned(), metadata, parts: BTreeMap::new() });
         Upload { key: key.to_owned(), id }
     }
 
@@ -38,8 +39,8 @@ impl Uploads {
         Ok(UploadedPart { number, etag, checksum: None })
     }
 
-    /// The object that the parts make. The upload is over then.
-    pub(super) fn complete(&mut self, upload: &Upload, parts: &[UploadedPart]) -> Result<Bytes> {
+    /// The object that the parts make, with its metadata. The upload is over then.
+    pub(super) fn complete(&mut self, upload: &Upload, parts: &[UploadedPart]) -> Result<(Bytes, UserMetadata)> {
         let refused = |code: &str, message: &str| {
             Err(refused("CompleteMultipartUpload", &upload.key, ErrorKind::Invalid, code, message))
         };
@@ -60,8 +61,9 @@ impl Uploads {
             }
             whole.extend_from_slice(body);
         }
+        let metadata = std::mem::take(&mut open.metadata);
         self.open.remove(&upload.id);
-        Ok(whole.freeze())
+        Ok((whole.freeze(), metadata))
     }
 
     pub(super) fn abort(&mut self, upload: &Upload) {

@@ -55,4 +55,11 @@ impl Arn {
     pub fn is_secret(&self) -> bool {
         self.service == "secretsmanager" && !self.region.is_empty() && self.resource.starts_with("secret:")
     }
+
+    /// Whether it names a key of KMS, and not an alias of one.
+    pub fn is_kms_key(&self) -> bool {
+        let has_place = !self.region.is_empty() && !self.account.is_empty();
+        let id = self.resource.strip_prefix("key/");
+        self.service == "kms" && has_place && id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
+    }
 }

@@ -62,6 +62,9 @@ pub struct Transfer {
 pub struct SqlServer {
     /// Files to each database; otherwise by its size.
     pub files: Option<u32>,
+    /// ARNs of KMS keys that RDS encrypts the files with, one for each Region; otherwise it encrypts them with none.
+    #[serde(default)]
+    pub kms_key: Vec<String>,
     /// Days from one full backup to the next, with differential ones between; otherwise every backup is full.
     pub full_every_days: Option<u32>,
     /// Buckets that the operator has prepared; otherwise one that the coordinator makes and removes.

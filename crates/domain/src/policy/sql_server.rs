@@ -1,5 +1,6 @@
-//! What a policy may say of SQL Server, and which prepared bucket is for an instance.
+//! What a policy may say of SQL Server, and which key and which prepared bucket are for an instance.
 
+use super::arn::Arn;
 use super::model::{SqlServer, TemporaryBucket};
 use super::validate::{Faults, is_region, repeated};
 use crate::native_backup::temporary::{is_bucket_name, is_key_prefix};
@@ -8,7 +9,7 @@ use crate::native_backup::temporary::{is_bucket_name, is_key_prefix};
 const MAX_FILES: u32 = 10;
 const MAX_DAYS: u32 = 365;
 
-pub(super) fn check(found: &mut Faults, sqlserver: &SqlServer) {
+pub(super) fn check(found: &mut Faults, sqlserver: &SqlServer, regions: &[String]) {
     if let Some(files) = sqlserver.files.filter(|files| !(1..=MAX_FILES).contains(files)) {
         let remedy = "write 1 to 10, or remove the key: the size of a database decides by default";
         found.add("sqlserver.files", format!("{files} files are out of range"), remedy);
@@ -17,6 +18,7 @@ pub(super) fn check(found: &mut Faults, sqlserver: &SqlServer) {
         let remedy = "write 1 to 365, or remove the key: every backup is full by default";
         found.add("sqlserver.full_every_days", format!("{days} days are out of range"), remedy);
     }
+    check_keys(found, &sqlserver.kms_key, regions);
     for (index, bucket) in sqlserver.temporary_buckets.iter().enumerate() {
         check_bucket(found, &format!("sqlserver.temporary_buckets[{index}]"), bucket);
     }
@@ -25,6 +27,28 @@ pub(super) fn check(found: &mut Faults, sqlserver: &SqlServer) {
         let at = format!("sqlserver.temporary_buckets[{index}]");
         found.add(at, format!("a bucket for {region} stands above already"), "name one for each account and Region");
     }
+}
+
+/// RDS uses a key of the instance's own Region alone. Once keys are named, no Region goes without: its backups would silently
+/// not be encrypted.
+fn check_keys(found: &mut Faults, keys: &[String], regions: &[String]) {
+    const FIELD: &str = "sqlserver.kms_key";
+    for arn in keys.iter().filter(|arn| region_of_key(arn).is_none()) {
+        let remedy = "write the key's own ARN, arn:aws:kms:<region>:<account>:key/<id>, of a symmetric key of yours: RDS takes no alias";
+        found.add(FIELD, format!("{arn:?} is not the ARN of a KMS key"), remedy);
+    }
+    let of: Vec<String> = keys.iter().filter_map(|arn| region_of_key(arn)).collect();
+    for (_, region) in repeated(of.iter().cloned()) {
+        found.add(FIELD, format!("two keys of {region} are named"), "name one for each Region");
+    }
+    for region in regions.iter().filter(|region| !keys.is_empty() && !of.contains(region)) {
+        let remedy = "list a key of each of the policy's Regions, or give those without a policy of their own";
+        found.add(FIELD, format!("no key of {region} is named"), remedy);
+    }
+}
+
+fn region_of_key(arn: &str) -> Option<String> {
+    arn.parse::<Arn>().ok().filter(Arn::is_kms_key).map(|arn| arn.region)
 }
 
 fn check_bucket(found: &mut Faults, at: &str, bucket: &TemporaryBucket) {
@@ -48,6 +72,12 @@ fn check_bucket(found: &mut Faults, at: &str, bucket: &TemporaryBucket) {
 }
 
 impl SqlServer {
+    /// ARN of the KMS key for instances of a Region.
+    pub fn key_in(&self, region: &str) -> Option<&str> {
+        let found = self.kms_key.iter().find(|arn| region_of_key(arn).as_deref() == Some(region));
+        found.map(String::as_str)
+    }
+
     /// The prepared bucket for instances of an account and Region: one for the account rather than one for all.
     pub fn bucket_in(&self, account: &str, region: &str) -> Option<&TemporaryBucket> {
         let fits = |bucket: &&TemporaryBucket| {
@@ -71,6 +101,7 @@ mod tests {
         let sqlserver = SqlServer {
             files: Some(11),
             full_every_days: Some(0),
+            kms_key: vec!["alias/mine".into()],
             temporary_buckets: vec![
                 bucket(Some("1"), "here", "B", Some("/x")),
                 bucket(None, "eu-central-1", "fine", None),
@@ -78,13 +109,14 @@ mod tests {
             ],
         };
         let mut found = Faults::default();
-        check(&mut found, &sqlserver);
+        check(&mut found, &sqlserver, &[]);
         let at = "sqlserver.temporary_buckets";
         assert_eq!(
             found.fields(),
             [
                 "sqlserver.files".to_owned(),
                 "sqlserver.full_every_days".to_owned(),
+                "sqlserver.kms_key".to_owned(),
                 format!("{at}[0].account"),
                 format!("{at}[0].region"),
                 format!("{at}[0].bucket"),
@@ -93,9 +125,46 @@ mod tests {
             ]
         );
         let mut none = Faults::default();
-        let fine = SqlServer { files: Some(10), full_every_days: Some(7), temporary_buckets: Vec::new() };
-        check(&mut none, &fine);
+        let fine = SqlServer { files: Some(10), full_every_days: Some(7), ..SqlServer::default() };
+        check(&mut none, &fine, &["eu-central-1".to_owned()]);
         assert_eq!(none.fields(), [""; 0]);
+    }
+
+    #[test]
+    fn once_keys_are_named_each_region_has_one() {
+        let key = |region: &str| format!("arn:aws:kms:{region}:111122223333:key/mrk-1");
+        let regions = ["eu-central-1".to_owned(), "eu-west-1".to_owned()];
+        let (here, there) = (key("eu-central-1"), key("eu-west-1"));
+        let no_key = |arn: &str| format!("{arn:?} is not the ARN of a KMS key");
+        let lacks = |region: &str| format!("no key of {region} is named");
+        let others = [
+            here.replace("key/", "alias/"),
+            here.replace(":kms:", ":s3:"),
+            here.replace("111122223333", ""),
+            here.replace("mrk-1", ""),
+            "1234abcd-12ab-34cd-56ef-1234567890ab".to_owned(),
+        ];
+        let mut cases = vec![
+            (vec![], vec![]),
+            (vec![here.clone(), there.clone()], vec![]),
+            (vec![here.clone(), there.clone(), key("us-east-1")], vec![]),
+            (vec![here.clone()], vec![lacks("eu-west-1")]),
+            (vec![here.clone(), here.clone(), there.clone()], vec!["two keys of eu-central-1 are named".to_owned()]),
+        ];
+        cases.extend(others.map(|other| {
+            let told = vec![no_key(&other), lacks("eu-central-1")];
+            (vec![other, there.clone()], told)
+        }));
+        for (keys, expected) in cases {
+            let sqlserver = SqlServer { kms_key: keys, ..SqlServer::default() };
+            let mut found = Faults::default();
+            check(&mut found, &sqlserver, &regions);
+            assert!(found.fields().iter().all(|field| *field == "sqlserver.kms_key"));
+            assert_eq!(found.messages(), expected, "{sqlserver:?}");
+        }
+        let sqlserver = SqlServer { kms_key: vec![here, there.clone()], ..SqlServer::default() };
+        assert_eq!(sqlserver.key_in("eu-west-1"), Some(there.as_str()));
+        assert_eq!(sqlserver.key_in("us-east-1"), None);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn faults(policy: &Policy) -> Vec<Fault> {
         found.add("concurrency", format!("{} workers are out of range", policy.concurrency), "write 1 to 1000");
     }
     transfer::check(&mut found, &policy.transfer);
-    sql_server::check(&mut found, &policy.sqlserver);
+    sql_server::check(&mut found, &policy.sqlserver, &policy.regions);
     found.0
 }
 
@@ -70,6 +70,11 @@ impl Faults {
     #[cfg(test)]
     pub(super) fn fields(&self) -> Vec<String> {
         self.0.iter().map(|fault| fault.field.clone()).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn messages(&self) -> Vec<String> {
+        self.0.iter().map(|fault| fault.message.clone()).collect()
     }
 
     pub(super) fn add(&mut self, field: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) {

@@ -1,7 +1,7 @@
-//! Export of native backups: what their files are called, and how SQL Server takes them back.
+//! Export of native backups: what their files are called, what lies beside them, and how SQL Server takes them back.
 
 use super::keys::BackupType;
-use super::manifest::{Database, Manifest};
+use super::manifest::{Database, File, Manifest};
 use crate::file_name;
 
 /// The names of the files that a database's backup goes to, in their order: `shop.bak`, `shop.differential.bak`,
@@ -12,6 +12,15 @@ pub fn file_names(database: &Database) -> Vec<String> {
     let count = database.files.len();
     let number = |place: usize| if count > 1 { format!(".{}-of-{count}", place + 1) } else { String::new() };
     (0..count).map(|place| format!("{stem}{kind}{}.bak", number(place))).collect()
+}
+
+/// What lies beside a file of that name which RDS has encrypted: its name, and its contents, the metadata of its object as a
+/// JSON object, as `aws s3 cp --metadata` takes it. Nothing beside other files.
+pub fn metadata_file(database: &Database, file: &File, name: &str) -> Option<(String, String)> {
+    let object: serde_json::Map<_, _> =
+        file.metadata.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    let json = format!("{:#}\n", serde_json::Value::from(object));
+    database.kms_key_arn.as_ref().map(|_| (format!("{name}.metadata.json"), json))
 }
 
 /// What is to be known of the files of these databases before somebody restores them.
@@ -27,6 +36,13 @@ pub fn remarks(manifest: &Manifest, chosen: &[&Database]) -> Vec<String> {
         }
         if database.encrypted {
             remarks.push(format!("{name:?} is encrypted: the server needs its certificate."));
+        }
+        if let Some(key) = &database.kms_key_arn {
+            remarks.push(format!(
+                "RDS has encrypted the backup of {name:?} with KMS key {key}, and nothing but RDS can read it: upload each file with \
+                 the metadata beside it (.metadata.json), without which it is worthless, and restore it with rds_restore_database, \
+                 @kms_master_key_arn that key."
+            ));
         }
     }
     remarks
@@ -55,14 +71,28 @@ mod tests {
     }
 
     #[test]
+    fn metadata_lies_beside_encrypted_files_alone() {
+        let mut shop = database("shop", full(1));
+        shop.files[0].metadata = [("x-amz-iv".to_owned(), "a\"b".to_owned())].into();
+        assert_eq!(metadata_file(&shop, &shop.files[0], "shop.bak"), None);
+        shop.kms_key_arn = Some("arn:aws:kms:eu-central-1:111122223333:key/1".to_owned());
+        let (name, json) = metadata_file(&shop, &shop.files[0], "shop.bak").unwrap();
+        assert_eq!((name.as_str(), json.as_str()), ("shop.bak.metadata.json", "{\n  \"x-amz-iv\": \"a\\\"b\"\n}\n"));
+    }
+
+    #[test]
     fn what_a_restore_needs_is_said() {
         let base = full(1);
         let mut shop = database("shop", differential(2, &base));
         shop.encrypted = true;
+        shop.kms_key_arn = Some("arn:aws:kms:eu-central-1:111122223333:key/1".to_owned());
         let manifest = manifest(vec![shop, database("crm", base)]);
         let chosen: Vec<_> = manifest.databases.iter().collect();
         let told = remarks(&manifest, &chosen);
-        assert!(told.len() == 3 && told[1].contains("pnt-full") && told[2].contains("certificate"), "{told:?}");
+        for (remark, part) in told.iter().skip(1).zip(["pnt-full", "certificate", "key/1"]) {
+            assert!(remark.contains(part), "{remark}");
+        }
+        assert_eq!(told.len(), 4);
         let statement = restore_statement("a]b", &["it's.1".into(), "2".into()]);
         assert_eq!(statement, "RESTORE DATABASE [a]]b] FROM DISK = N'it''s.1', DISK = N'2'");
     }

@@ -1,6 +1,8 @@
 //! The manifest of a SQL Server restore point: which native backups it has, in which files, and what a restore must know
 //! beside them. It is a JSON document, stored as a stream itself. Readers refuse a version they do not know.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +74,10 @@ pub struct Database {
     pub collation: String,
     /// Whether it is encrypted (TDE): a target needs its certificate.
     pub encrypted: bool,
+    /// ARN of the KMS key that RDS has encrypted the files with; absent where it has not. RDS alone reads such files, and is
+    /// given that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key_arn: Option<String>,
     /// The backup as the server has it in its history; absent where it was not found there. Nothing can stand on such a
     /// backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +102,10 @@ pub struct File {
     pub name: String,
     /// Where it is.
     pub stream: StreamReference,
+    /// Metadata of its object in S3, by names without `x-amz-meta-`: of a file that RDS has encrypted, the data key,
+    /// wrapped by the KMS key, and what else a client needs to decrypt it. A restore sets it again. No secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
     /// Its bytes.
     pub bytes: u64,
     /// SHA-256 of them, in hex.
@@ -117,6 +127,7 @@ pub(crate) mod tests {
             files: vec![File {
                 name: "file.bak".to_owned(),
                 stream: StreamReference(serde_json::json!({"name": name})),
+                metadata: BTreeMap::new(),
                 bytes: 10,
                 sha256: "ab".repeat(32),
             }],
@@ -124,6 +135,7 @@ pub(crate) mod tests {
             recovery_model: "FULL".to_owned(),
             collation: String::new(),
             encrypted: false,
+            kms_key_arn: None,
             backup_set: Some(backup_set),
             stands_on: (backup_type == BackupType::Differential).then(|| "pnt-full".parse().unwrap()),
         }
@@ -152,6 +164,19 @@ pub(crate) mod tests {
         let later = json.replacen("\"version\":1", "\"version\":2", 1);
         assert_eq!(Manifest::read(later.as_bytes()), Err(Unreadable::Version { found: 2, known: 1 }));
         assert!(matches!(Manifest::read(b"{\"version\":1}"), Err(Unreadable::Malformed(_))));
+    }
+
+    #[test]
+    fn what_a_file_was_encrypted_with_is_kept_and_nothing_is_written_where_it_was_not() {
+        let mut shop = database("shop", full(1));
+        let plain = serde_json::to_string(&manifest(vec![shop.clone()])).unwrap();
+        assert!(!plain.contains("metadata") && !plain.contains("kms-key-arn"), "{plain}");
+        shop.kms_key_arn = Some("arn:aws:kms:eu-central-1:111122223333:key/1".to_owned());
+        shop.files[0].metadata = [("x-amz-key-v2".to_owned(), "AQID".to_owned())].into();
+        let written = manifest(vec![shop]);
+        let json = serde_json::to_string(&written).unwrap();
+        assert!(json.contains(r#""metadata":{"x-amz-key-v2":"AQID"}"#), "{json}");
+        assert_eq!(Manifest::read(json.as_bytes()), Ok(written));
     }
 
     /// What readers of today's points will always have to read.

@@ -132,6 +132,11 @@ impl Surroundings for Around {
 
     async fn open_key(&self, role: &Credential, key: &str, sealed: &str) -> Result<[u8; 32], KeyFault> {
         let answer = self.kms(role, "kms:Decrypt", key, json!({"CiphertextBlob": sealed})).await?;
+        // The KMS underneath opens what any of its keys has sealed, whichever is named.
+        if answer["KeyId"] != key {
+            let text = "The key ID in the request does not identify a CMK that can perform this operation.";
+            return Err(KeyFault::Other(text.to_owned()));
+        }
         open_key(&answer)
     }
 }

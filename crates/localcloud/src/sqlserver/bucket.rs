@@ -45,12 +45,12 @@ pub(crate) struct Bucket {
 
 struct Reply {
     etag: Option<String>,
-    metadata: Option<String>,
+    sealed_key: Option<String>,
     body: Bytes,
 }
 
-/// Header that holds what a file is encrypted with.
-const ENVELOPE: &str = "x-amz-meta-haulier-envelope";
+/// Header that holds the sealed data key of a file that is encrypted, where Amazon's S3 encryption clients have it.
+const SEALED_KEY: &str = "x-amz-meta-x-amz-key-v2";
 
 impl Bucket {
     pub(crate) fn new(surroundings: Arc<dyn Surroundings>, credential: Credential, name: &str) -> Self {
@@ -91,9 +91,9 @@ impl Bucket {
         }
     }
 
-    /// What an object's file is encrypted with, if it is.
-    pub(crate) async fn envelope(&self, key: &str) -> Result<Option<String>, S3Error> {
-        Ok(self.call(Method::HEAD, key, "", &[], Bytes::new()).await?.metadata)
+    /// The sealed data key that an object's file is encrypted with, if it is.
+    pub(crate) async fn sealed_key(&self, key: &str) -> Result<Option<String>, S3Error> {
+        Ok(self.call(Method::HEAD, key, "", &[], Bytes::new()).await?.sealed_key)
     }
 
     /// Bytes of an object.
@@ -107,9 +107,17 @@ impl Bucket {
         }
     }
 
-    /// Begins a multipart upload.
-    pub(crate) async fn begin(&self, key: &str, envelope: Option<&str>) -> Result<String, S3Error> {
-        let headers: Vec<(&str, &str)> = envelope.iter().map(|envelope| (ENVELOPE, *envelope)).collect();
+    /// Begins a multipart upload; of one that is encrypted, with the data key, which the named key of KMS's has sealed.
+    pub(crate) async fn begin(&self, key: &str, sealed: Option<(&str, &str)>) -> Result<String, S3Error> {
+        let described = sealed.map(|(_, arn)| format!(r#"{{"kms_cmk_id":"{arn}"}}"#)).unwrap_or_default();
+        let headers: Vec<(&str, &str)> = match sealed {
+            Some((sealed, _)) => vec![
+                (SEALED_KEY, sealed),
+                ("x-amz-meta-x-amz-wrap-alg", "kms"),
+                ("x-amz-meta-x-amz-matdesc", &described),
+            ],
+            None => Vec::new(),
+        };
         let reply = self.call(Method::POST, key, "uploads=", &headers, Bytes::new()).await?;
         let root = Element::parse(&String::from_utf8_lossy(&reply.body)).unwrap_or_default();
         let id = root.text_at(&["UploadId"]).map(str::to_owned);
@@ -183,7 +191,7 @@ impl Bucket {
         let root = told.then(|| Element::parse(&String::from_utf8_lossy(&body))).flatten().unwrap_or_default();
         let code = root.text_at(&["Code"]).map(str::to_owned);
         if parts.status.is_success() && code.is_none() {
-            return Ok(Ok(Reply { etag: header("etag"), metadata: header(ENVELOPE), body }));
+            return Ok(Ok(Reply { etag: header("etag"), sealed_key: header(SEALED_KEY), body }));
         }
         let code = code.unwrap_or_default();
         Ok(Err(match (parts.status, code.as_str()) {

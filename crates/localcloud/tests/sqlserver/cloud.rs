@@ -178,14 +178,28 @@ impl Cloud {
     }
 
     pub(crate) async fn try_query(&self, service: &str, form: &str) -> (StatusCode, String) {
-        let body =
-            Bytes::from(format!("{form}&Version={}", if service == "iam" { "2010-05-08" } else { "2014-10-31" }));
+        let body = format!("{form}&Version={}", if service == "iam" { "2010-05-08" } else { "2014-10-31" });
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        self.signed(service, &[kind], body.into()).await
+    }
+
+    /// Makes a key of KMS's, and gives its ARN.
+    pub(crate) async fn new_key(&self) -> String {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "TrentService.CreateKey")];
+        let (status, text) = self.signed("kms", &headers, Bytes::from_static(b"{}")).await;
+        assert!(status.is_success(), "{status} {text}");
+        let made: Value = serde_json::from_str(&text).unwrap();
+        made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned()
+    }
+
+    async fn signed(&self, service: &str, headers: &[(&str, &str)], body: Bytes) -> (StatusCode, String) {
         let uri = format!("{}/", self.facts.endpoint);
-        let mut request = Request::post(&uri)
-            .header("host", uri.trim_start_matches("http://").trim_end_matches('/'))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(Full::new(body.clone()))
-            .unwrap();
+        let host = uri.trim_start_matches("http://").trim_end_matches('/');
+        let mut request = Request::post(&uri).header("host", host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Full::new(body.clone())).unwrap();
         let identity =
             Credentials::new(&self.facts.access_key_id, &self.facts.secret_access_key, None, None, "test").into();
         let params = v4::SigningParams::builder()

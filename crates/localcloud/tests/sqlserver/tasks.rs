@@ -185,6 +185,40 @@ async fn buckets_and_roles_decide() {
     cloud.close().await;
 }
 
+/// What Amazon's clients keep beside what they encrypt goes with the object, and a copy without it is worthless.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_file_has_a_data_key_that_one_key_alone_opens() {
+    let (cloud, instance) = Cloud::with_instance().await;
+    cloud.make(&instance, "orders", 1000).await;
+    let mut sql = cloud.sql(&instance).await;
+    let key = cloud.facts.bootstrap.kms_key_arn.clone();
+    let with_key = |arguments: String, key: &str| format!("{arguments}, @kms_master_key_arn = '{key}'");
+    let twice = format!("{}, @number_of_files = 2", with_key(backup("orders", "set/f*.bak"), &key));
+    sql.done("rds_backup_database", &twice).await;
+    sql.done("rds_backup_database", &with_key(backup("orders", "again.bak"), &key)).await;
+    let mut sealed = std::collections::BTreeSet::new();
+    for name in ["set/f1-of-2.bak", "set/f2-of-2.bak", "again.bak"] {
+        let head = cloud.s3.head_object().bucket(BUCKET).key(name).send().await.unwrap();
+        let metadata = head.metadata.unwrap();
+        assert_eq!(metadata["x-amz-wrap-alg"], "kms");
+        assert_eq!(metadata["x-amz-matdesc"], format!(r#"{{"kms_cmk_id":"{key}"}}"#));
+        sealed.insert(metadata["x-amz-key-v2"].clone());
+    }
+    assert_eq!(sealed.len(), 3, "data keys are used once: {sealed:?}");
+    let print = cloud.fingerprint(&instance, "orders").await;
+    sql.done("rds_restore_database", &with_key(restore("both", "set/*"), &key)).await;
+    assert_eq!(cloud.fingerprint(&instance, "both").await, print);
+
+    cloud.upload("bare.bak", cloud.download("again.bak").await).await;
+    let info = sql.fails("rds_restore_database", &with_key(restore("x", "bare.bak"), &key)).await;
+    assert!(info.contains("is incorrectly formed"), "{info}");
+    let other = cloud.new_key().await;
+    sql.done("rds_backup_database", &with_key(backup("orders", "other.bak"), &other)).await;
+    let info = sql.fails("rds_restore_database", &with_key(restore("x", "again.bak"), &other)).await;
+    assert!(info.contains("does not identify a CMK that can perform this operation"), "{info}");
+    cloud.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compressed_and_encrypted_backups_come_back_too() {
     let (cloud, instance) = Cloud::with_instance().await;
@@ -213,6 +247,8 @@ async fn compressed_and_encrypted_backups_come_back_too() {
     let info = sql.fails("rds_restore_database", &restore("x", "sealed.bak")).await;
     assert!(info.contains("is incorrectly formed"), "{info}");
     let missing = key.replace("key/", "key/0");
+    let info = sql.fails("rds_restore_database", &with_key(restore("x", "sealed.bak"), &missing)).await;
+    assert!(info.contains(&format!("Key {missing} does not exist")), "{info}");
     let info = sql.fails("rds_backup_database", &with_key(backup("orders", "y.bak"), &missing)).await;
     assert!(info.contains(&format!("Key {missing} does not exist")), "{info}");
 

@@ -49,6 +49,7 @@ pub(super) async fn back_up(scope: &Scope<'_>, database: &DatabaseFacts, context
         recovery_model: database.recovery_model.clone(),
         collation: database.collation.clone(),
         encrypted: database.encrypted,
+        kms_key_arn: scope.job.kms_key_arn.clone(),
         backup_set,
         stands_on: stands_on.map(|full| full.point.clone()),
     };
@@ -133,6 +134,7 @@ async fn ask(
         object_arn: scope.job.place.arn(&set.pattern()),
         backup_type: set.backup_type,
         files: set.files,
+        kms_key_arn: scope.job.kms_key_arn.clone(),
     };
     let id = tasks::submit(context, what, &request, after).await?;
     tasks::follow(context, what, id, Size { files: set.files, bytes: database.bytes }).await
@@ -165,8 +167,23 @@ async fn move_files(
     let mut files = Vec::new();
     for (name, key, bytes) in sizes {
         let stream = format!("{}/{}/{name}", database.name, set.backup_type.as_str());
+        // Before its bytes: a file that nothing could ever be made of is not worth moving.
+        let metadata = objects::metadata(context, &key).await?;
+        if let Some(arn) = scope.job.kms_key_arn.as_deref().filter(|_| metadata.is_empty()) {
+            return Err(without_data_key(&stream, &key, arn).into());
+        }
         let Fetched { stream, sha256 } = fetch::fetch(context, &key, bytes, &stream).await?;
-        files.push(File { name, stream, bytes, sha256 });
+        files.push(File { name, stream, bytes, sha256, metadata });
     }
     Ok(files)
+}
+
+/// RDS's client keeps the wrapped data key in the object's metadata, of which nothing is documented: where it is not there,
+/// nobody knows where it is, and no restore would succeed.
+fn without_data_key(file: &str, key: &str, arn: &str) -> Failure {
+    let cause =
+        format!("RDS was told to encrypt it with {arn}, and object {key:?} has no metadata: nobody could decrypt it");
+    let remedy = "find out who writes to the session's prefix in the temporary bucket; if nobody does, remove \
+                  sqlserver.kms_key from the policy and report this";
+    Failure::new("sqlserver-data-key-missing", format!("storing {file}"), cause, remedy)
 }

@@ -159,6 +159,15 @@ fn summarise(manifest: &Manifest) -> PointSummary {
         types.entry(database.backup_type.as_str()).or_default().push(&database.name);
     }
     remarks.extend(types.into_iter().map(|(kind, names)| format!("Native backups, {kind}: {}.", names.join(", "))));
+    let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for database in &manifest.databases {
+        if let Some(key) = &database.kms_key_arn {
+            keys.entry(key).or_default().push(&database.name);
+        }
+    }
+    remarks.extend(
+        keys.into_iter().map(|(key, names)| format!("Encrypted by RDS with KMS key {key}: {}.", names.join(", "))),
+    );
     PointSummary {
         bytes_read: databases.iter().map(|database| database.bytes).sum(),
         server_version: manifest.server_version.clone(),

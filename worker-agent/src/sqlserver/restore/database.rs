@@ -131,6 +131,7 @@ async fn ask(
             let request = TaskRequest::Restore {
                 database,
                 object_arn,
+                kms_key_arn: backup.kms_key_arn.clone(),
                 backup_type,
                 more_follows,
                 options: scope.job.options.of_step(backup_type, more_follows),

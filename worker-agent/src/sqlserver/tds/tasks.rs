@@ -42,18 +42,22 @@ impl Call {
 /// The call that asks for a task.
 pub(super) fn call(request: &TaskRequest) -> Call {
     match request {
-        TaskRequest::Backup { database, object_arn, backup_type, files } => Call::of("rds_backup_database")
-            .with("source_db_name", database.clone())
-            .with("s3_arn_to_backup_to", object_arn.clone())
-            .with("type", backup_type.argument())
-            .with("number_of_files", i32::try_from(*files).unwrap_or(i32::MAX))
-            .with("overwrite_s3_backup_file", 0),
-        TaskRequest::Restore { database, object_arn, backup_type, more_follows, options } => {
+        TaskRequest::Backup { database, object_arn, backup_type, files, kms_key_arn } => {
+            Call::of("rds_backup_database")
+                .with("source_db_name", database.clone())
+                .with("s3_arn_to_backup_to", object_arn.clone())
+                .with("type", backup_type.argument())
+                .with("number_of_files", i32::try_from(*files).unwrap_or(i32::MAX))
+                .with("overwrite_s3_backup_file", 0)
+                .with_any("kms_master_key_arn", kms_key_arn.clone())
+        }
+        TaskRequest::Restore { database, object_arn, backup_type, more_follows, kms_key_arn, options } => {
             Call::of("rds_restore_database")
                 .with("restore_db_name", database.clone())
                 .with("s3_arn_to_restore_from", object_arn.clone())
                 .with("type", backup_type.argument())
                 .with("with_norecovery", i32::from(*more_follows))
+                .with_any("kms_master_key_arn", kms_key_arn.clone())
                 .with_any("keep_cdc", options.keep_cdc.then_some(1))
                 .with_any("data_file_volume", options.data_file_volume.map(|volume| volume.as_str()))
                 .with_any("log_file_volume", options.log_file_volume.map(|volume| volume.as_str()))
@@ -71,21 +75,31 @@ mod tests {
 
     #[test]
     fn what_is_not_given_is_not_named() {
-        let restore = |options| TaskRequest::Restore {
+        let restore = |kms_key_arn, options| TaskRequest::Restore {
             database: "shop".into(),
             object_arn: "arn".into(),
             backup_type: BackupType::Full,
             more_follows: false,
+            kms_key_arn,
             options,
         };
-        let plain = call(&restore(RestoreOptions::default()));
+        let plain = call(&restore(None, RestoreOptions::default()));
         let begin = "EXEC msdb.dbo.rds_restore_database @restore_db_name = @P1, @s3_arn_to_restore_from = @P2, @type = @P3, \
                      @with_norecovery = @P4";
         assert_eq!((plain.sql.as_str(), plain.arguments().len()), (begin, 4));
         let options = RestoreOptions { keep_cdc: true, data_file_volume: None, log_file_volume: Some(Volume::I) };
-        let full = call(&restore(options));
-        let more = ", @keep_cdc = @P5, @log_file_volume = @P6";
-        assert_eq!((full.sql, full.arguments.len()), (format!("{begin}{more}"), 6));
+        let full = call(&restore(Some("key".into()), options));
+        let more = ", @kms_master_key_arn = @P5, @keep_cdc = @P6, @log_file_volume = @P7";
+        assert_eq!((full.sql, full.arguments.len()), (format!("{begin}{more}"), 7));
+        let backup = |kms_key_arn| TaskRequest::Backup {
+            database: "shop".into(),
+            object_arn: "arn".into(),
+            backup_type: BackupType::Full,
+            files: 1,
+            kms_key_arn,
+        };
+        assert!(call(&backup(Some("key".into()))).sql.ends_with(", @kms_master_key_arn = @P6"));
+        assert!(!call(&backup(None)).sql.contains("kms"));
         let finish = call(&TaskRequest::Finish { database: "shop".into() });
         assert_eq!(finish.sql, "EXEC msdb.dbo.rds_finish_restore @db_name = @P1");
     }

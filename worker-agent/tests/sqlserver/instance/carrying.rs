@@ -3,14 +3,14 @@
 //! A native backup is one line of JSON, padded to the length of an image: which database, of which moment, on which base.
 
 use bytes::Bytes;
-use haulier_cloud::object_store::ObjectStore as _;
+use haulier_cloud::object_store::{ObjectStore as _, UserMetadata};
 use haulier_domain::sqlserver::keys::BackupType;
 use haulier_domain::sqlserver::options::Volume;
 use haulier_domain::sqlserver::task::{Lifecycle, TaskId};
 use haulier_worker_agent::sqlserver::TaskRequest;
 use serde::{Deserialize, Serialize};
 
-use super::{Database, Fault, Instance};
+use super::{Database, Fault, Instance, sealing};
 
 /// Looks that a task takes.
 const STEPS: u32 = 3;
@@ -94,7 +94,7 @@ impl Instance {
                 Err("Access Denied".to_owned())
             }
             fault => match &request {
-                TaskRequest::Backup { .. } => self.back_up(&request, *fault == Some(Fault::LoseFile)).await,
+                TaskRequest::Backup { .. } => self.back_up(&request, fault.as_ref()).await,
                 TaskRequest::Restore { .. } => self.restore(&request).await,
                 TaskRequest::Finish { database } => self.finish(database),
             },
@@ -118,11 +118,11 @@ impl Instance {
         }
     }
 
-    async fn back_up(&self, request: &TaskRequest, loses_file: bool) -> Result<(), String> {
-        let TaskRequest::Backup { database: name, object_arn: arn, backup_type, files } = request else {
+    async fn back_up(&self, request: &TaskRequest, fault: Option<&Fault>) -> Result<(), String> {
+        let TaskRequest::Backup { database: name, object_arn: arn, backup_type, files, kms_key_arn } = request else {
             unreachable!("{request:?}")
         };
-        let (backup_type, files, lose) = (*backup_type, *files, u32::from(loses_file));
+        let (backup_type, files, lose) = (*backup_type, *files, u32::from(fault == Some(&Fault::LoseFile)));
         let image = {
             let mut world = self.world.lock().unwrap();
             let content =
@@ -143,14 +143,22 @@ impl Instance {
                 1 => key.to_owned(),
                 _ => key.replace('*', &format!("{number}-of-{files}")),
             };
-            let put = self.store.put_new(&key, Bytes::copy_from_slice(body)).await;
+            let (body, metadata) = match kms_key_arn {
+                Some(arn) if fault == Some(&Fault::LoseDataKey) => {
+                    (sealing::seal(body, arn, image.number, number).0, UserMetadata::new())
+                }
+                Some(arn) => sealing::seal(body, arn, image.number, number),
+                None => (body.to_vec(), UserMetadata::new()),
+            };
+            let put = self.store.put_new_with(&key, Bytes::from(body), &metadata).await;
             put.map_err(|_| "Please reissue task with correct type and overwrite property".to_owned())?;
         }
         Ok(())
     }
 
     async fn restore(&self, request: &TaskRequest) -> Result<(), String> {
-        let TaskRequest::Restore { database: name, object_arn: arn, backup_type, more_follows, options } = request
+        let TaskRequest::Restore { database: name, object_arn: arn, backup_type, more_follows, kms_key_arn, options } =
+            request
         else {
             unreachable!("{request:?}")
         };
@@ -159,7 +167,12 @@ impl Instance {
         let found = self.store.list(prefix, None).await.unwrap().objects;
         let mut bytes = Vec::new();
         for object in &found {
-            bytes.extend_from_slice(&self.store.get(&object.key).await.unwrap());
+            let body = self.store.get(&object.key).await.unwrap();
+            let metadata = self.store.metadata(&object.key).await.unwrap().unwrap();
+            bytes.extend_from_slice(&match kms_key_arn {
+                Some(arn) => sealing::open(&body, arn, &metadata)?,
+                None => body.to_vec(),
+            });
         }
         let line = bytes.split(|byte| *byte == b'\n').next().unwrap();
         let image: Image =

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::error::ErrorKind;
 use crate::object_lock::{Destruction, Retention, RetentionMode};
-use crate::object_store::{ObjectMeta, ObjectStore, SHORTEST_PART, Upload};
+use crate::object_store::{ObjectMeta, ObjectStore, SHORTEST_PART, Upload, UserMetadata};
 
 /// Runs an object store through its suite, under a prefix (without a slash at the end) where nothing lies yet.
 pub async fn object_store<S: ObjectStore + ?Sized>(store: &S, prefix: &str) {
@@ -19,6 +19,7 @@ pub async fn object_store<S: ObjectStore + ?Sized>(store: &S, prefix: &str) {
     lists_in_pages(store, &key("list/")).await;
     uploads_in_parts(store, &key("parts")).await;
     gives_an_upload_up(store, &key("given-up")).await;
+    keeps_metadata(store, &key("metadata")).await;
     retains_nothing(store, &key("retained")).await;
     let left = list_all(store, &key("")).await;
     assert!(left.is_empty(), "the suite left {left:?}");
@@ -54,6 +55,35 @@ async fn one_writer_wins<S: ObjectStore + ?Sized>(store: &S, key: &str) {
     }
     assert_eq!(winners.len(), 1, "{winners:?}");
     assert_eq!(store.get(key).await.unwrap(), winners);
+    store.delete(key).await.unwrap();
+}
+
+/// What clients that encrypt leave beside an object comes back as it was, whichever way the object was made.
+async fn keeps_metadata<S: ObjectStore + ?Sized>(store: &S, key: &str) {
+    let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let own = [
+        ("x-amz-key-v2", "AQIDAHi+/w=="),
+        ("x-amz-matdesc", r#"{"kms_cmk_id":"arn:aws:kms:eu-central-1:111122223333:key/1"}"#),
+        ("x-amz-cek-alg", "AES/CBC/PKCS5Padding"),
+    ];
+    let own: UserMetadata = own.map(pair).into();
+    assert_eq!(store.metadata(key).await.unwrap(), None);
+    store.put_new_with(key, Bytes::from_static(b"x"), &own).await.unwrap();
+    assert_eq!(store.metadata(key).await.unwrap(), Some(own.clone()));
+    let refusal = store.put_new_with(key, Bytes::new(), &UserMetadata::new()).await.unwrap_err();
+    assert!(refusal.is_already_exists(), "{refusal:?}");
+    assert_eq!(store.metadata(key).await.unwrap(), Some(own.clone()), "what is there stays as it is");
+    store.delete(key).await.unwrap();
+
+    for metadata in [UserMetadata::new(), own] {
+        let upload = store.begin_upload_with(key, &metadata).await.unwrap();
+        let part = store.put_part(&upload, 1, Bytes::from_static(b"part")).await.unwrap();
+        store.complete_upload(&upload, &[part]).await.unwrap();
+        assert_eq!(store.metadata(key).await.unwrap(), Some(metadata));
+        store.delete(key).await.unwrap();
+    }
+    store.put_new(key, Bytes::from_static(b"x")).await.unwrap();
+    assert_eq!(store.metadata(key).await.unwrap(), Some(UserMetadata::new()));
     store.delete(key).await.unwrap();
 }
 

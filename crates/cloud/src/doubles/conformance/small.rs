@@ -9,7 +9,7 @@ use crate::keys::Keys;
 use crate::roles::{Role, Roles};
 use crate::secrets::Secrets;
 
-/// Runs KMS through its suite, with two symmetric keys that exist.
+/// Runs KMS through its suite, with two symmetric keys of the customer's that exist and are enabled.
 pub async fn keys<K: Keys + ?Sized>(keys: &K, key_arn: &str, other_key_arn: &str) {
     let context = BTreeMap::from([("purpose".to_owned(), "conformance".to_owned())]);
     let plain = SecretBytes::new([7; 32]);
@@ -27,6 +27,12 @@ pub async fn keys<K: Keys + ?Sized>(keys: &K, key_arn: &str, other_key_arn: &str
         *byte ^= 1;
     }
     assert_eq!(keys.unwrap(key_arn, &context, &damaged).await.unwrap_err().kind, ErrorKind::Invalid);
+
+    let key = keys.key(key_arn).await.unwrap().unwrap();
+    let told = [&key.state, &key.spec, &key.manager].map(String::as_str);
+    assert_eq!(told, ["Enabled", "SYMMETRIC_DEFAULT", "CUSTOMER"]);
+    let (place, _) = key_arn.rsplit_once('/').unwrap();
+    assert_eq!(keys.key(&format!("{place}/00000000-0000-0000-0000-000000000000")).await.unwrap(), None);
 }
 
 /// Runs Secrets Manager through its suite, with a secret that exists and one that does not.

@@ -8,12 +8,20 @@ use bytes::Bytes;
 use super::Faulty;
 use crate::error::Result;
 use crate::object_lock::{BucketLock, Destruction, Hidden, Retention};
-use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart};
+use crate::object_store::{ListPage, ObjectMeta, ObjectStore, Upload, UploadedPart, UserMetadata};
 
 #[async_trait]
 impl<P: ObjectStore + ?Sized> ObjectStore for Faulty<P> {
     async fn put_new(&self, key: &str, body: Bytes) -> Result<()> {
         self.call("PutObject", key, self.inner.put_new(key, body)).await
+    }
+
+    async fn put_new_with(&self, key: &str, body: Bytes, metadata: &UserMetadata) -> Result<()> {
+        self.call("PutObject", key, self.inner.put_new_with(key, body, metadata)).await
+    }
+
+    async fn metadata(&self, key: &str) -> Result<Option<UserMetadata>> {
+        self.read("HeadObject", key, || None, self.inner.metadata(key)).await
     }
 
     async fn get(&self, key: &str) -> Result<Bytes> {
@@ -36,8 +44,8 @@ impl<P: ObjectStore + ?Sized> ObjectStore for Faulty<P> {
         self.call("DeleteObject", key, self.inner.delete(key)).await
     }
 
-    async fn begin_upload(&self, key: &str) -> Result<Upload> {
-        self.call("CreateMultipartUpload", key, self.inner.begin_upload(key)).await
+    async fn begin_upload_with(&self, key: &str, metadata: &UserMetadata) -> Result<Upload> {
+        self.call("CreateMultipartUpload", key, self.inner.begin_upload_with(key, metadata)).await
     }
 
     async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<UploadedPart> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use haulier_domain::native_backup::key::KeyFacts;
 use haulier_domain::secret::{SecretBytes, SecretString};
 
 use super::Faulty;
@@ -35,6 +36,10 @@ impl<P: Keys + ?Sized> Keys for Faulty<P> {
 
     async fn unwrap(&self, key_arn: &str, context: &BTreeMap<String, String>, wrapped: &[u8]) -> Result<SecretBytes> {
         self.call("Decrypt", key_arn, self.inner.unwrap(key_arn, context, wrapped)).await
+    }
+
+    async fn key(&self, key_arn: &str) -> Result<Option<KeyFacts>> {
+        self.call("DescribeKey", key_arn, self.inner.key(key_arn)).await
     }
 }
 

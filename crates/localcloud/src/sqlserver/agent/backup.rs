@@ -53,10 +53,14 @@ pub(super) async fn run(run: &Run, kind: Kind) -> Result<(), Failure> {
             }
         }
     }
-    let data_key = match run.key() {
-        Some(key) => Some(instance.surroundings.data_key(bucket.role(), key).await?),
-        None => None,
-    };
+    // Each file has one of its own.
+    let mut data_keys = Vec::new();
+    for _ in &keys {
+        data_keys.push(match run.key() {
+            Some(key) => Some(instance.surroundings.data_key(bucket.role(), key).await?),
+            None => None,
+        });
+    }
     let plan = plan(run, kind)?;
     if keys.len() > 1 {
         let names: Vec<&str> = keys.iter().map(|key| name_of(key)).collect();
@@ -69,8 +73,9 @@ pub(super) async fn run(run: &Run, kind: Kind) -> Result<(), Failure> {
     }
     let all: u64 = plan.sources.iter().map(Source::length).sum();
     let done = AtomicU64::new(0);
-    let upload = Upload { run, bucket, data_key, compress: plan.compress, all, done };
-    futures::stream::iter(plan.sources.into_iter().zip(keys).map(|(source, key)| upload.file(source, key)))
+    let upload = Upload { run, bucket, compress: plan.compress, all, done };
+    let files = plan.sources.into_iter().zip(keys).zip(data_keys);
+    futures::stream::iter(files.map(|((source, key), data_key)| upload.file(source, key, data_key)))
         .buffer_unordered(AT_ONCE)
         .try_collect::<Vec<()>>()
         .await?;
@@ -159,19 +164,18 @@ impl Source {
 struct Upload<'a> {
     run: &'a Run,
     bucket: Bucket,
-    data_key: Option<DataKey>,
     compress: bool,
     all: u64,
     done: AtomicU64,
 }
 
 impl Upload<'_> {
-    async fn file(&self, source: Source, key: String) -> Result<(), Failure> {
-        let envelope = self.data_key.as_ref().map(|key| key.sealed.as_str());
-        let id = self.bucket.begin(&key, envelope).await?;
+    async fn file(&self, source: Source, key: String, data_key: Option<DataKey>) -> Result<(), Failure> {
+        let sealed = data_key.as_ref().map(|key| key.sealed.as_str()).zip(self.run.key());
+        let id = self.bucket.begin(&key, sealed).await?;
         let upload = (self.bucket.clone(), key.clone(), id.clone());
         locked(&self.run.uploads).push(upload);
-        let mut packer = Packer::new(self.compress, self.data_key.as_ref().map(|key| &key.open))?;
+        let mut packer = Packer::new(self.compress, data_key.as_ref().map(|key| &key.open))?;
         let (length, mut offset, mut told) = (source.length(), 0, 0);
         let source = Arc::new(source);
         let (mut ready, mut tags) = (Vec::new(), Vec::new());

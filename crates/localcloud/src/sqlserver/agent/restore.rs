@@ -142,7 +142,7 @@ async fn incoming(run: &Run, bucket: &Bucket, objects: Vec<(String, u64)>) -> Re
     let surroundings = &run.instance.surroundings;
     let mut files = Vec::new();
     for (key, size) in objects {
-        let open = match (bucket.envelope(&key).await?, run.key()) {
+        let open = match (bucket.sealed_key(&key).await?, run.key()) {
             (Some(sealed), Some(key)) => Some(surroundings.open_key(bucket.role(), key, &sealed).await?),
             _ => None,
         };

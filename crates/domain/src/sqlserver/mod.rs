@@ -10,6 +10,7 @@ pub mod diagnosis;
 pub mod export;
 pub mod keys;
 pub mod left_behind;
+pub mod log_chain;
 pub mod manifest;
 pub mod names;
 pub mod options;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use haulier_domain::sqlserver::options::Volume;
 use haulier_proto::worker::v1 as worker;
+use jiff::Timestamp;
 
 use super::Start;
 
@@ -32,6 +33,10 @@ pub(crate) struct RestoreArguments {
     /// Leave roles and grants as they are on the target
     #[arg(long)]
     pub(crate) without_roles: bool,
+    /// SQL Server, points with log backups: the moment whose state to restore, as in 2026-11-28T14:30:00Z or with an offset
+    /// [default: the last one]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Timestamp>,
     /// SQL Server: keep the configuration of change data capture
     #[arg(long)]
     pub(crate) keep_cdc: bool,

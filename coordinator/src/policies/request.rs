@@ -30,6 +30,7 @@ pub(super) fn backup(policy: &Policy, found: &Found) -> BackupRequest {
         native: NativeOptions {
             files: policy.sqlserver.files.unwrap_or_default(),
             full_every_days: policy.sqlserver.full_every_days.unwrap_or_default(),
+            log_backups: policy.sqlserver.log_backups,
             bucket: bucket_for(policy, &found.place),
         },
     }

@@ -5,13 +5,15 @@
 //! - [`option_group::readiness`]: whether RDS may do it for an instance at all, and [`trust::trust`]: whether the role that
 //!   it assumes for this trusts it for this instance;
 //! - [`window::verdict`]: whether now is a time for it;
-//! - [`choice::next`]: full or differential, and on which full backup a differential stands;
+//! - [`choice::next`]: full, differential or the log, and on which full backup the latter two stand;
+//! - [`logs::allowed`]: whether RDS gives log backups of the instance;
 //! - [`temporary`]: names and protection of temporary buckets.
 //!
 //! Rules are AWS's: RDS User Guide, "Importing and exporting SQL Server databases using native backup and restore".
 
 pub mod choice;
 mod engine;
+pub mod logs;
 pub mod option_group;
 pub mod temporary;
 pub mod trust;

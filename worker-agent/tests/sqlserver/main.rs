@@ -10,6 +10,8 @@ mod crashes;
 mod errors;
 mod gate;
 mod instance;
+mod log_crashes;
+mod logs;
 mod restore;
 mod scene;
 mod streams;

@@ -2,6 +2,7 @@
 
 use super::model::{SqlServer, TemporaryBucket};
 use super::validate::{Faults, is_region, repeated};
+use crate::native_backup::logs::KEPT_DAYS;
 use crate::native_backup::temporary::{is_bucket_name, is_key_prefix};
 
 /// Files of one backup that RDS writes and reads at most.
@@ -16,6 +17,10 @@ pub(super) fn check(found: &mut Faults, sqlserver: &SqlServer) {
     if let Some(days) = sqlserver.full_every_days.filter(|days| !(1..=MAX_DAYS).contains(days)) {
         let remedy = "write 1 to 365, or remove the key: every backup is full by default";
         found.add("sqlserver.full_every_days", format!("{days} days are out of range"), remedy);
+    }
+    if sqlserver.log_backups && sqlserver.full_every_days.is_none_or(|days| days > KEPT_DAYS) {
+        let cause = "log backups stand on a full one, and RDS keeps them for seven days";
+        found.add("sqlserver.log_backups", cause, "set sqlserver.full_every_days to 1 to 7, or remove the key");
     }
     for (index, bucket) in sqlserver.temporary_buckets.iter().enumerate() {
         check_bucket(found, &format!("sqlserver.temporary_buckets[{index}]"), bucket);
@@ -71,6 +76,7 @@ mod tests {
         let sqlserver = SqlServer {
             files: Some(11),
             full_every_days: Some(0),
+            log_backups: false,
             temporary_buckets: vec![
                 bucket(Some("1"), "here", "B", Some("/x")),
                 bucket(None, "eu-central-1", "fine", None),
@@ -93,9 +99,23 @@ mod tests {
             ]
         );
         let mut none = Faults::default();
-        let fine = SqlServer { files: Some(10), full_every_days: Some(7), temporary_buckets: Vec::new() };
+        let fine = SqlServer { files: Some(10), full_every_days: Some(7), ..SqlServer::default() };
         check(&mut none, &fine);
         assert_eq!(none.fields(), [""; 0]);
+    }
+
+    #[test]
+    fn log_backups_need_a_full_one_every_week() {
+        for (full_every_days, log_backups, faults) in [
+            (Some(7), true, &[][..]),
+            (Some(8), true, &["sqlserver.log_backups"]),
+            (None, true, &["sqlserver.log_backups"]),
+            (None, false, &[]),
+        ] {
+            let mut found = Faults::default();
+            check(&mut found, &SqlServer { full_every_days, log_backups, ..SqlServer::default() });
+            assert_eq!(found.fields(), faults, "{full_every_days:?}");
+        }
     }
 
     #[test]

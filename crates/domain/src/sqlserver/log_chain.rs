@@ -8,16 +8,19 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::chain::{BackupSet, Lsn};
+use super::chain::{BackupSet, Broken, Lsn};
+use super::keys::BackupType;
 use super::row::{Malformed, Row};
 
 /// A log backup as RDS lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LogBackup {
+    /// RDS's name of the database that it is of: `{db_id}.{family_guid}`.
+    pub family: String,
     /// RDS's number of it, `rds_backup_seq_id`.
     pub sequence: u64,
-    /// When it was taken: it has nothing that was committed later.
+    /// When it was taken, to the second: it has nothing that was committed later.
     pub at: Timestamp,
     /// First log record in it.
     pub first_lsn: Lsn,
@@ -36,15 +39,27 @@ impl LogBackup {
     /// # Errors
     /// It lacks what every row has.
     pub fn of_row(row: &Row) -> Result<Self, Malformed> {
-        let epoch: i64 = row.parsed("backup_file_epoch")?;
+        let strange = |epoch: i64| Malformed::Strange { column: "backup_file_epoch", value: epoch.to_string() };
+        let epoch = row.parsed("backup_file_epoch")?;
         Ok(Self {
+            family: format!("{}.{}", row.text("db_id")?.trim(), row.text("family_guid")?.trim()),
             sequence: row.parsed("rds_backup_seq_id")?,
-            at: Timestamp::from_second(epoch).unwrap_or(Timestamp::MAX),
+            at: Timestamp::from_second(epoch).map_err(|_| strange(epoch))?,
             first_lsn: row.parsed("starting_lsn")?,
             last_lsn: row.parsed("ending_lsn")?,
             is_chain_broken: row.is_set("is_log_chain_broken")?,
             bytes: row.maybe("file_size_bytes")?.unwrap_or_default(),
         })
+    }
+
+    /// The name of its file, as RDS copies it.
+    pub fn file_name(&self) -> String {
+        format!("{}.{}.{}", self.family, self.sequence, self.at.as_second())
+    }
+
+    /// Whether an object of this key is its file. RDS does not say in which case it writes GUIDs.
+    pub fn is_file(&self, key: &str) -> bool {
+        key.rsplit('/').next().is_some_and(|name| name.eq_ignore_ascii_case(&self.file_name()))
     }
 }
 
@@ -68,6 +83,16 @@ pub enum Gap {
     /// They end before the moment.
     #[error("the last log backup ends at {0}")]
     TooLate(Timestamp),
+}
+
+/// The full backup that log backups would stand on. Snapshots and other full backups break no log, so it need not be the
+/// newest; but a database that was dropped and made again has no history.
+///
+/// # Errors
+/// The point has none, or the server does not know it any more.
+pub fn base<'b>(base: Option<&'b BackupSet>, history: &[BackupSet]) -> Result<&'b BackupSet, Broken> {
+    let base = base.filter(|base| base.backup_type == BackupType::Full).ok_or(Broken::NoBase)?;
+    if history.iter().any(|known| known.is_same(base)) { Ok(base) } else { Err(Broken::Forgotten) }
 }
 
 /// The log backups to apply onto a backup, in their order: up to the first one that was taken at `until` or later, or all of
@@ -99,7 +124,7 @@ pub fn chain<'l>(
         if log.last_lsn <= end.last_lsn {
             continue;
         }
-        if log.is_chain_broken || log.first_lsn > end.last_lsn {
+        if log.is_chain_broken || log.first_lsn > end.last_lsn || log.family != end.family {
             return Err(Gap::Missing { before: end.sequence, after: log.sequence });
         }
         applied.push(log);
@@ -112,7 +137,7 @@ pub fn chain<'l>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::super::chain::tests::{differential, full};
     use super::super::row::row;
     use super::*;
@@ -121,13 +146,15 @@ mod tests {
         number.to_string().parse().unwrap()
     }
 
-    fn at(minute: i64) -> Timestamp {
+    /// A minute of a test.
+    pub(crate) fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(minute * 60).unwrap()
     }
 
-    /// A log backup that was taken in that minute.
-    fn log(sequence: u32, first: u32, last: u32) -> LogBackup {
+    /// A log backup of a test that was taken in the minute of its number.
+    pub(crate) fn log(sequence: u32, first: u32, last: u32) -> LogBackup {
         LogBackup {
+            family: "5.aa".to_owned(),
             sequence: sequence.into(),
             at: at(sequence.into()),
             first_lsn: lsn(first),
@@ -146,9 +173,11 @@ mod tests {
         unordered.reverse();
         let mut broken = good.to_vec();
         broken[2].is_chain_broken = true;
+        let mut another = good.to_vec();
+        another[3].family = "6.bb".to_owned();
         let hole = [log(11, 100, 120), log(13, 130, 140)];
         let late = [log(12, 120, 130)];
-        let cases: [(&str, &[LogBackup], Option<i64>, Result<&[u64], Gap>); 10] = [
+        let cases: [(&str, &[LogBackup], Option<i64>, Result<&[u64], Gap>); 11] = [
             ("all", &good, None, Ok(&[11, 12, 13])),
             ("unordered", &unordered, None, Ok(&[11, 12, 13])),
             ("between two", &good, Some(12), Ok(&[11, 12])),
@@ -158,6 +187,7 @@ mod tests {
             ("a hole", &hole, None, Err(Gap::Missing { before: 11, after: 13 })),
             ("a hole behind the moment", &hole, Some(11), Ok(&[11])),
             ("broken by RDS's word", &broken, None, Err(Gap::Missing { before: 11, after: 12 })),
+            ("another database of the name", &another, None, Err(Gap::Missing { before: 12, after: 13 })),
             ("a late beginning", &late, None, Err(Gap::NoFirst(lsn(109)))),
         ];
         for (what, logs, until, expected) in cases {
@@ -177,6 +207,8 @@ mod tests {
     fn a_row_of_the_list_is_read() {
         let read = LogBackup::of_row(&row(&[
             ("db_name", Some("shop")),
+            ("db_id", Some("5")),
+            ("family_guid", Some("0a-0b")),
             ("rds_backup_seq_id", Some("3507")),
             ("backup_file_epoch", Some("1663274641")),
             ("starting_lsn", Some("149000000112100001")),
@@ -190,6 +222,25 @@ mod tests {
             (read.last_lsn.to_string().as_str(), read.is_chain_broken, read.bytes),
             ("149000000120400001", true, 0)
         );
+        assert_eq!(read.file_name(), "5.0a-0b.3507.1663274641");
+        for (key, expected) in [
+            ("ses-1/log/5.0A-0B/5.0A-0B.3507.1663274641", true),
+            ("5.0a-0b.3507.1663274641", true),
+            ("ses-1/log/5.0a-0b/5.0a-0b.3508.1663274641", false),
+            ("ses-1/log/15.0a-0b/15.0a-0b.3507.1663274641", false),
+        ] {
+            assert_eq!(read.is_file(key), expected, "{key}");
+        }
         assert!(LogBackup::of_row(&row(&[("rds_backup_seq_id", Some("1"))])).is_err());
+    }
+
+    #[test]
+    fn the_server_must_know_the_full_backup_whatever_came_since() {
+        let own = full(2);
+        let snapshot = BackupSet { is_snapshot: true, ..full(3) };
+        assert_eq!(base(Some(&own), &[full(1), full(2), snapshot, full(4)]), Ok(&own));
+        assert_eq!(base(Some(&own), &[full(1), full(3)]), Err(Broken::Forgotten));
+        assert_eq!(base(None, &[full(2)]), Err(Broken::NoBase));
+        assert_eq!(base(Some(&differential(3, &own)), &[full(2)]), Err(Broken::NoBase));
     }
 }

@@ -1,10 +1,12 @@
-//! What a restore may be asked to do differently: where files go, and whether change data capture stays.
+//! What a restore may be asked to do differently: where files go, whether change data capture stays, and which moment it goes
+//! to.
 //!
-//! Names and values are those of `rds_restore_database`.
+//! Names and values are those of `rds_restore_database` and `rds_restore_log`.
 
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::keys::BackupType;
@@ -76,9 +78,18 @@ pub struct RestoreOptions {
     pub data_file_volume: Option<Volume>,
     /// Where the log goes; `None` means D:.
     pub log_file_volume: Option<Volume>,
+    /// The moment whose state is restored, of a point with log backups; `None` means the point's own. Whole milliseconds:
+    /// see [`RestoreOptions::moment`].
+    pub until: Option<Timestamp>,
 }
 
 impl RestoreOptions {
+    /// A moment as `datetime`, the type of `@stopat`, can hold it: rounded down to a millisecond, so that what was committed
+    /// later stays out.
+    pub fn moment(at: Timestamp) -> Timestamp {
+        Timestamp::from_millisecond(at.as_nanosecond().div_euclid(1_000_000) as i64).unwrap_or(at)
+    }
+
     /// The first volume that is asked for and is not among the additional ones of an instance, by their names in RDS's API.
     pub fn missing_volume(self, additional: &[String]) -> Option<Volume> {
         let is_missing = |volume: &Volume| volume.name().is_some_and(|name| !additional.iter().any(|own| own == name));
@@ -93,6 +104,7 @@ impl RestoreOptions {
             keep_cdc: self.keep_cdc && !more_follows,
             data_file_volume: self.data_file_volume.filter(|_| makes_files),
             log_file_volume: self.log_file_volume.filter(|_| makes_files),
+            until: None,
         }
     }
 }
@@ -124,16 +136,32 @@ mod tests {
             (d, j, &["rdsdbdata2"], j),
             (h, j, &[], h),
         ] {
-            let options = RestoreOptions { keep_cdc: false, data_file_volume: data, log_file_volume: log };
+            let options = RestoreOptions { data_file_volume: data, log_file_volume: log, ..RestoreOptions::default() };
             let additional: Vec<String> = additional.iter().map(|name| (*name).to_owned()).collect();
             assert_eq!(options.missing_volume(&additional), missing, "{options:?} {additional:?}");
         }
     }
 
     #[test]
+    fn a_moment_is_of_whole_milliseconds_and_no_later() {
+        for (at, expected) in [
+            ("2026-11-28T01:02:03Z", "2026-11-28T01:02:03Z"),
+            ("2026-11-28T01:02:03.1239Z", "2026-11-28T01:02:03.123Z"),
+            ("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"),
+        ] {
+            let (at, expected): (Timestamp, Timestamp) = (at.parse().unwrap(), expected.parse().unwrap());
+            assert_eq!(RestoreOptions::moment(at), expected);
+        }
+    }
+
+    #[test]
     fn each_step_is_given_what_it_takes() {
-        let all =
-            RestoreOptions { keep_cdc: true, data_file_volume: Some(Volume::H), log_file_volume: Some(Volume::I) };
+        let all = RestoreOptions {
+            keep_cdc: true,
+            data_file_volume: Some(Volume::H),
+            log_file_volume: Some(Volume::I),
+            until: None,
+        };
         let volumes = RestoreOptions { keep_cdc: false, ..all };
         let cdc = RestoreOptions { keep_cdc: true, ..RestoreOptions::default() };
         for (backup_type, more_follows, expected) in [
@@ -141,6 +169,8 @@ mod tests {
             (BackupType::Full, true, volumes),
             (BackupType::Differential, true, RestoreOptions::default()),
             (BackupType::Differential, false, cdc),
+            (BackupType::Log, true, RestoreOptions::default()),
+            (BackupType::Log, false, cdc),
         ] {
             assert_eq!(all.of_step(backup_type, more_follows), expected, "{backup_type:?} {more_follows}");
         }

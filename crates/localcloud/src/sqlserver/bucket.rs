@@ -107,6 +107,12 @@ impl Bucket {
         }
     }
 
+    /// Puts an object in one request. The bucket's owner is to own it, whoever puts it.
+    pub(crate) async fn put(&self, key: &str, bytes: Bytes) -> Result<(), S3Error> {
+        let headers = [("x-amz-acl", "bucket-owner-full-control")];
+        self.call(Method::PUT, key, "", &headers, bytes).await.map(drop)
+    }
+
     /// Begins a multipart upload.
     pub(crate) async fn begin(&self, key: &str, envelope: Option<&str>) -> Result<String, S3Error> {
         let headers: Vec<(&str, &str)> = envelope.iter().map(|envelope| (ENVELOPE, *envelope)).collect();

@@ -63,12 +63,14 @@ impl Outcome {
         database.restored = self.restored;
         let Some(header) = self.header else { return };
         database.lsn = header.last;
+        database.reached = Some(header.started);
         // The log has a block for every change: whatever is changed from here on is later than what the images hold.
         database.contents.generation = header.last.block;
         if kind != Kind::Full {
             return;
         }
         database.family = header.family;
+        database.fork = header.fork;
         database.compatibility = header.compatibility;
         for part in header.parts {
             let guid = if part.log { &mut database.log_file } else { &mut database.data_file };

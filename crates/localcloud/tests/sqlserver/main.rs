@@ -10,5 +10,6 @@ mod clients;
 mod cloud;
 mod faults;
 mod instance;
+mod logs;
 mod tasks;
 mod wire;

@@ -37,9 +37,14 @@ impl TryFrom<worker::NativeRestoreOptions> for RestoreOptions {
 }
 
 fn until(message: &prost_types::Timestamp) -> Result<Timestamp, InvalidMessage> {
-    let problem = "is out of range".to_owned();
-    let invalid = || InvalidMessage { message: "NativeRestoreOptions", field: "until", problem };
-    from_timestamp(message).map(RestoreOptions::moment).ok_or_else(invalid)
+    let invalid = |problem: &str| {
+        Err(InvalidMessage { message: "NativeRestoreOptions", field: "until", problem: problem.to_owned() })
+    };
+    match from_timestamp(message) {
+        Some(until) if until.subsec_nanosecond() == 0 => Ok(until),
+        Some(_) => invalid("is not of whole seconds"),
+        None => invalid("is out of range"),
+    }
 }
 
 #[cfg(test)]
@@ -48,15 +53,17 @@ mod tests {
 
     #[test]
     fn options_survive_the_wire_and_an_unknown_volume_does_not() {
-        let until = "2026-11-28T01:02:03.004Z".parse().ok();
+        let until = "2026-11-28T01:02:03Z".parse().ok();
         let all = RestoreOptions { keep_cdc: true, data_file_volume: Some(Volume::H), log_file_volume: None, until };
         for options in [all, RestoreOptions::default()] {
             assert_eq!(worker::NativeRestoreOptions::from(options).try_into(), Ok(options));
         }
         let message = worker::NativeRestoreOptions { log_file_volume: "C:".to_owned(), ..Default::default() };
         assert_eq!(RestoreOptions::try_from(message).unwrap_err().field, "log_file_volume");
-        let until = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
-        let message = worker::NativeRestoreOptions { until, ..Default::default() };
-        assert_eq!(RestoreOptions::try_from(message).unwrap_err().field, "until");
+        for (seconds, nanos) in [(i64::MAX, 0), (0, 1_000_000)] {
+            let until = Some(prost_types::Timestamp { seconds, nanos });
+            let message = worker::NativeRestoreOptions { until, ..Default::default() };
+            assert_eq!(RestoreOptions::try_from(message).unwrap_err().field, "until");
+        }
     }
 }

@@ -75,7 +75,7 @@ pub(super) async fn fetch(fetch: &Fetch) -> Result<Value> {
     let streams = Arc::new(streams);
     let bytes = size_of(&*bucket, key).await?;
     let fetched = fetch::fetch(&context(streams.clone(), bucket, desk)?, key, bytes, FILE).await?;
-    let file = File { name: FILE.to_owned(), stream: fetched.stream, bytes, sha256: fetched.sha256 };
+    let file = File { name: FILE.to_owned(), stream: fetched.stream, bytes, sha256: fetched.sha256, log: None };
     let mut document = streams.create(StreamKind::Document, "manifest").await?;
     document.write(serde_json::to_vec(&file).context("describing the file")?.into()).await?;
     let manifest = stream_root(document.finish().await?)?;

@@ -20,7 +20,7 @@ pub struct LogBackup {
     pub family: String,
     /// RDS's number of it, `rds_backup_seq_id`.
     pub sequence: u64,
-    /// When it was taken, to the second: it has nothing that was committed later.
+    /// When it was taken: in the second that begins then.
     pub at: Timestamp,
     /// First log record in it.
     pub first_lsn: Lsn,

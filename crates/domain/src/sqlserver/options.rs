@@ -78,18 +78,12 @@ pub struct RestoreOptions {
     pub data_file_volume: Option<Volume>,
     /// Where the log goes; `None` means D:.
     pub log_file_volume: Option<Volume>,
-    /// The moment whose state is restored, of a point with log backups; `None` means the point's own. Whole milliseconds:
-    /// see [`RestoreOptions::moment`].
+    /// The moment whose state is restored, of a point with log backups; `None` means the point's own. Of whole seconds: RDS tells no
+    /// more of when it took a log backup, so that nobody knows which one has a moment within a second.
     pub until: Option<Timestamp>,
 }
 
 impl RestoreOptions {
-    /// A moment as `datetime`, the type of `@stopat`, can hold it: rounded down to a millisecond, so that what was committed
-    /// later stays out.
-    pub fn moment(at: Timestamp) -> Timestamp {
-        Timestamp::from_millisecond(at.as_nanosecond().div_euclid(1_000_000) as i64).unwrap_or(at)
-    }
-
     /// The first volume that is asked for and is not among the additional ones of an instance, by their names in RDS's API.
     pub fn missing_volume(self, additional: &[String]) -> Option<Volume> {
         let is_missing = |volume: &Volume| volume.name().is_some_and(|name| !additional.iter().any(|own| own == name));
@@ -139,18 +133,6 @@ mod tests {
             let options = RestoreOptions { data_file_volume: data, log_file_volume: log, ..RestoreOptions::default() };
             let additional: Vec<String> = additional.iter().map(|name| (*name).to_owned()).collect();
             assert_eq!(options.missing_volume(&additional), missing, "{options:?} {additional:?}");
-        }
-    }
-
-    #[test]
-    fn a_moment_is_of_whole_milliseconds_and_no_later() {
-        for (at, expected) in [
-            ("2026-11-28T01:02:03Z", "2026-11-28T01:02:03Z"),
-            ("2026-11-28T01:02:03.1239Z", "2026-11-28T01:02:03.123Z"),
-            ("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"),
-        ] {
-            let (at, expected): (Timestamp, Timestamp) = (at.parse().unwrap(), expected.parse().unwrap());
-            assert_eq!(RestoreOptions::moment(at), expected);
         }
     }
 

@@ -59,7 +59,7 @@ pub(super) fn call(request: &TaskRequest) -> Call {
                 .with("s3_arn_to_restore_from", object_arn.clone())
                 .with("with_norecovery", i32::from(*more_follows))
                 // With a T it means the same in every language.
-                .with_any("stopat", stop_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S.%3f").to_string()))
+                .with_any("stopat", stop_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S").to_string()))
                 .with_any("keep_cdc", options.keep_cdc.then_some(1))
         }
         TaskRequest::Restore { database, object_arn, backup_type, more_follows, options, .. } => {
@@ -111,7 +111,7 @@ mod tests {
         let begin = "EXEC msdb.dbo.rds_restore_log @restore_db_name = @P1, @s3_arn_to_restore_from = @P2, \
                      @with_norecovery = @P3";
         assert_eq!(call(&log(None)).sql, begin);
-        assert_eq!(call(&log("2026-11-28T01:02:03.004".parse().ok())).sql, format!("{begin}, @stopat = @P4"));
+        assert_eq!(call(&log("2026-11-28T01:02:03".parse().ok())).sql, format!("{begin}, @stopat = @P4"));
         let copy = TaskRequest::CopyLogs { database: "shop".into(), target_arn: "arn".into(), first: 5, last: 7 };
         let sql = "EXEC msdb.dbo.rds_tlog_backup_copy_to_S3 @db_name = @P1, @rds_backup_starting_seq_id = @P2, \
                    @rds_backup_ending_seq_id = @P3";

@@ -162,3 +162,65 @@ async fn a_full_backup_and_its_logs_bring_any_moment_back() {
     }
     cloud.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_pair_of_parameters_chooses_files_and_a_differential_shortens_the_way() {
+    let (cloud, instance) = Cloud::with_instance().await;
+    cloud.make(&instance, "orders", 640).await;
+    let mut sql = cloud.sql(&instance).await;
+    allow(&cloud, &instance).await;
+    set_up(&mut sql).await;
+    sql.done("rds_backup_database", &full("full.bak")).await;
+    for seed in 1..=2 {
+        commit(&cloud, &instance, seed).await;
+        take(&cloud, &instance).await;
+    }
+    commit(&cloud, &instance, 3).await;
+    sql.done("rds_backup_database", &format!("{}, @type = 'DIFFERENTIAL'", full("diff.bak"))).await;
+    commit(&cloud, &instance, 4).await;
+    take(&cloud, &instance).await;
+    let history = "SELECT TOP 1 type + CAST(last_lsn AS nvarchar(30)) FROM msdb.dbo.backupset \
+                   WHERE database_name = 'orders' ORDER BY backup_set_id DESC";
+    let listed = list(&mut sql).await;
+    assert_eq!(sql.one(history).await, Some(format!("L{}", listed[2][2])));
+    let printed = tsql(
+        &instance,
+        &cloud.facts.ca_file,
+        "require",
+        "SELECT * FROM msdb.dbo.rds_fn_list_tlog_backup_metadata('orders') WHERE rds_backup_seq_id = 3",
+    )
+    .await;
+    for wanted in ["orders|", &format!("|{}|{}|0|", listed[2][1], listed[2][2])] {
+        assert!(printed.contains(wanted), "{wanted} is not in {printed}");
+    }
+
+    let [_, first, last, ..] = &listed[1];
+    let sequence = |key: &str| key.rsplit('.').nth(1).unwrap().to_owned();
+    for (arguments, chosen) in [
+        (format!("@starting_lsn = {first}, @ending_lsn = {last}"), &["2"][..]),
+        (format!("@ending_lsn = {last}"), &["1", "2"]),
+        ("@rds_backup_starting_seq_id = 3, @rds_backup_ending_seq_id = 3".to_owned(), &["3"]),
+        ("@backup_file_start_time = '2026-01-01 00:00:00'".to_owned(), &["1", "2", "3"]),
+    ] {
+        for key in copied(&cloud).await {
+            cloud.s3.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
+        }
+        sql.done("rds_tlog_backup_copy_to_S3", &format!("@db_name = 'orders', {arguments}")).await;
+        let found: Vec<String> = copied(&cloud).await.iter().map(|key| sequence(key)).collect();
+        assert_eq!(found, chosen, "{arguments}");
+    }
+
+    let keys = copied(&cloud).await;
+    let differential = restore_full("copy").replace("full.bak", "diff.bak") + ", @type = 'DIFFERENTIAL'";
+    sql.done("rds_restore_database", &restore_full("copy")).await;
+    sql.done("rds_restore_database", &differential).await;
+    sql.done("rds_restore_log", &restore_log("copy", &keys[2], ", @with_norecovery = 0")).await;
+    assert_eq!(cloud.fingerprint(&instance, "copy").await, cloud.fingerprint(&instance, "orders").await);
+    // A log that was restored makes the differential too old.
+    sql.done("rds_restore_database", &restore_full("late")).await;
+    for key in &keys {
+        sql.done("rds_restore_log", &restore_log("late", key, "")).await;
+    }
+    sql.fails("rds_restore_database", &differential.replace("'copy'", "'late'")).await;
+    cloud.close().await;
+}

@@ -120,3 +120,62 @@ pub(crate) fn whole_milliseconds(moment: DateTime) -> DateTime {
     let rounding = jiff::civil::DateTimeRound::new().smallest(Unit::Millisecond).mode(jiff::RoundMode::Trunc);
     moment.round(rounding).unwrap_or(moment)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::contents::Contents;
+    use super::*;
+
+    fn at(day: i8) -> DateTime {
+        jiff::civil::date(2026, 11, day).at(10, 0, 0, 123_456_789)
+    }
+
+    fn database() -> Database {
+        Database::new(6, "shop", at(1), Recovery::Full, Contents::seeded(1, 64))
+    }
+
+    #[test]
+    fn a_backup_begins_where_the_last_one_ended() {
+        let mut database = database();
+        let before = database.lsn;
+        database.change(1, 1, true, at(1));
+        let first = take(&mut database, at(1)).unwrap().clone();
+        let second = take(&mut database, at(1)).unwrap().clone();
+        assert_eq!((first.sequence, second.sequence), (1, 2));
+        assert_eq!((first.set.first, first.changes.len()), (before, 1));
+        assert_eq!((second.set.first, second.changes.len()), (first.set.last, 0));
+        assert!(second.set.last > second.set.first && database.lsn == second.set.last);
+        let name = format!("6.{}", database.family);
+        assert_eq!(first.key(&database), format!("{name}/{name}.1.{}", first.epoch()));
+        let (header, records) = first.contents(&database);
+        assert_eq!(records.image(&header).len() as u64, first.bytes);
+        assert_eq!(records.until, jiff::civil::date(2026, 11, 1).at(10, 0, 0, 123_000_000));
+    }
+
+    #[test]
+    fn seven_days_can_be_listed_and_gaps_are_told() {
+        let mut database = database();
+        for day in 1..=5 {
+            database.change(1, 1, day != 4, at(day));
+            take(&mut database, at(day)).unwrap();
+        }
+        database.log.backups.retain(|backup| backup.sequence != 2);
+        let shown = |day| {
+            let available = database.log.available(whole_milliseconds(at(day)));
+            available.map(|(backup, broken)| (backup.sequence, broken)).collect::<Vec<_>>()
+        };
+        // The second is lost, and before the fourth no log was kept.
+        assert_eq!(shown(5), [(1, false), (3, true), (4, true), (5, false)]);
+        assert_eq!(shown(10), [(3, false), (4, true), (5, false)], "what came before is not known any more");
+        assert_eq!(shown(13), []);
+    }
+
+    #[test]
+    fn without_a_log_there_is_no_backup_of_it() {
+        let mut database = database();
+        database.recovery = Recovery::Simple;
+        assert_eq!(take(&mut database, at(1)), Err(CannotBackUp::Simple));
+        database.mode = Mode::Restoring;
+        assert_eq!(take(&mut database, at(1)), Err(CannotBackUp::Restoring("shop".into())));
+    }
+}

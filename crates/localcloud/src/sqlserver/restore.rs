@@ -122,7 +122,8 @@ pub(crate) fn check(files: &[Arrived], kind: Kind, target: Option<&Database>) ->
     let target = target.filter(|database| database.mode == Mode::Restoring).ok_or(CannotRestore::NotReady)?;
     // A compressed differential does not tell its base: it cannot be checked, and so it is not taken.
     let header = first.ok_or(CannotRestore::WrongBase)?;
-    if header.base.is_none() || header.base != target.restored {
+    // Logs may have brought it beyond the differential.
+    if header.base.is_none() || header.base != target.restored || header.last < target.lsn {
         return Err(CannotRestore::WrongBase);
     }
     let origin = match &target.contents.origin {
@@ -173,6 +174,8 @@ mod tests {
         let onto = |target: Option<&Database>| check(&arrived(&differential), Kind::Differential, target).map(|_| ());
         assert_eq!(onto(Some(&restoring(&first))), Ok(()));
         assert_eq!(onto(Some(&restoring(&second))), Err(CannotRestore::WrongBase));
+        let beyond = Database { lsn: differential.last.after(1), ..restoring(&first) };
+        assert_eq!(onto(Some(&beyond)), Err(CannotRestore::WrongBase));
         assert_eq!(onto(None), Err(CannotRestore::NotReady));
         assert_eq!(onto(Some(&source)), Err(CannotRestore::NotReady), "it is online");
         assert!(CannotRestore::WrongBase.to_string().starts_with("This differential backup cannot be restored"));

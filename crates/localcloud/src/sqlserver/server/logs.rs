@@ -31,7 +31,9 @@ impl Server {
         let taken = tokio::task::spawn_blocking(move || {
             instance.change(|state| {
                 let database = state.get_mut(&name).with_context(|| format!("there is no database {name}"))?;
-                Ok(look(take(database, now())?))
+                let backup = take(database, now())?.clone();
+                state.backups.push(backup.set.clone());
+                Ok(look(&backup))
             })?
         });
         taken.await?

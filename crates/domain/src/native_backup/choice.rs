@@ -179,7 +179,7 @@ mod tests {
             let log = Choice::Log { on: id("pnt-b") };
             match expected {
                 Choice::Differential { .. } | Choice::Full { because: Because::Snapshot(_) } => {
-                    assert_eq!(with_logs, log)
+                    assert_eq!(with_logs, log);
                 }
                 expected => assert_eq!(with_logs, expected),
             }

@@ -177,7 +177,8 @@ pub(crate) mod tests {
         another[3].family = "6.bb".to_owned();
         let hole = [log(11, 100, 120), log(13, 130, 140)];
         let late = [log(12, 120, 130)];
-        let cases: [(&str, &[LogBackup], Option<i64>, Result<&[u64], Gap>); 11] = [
+        type Case<'a> = (&'a str, &'a [LogBackup], Option<i64>, Result<&'a [u64], Gap>);
+        let cases: [Case<'_>; 11] = [
             ("all", &good, None, Ok(&[11, 12, 13])),
             ("unordered", &unordered, None, Ok(&[11, 12, 13])),
             ("between two", &good, Some(12), Ok(&[11, 12])),

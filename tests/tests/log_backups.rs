@@ -70,12 +70,12 @@ fn a_database_comes_back_as_it_was_at_any_moment_of_its_log() -> Result<()> {
     let (stage, before) = set()?;
     let (_, full) = back_up(&stage)?;
     ensure!(full["full_point_id"].is_null(), "{full:#}");
-    let mut moments = Vec::new();
-    let mut points = Vec::new();
+    let (mut moments, mut points, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for seed in [3, 4] {
         moments.push(change(&stage, seed)?);
         moments.push(change(&stage, 10 + seed)?);
-        stage.cloud.take_log_backup(SOURCE, DATABASE)?;
+        let taken = stage.cloud.take_log_backup(SOURCE, DATABASE)?;
+        files.push((format!("{DATABASE}.{}.trn", taken.sequence), taken.bytes));
         let (session, point) = back_up(&stage)?;
         ensure!(session["warnings"].as_array().is_none_or(Vec::is_empty), "{session:#}");
         ensure!(point["full_point_id"] == full["id"], "{point:#}");
@@ -96,7 +96,25 @@ fn a_database_comes_back_as_it_was_at_any_moment_of_its_log() -> Result<()> {
         restore(&name, last, &["--until", &moment.to_string()])?;
         assert_pages(&stage, &name, pages)?;
     }
+    assert_exported(&stage, last, &files)?;
     stage.assert_nothing_left_since(&before)
+}
+
+/// The log backups leave the repository as files, without a coordinator.
+fn assert_exported(stage: &Stage, point: &str, expected: &[(String, u64)]) -> Result<()> {
+    let to = stage.folder().join("exported");
+    let (folder, passphrase) = (to.display().to_string(), stage.passphrase_file()?);
+    let place = stage.bucket();
+    let place = place.iter().map(String::as_str).chain(["--passphrase-file", &passphrase]);
+    let arguments: Vec<&str> = ["point", "export", point, "--to", &folder].into_iter().chain(place).collect();
+    let exported = stage.offline().json(&arguments)?;
+    ensure!(exported["databases"][0]["backup_type"] == "log", "{exported:#}");
+    ensure!(exported["remarks"].to_string().contains("of its log"), "{exported:#}");
+    for (name, bytes) in expected {
+        let found = std::fs::metadata(to.join(name)).with_context(|| format!("{name} of {exported:#}"))?.len();
+        ensure!(found == *bytes, "{name} has {found} bytes, and RDS wrote {bytes}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Sessions of log backups: what is chosen, what RDS may write into the temporary bucket, and what is refused.
 
-use haulier_cloud::databases::DbInstance;
-use haulier_cloud::doubles::{MemoryBucket, MemoryDatabases};
+use haulier_cloud::databases::{Databases as _, DbInstance};
+use haulier_cloud::doubles::MemoryBucket;
 use haulier_coordinator::sessions::{BackupRequest, PreparedBucket};
 use haulier_domain::id::{PointId, SessionId};
 use haulier_domain::session::SessionState;
 use haulier_proto::worker::v1::NativeBackupType;
 
-use crate::support::native::{GROUP, NATIVE, native_backup_of};
+use crate::support::native::{NATIVE, native_backup_of};
 use crate::support::worker::Script;
 use crate::support::{ACCOUNT, REGION, Running, Scene};
 
@@ -22,9 +22,11 @@ fn scene(script: Script) -> Scene {
 }
 
 fn change(scene: &Scene, id: &str, change: impl FnOnce(&mut DbInstance)) {
-    let mut instance = MemoryDatabases::sql_server(id, GROUP);
+    let databases = scene.access.memory.databases();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut instance = runtime.block_on(databases.instance(id)).unwrap().unwrap();
     change(&mut instance);
-    scene.access.memory.databases().add(instance);
+    databases.add(instance);
 }
 
 fn log_backup_of(id: &str) -> BackupRequest {

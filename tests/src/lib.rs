@@ -11,6 +11,7 @@ pub mod dataset;
 pub mod documented;
 pub mod haulier;
 pub mod ledger;
+pub mod logs;
 pub mod oracle;
 pub mod process;
 pub mod psql;

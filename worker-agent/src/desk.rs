@@ -115,6 +115,11 @@ impl Desk {
         self.push(Event::TaskEnded(task));
     }
 
+    /// The instance is about to copy log backups elsewhere than it does so far.
+    pub(crate) fn log_target_replaced(&self, target: wire::LogTargetReplaced) {
+        self.push(Event::LogTargetReplaced(target));
+    }
+
     /// The work is done, perhaps with remarks.
     pub(crate) fn done(&self, warnings: Vec<String>, report: Vec<u8>) {
         let warnings = warnings.iter().map(|text| self.0.redactor.clean(text).into_owned()).collect();

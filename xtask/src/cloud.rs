@@ -59,6 +59,28 @@ enum Instance {
         #[arg(long, default_value = "sandbox-password")]
         master_password: String,
     },
+    /// Changes pages of a database on an instance of SQL Server, and prints when that was committed: its databases have no
+    /// tables.
+    Change {
+        /// DBInstanceIdentifier.
+        id: String,
+        /// The database.
+        database: String,
+        /// How many pages.
+        #[arg(long, default_value_t = 1)]
+        pages: u64,
+        /// What the choice of the pages follows from.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Takes a backup of the log of a database on an instance of SQL Server, as RDS does every five minutes, and prints its
+    /// number in the sequence.
+    LogBackup {
+        /// DBInstanceIdentifier.
+        id: String,
+        /// The database.
+        database: String,
+    },
 }
 
 /// Carries it out.
@@ -88,6 +110,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             let text = |name: &str| answer[name].as_str().with_context(|| format!("the cloud gave no {name}"));
             print(&format!("server={},{} name={}", text("address")?, answer["port"], text("endpoint")?));
             print(&format!("user={master_user} ca={}", arguments.dir.join("ca.pem").display()));
+            Ok(())
+        }
+        Command::Instance(Instance::Change { id, database, pages, seed }) => {
+            print(&Cloud::attach(&arguments.dir)?.commit_pages(id, database, *pages, *seed)?);
+            Ok(())
+        }
+        Command::Instance(Instance::LogBackup { id, database }) => {
+            let taken = Cloud::attach(&arguments.dir)?.take_log_backup(id, database)?;
+            print(&taken.sequence.to_string());
             Ok(())
         }
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use haulier_domain::sqlserver::options::Volume;
 use haulier_proto::worker::v1 as worker;
+use jiff::Timestamp;
 
 use super::Start;
 
@@ -32,6 +33,10 @@ pub(crate) struct RestoreArguments {
     /// Leave roles and grants as they are on the target
     #[arg(long)]
     pub(crate) without_roles: bool,
+    /// SQL Server, points with log backups: the moment whose state to restore, as in 2026-11-28T14:30:00Z or with an offset
+    /// [default: the last one]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<Timestamp>,
     /// SQL Server: keep the configuration of change data capture
     #[arg(long)]
     pub(crate) keep_cdc: bool,
@@ -52,6 +57,17 @@ pub(crate) struct RestoreArguments {
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) start: Start,
+}
+
+/// A moment of whole seconds.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let moment: Timestamp = text.parse().map_err(|error| {
+        format!("{error}; write it as in 2026-11-28T14:30:00Z, or with an offset as in 2026-11-28T15:30:00+01:00")
+    })?;
+    if moment.subsec_nanosecond() != 0 {
+        return Err("RDS tells no fractions of seconds of its log backups; give whole seconds".to_owned());
+    }
+    Ok(moment)
 }
 
 /// What to do where a database of the target's name exists.
@@ -115,6 +131,15 @@ impl FromStr for Renamed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_has_an_offset_and_no_fraction() {
+        let utc = moment("2026-11-28T14:30:00Z").unwrap();
+        assert_eq!(moment("2026-11-28T15:30:00+01:00"), Ok(utc));
+        for text in ["2026-11-28T14:30:00", "2026-11-28", "2026-11-28T14:30:00.5Z", "yesterday"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn an_equals_sign_renames_and_two_are_one_within_a_name() {

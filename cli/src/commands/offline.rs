@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use haulier_domain::native_backup::Engine;
-use haulier_domain::sqlserver::export::restore_statement;
+use haulier_domain::sqlserver::export::restore_statements;
 use haulier_proto::control::v1 as control;
 
 use super::point::print;
@@ -150,7 +150,9 @@ fn advise_natively(to: &mut dyn Write, exported: &ExportedNatively) -> std::io::
     }
     for database in plain {
         let files: Vec<_> = database.files.iter().map(|file| file.display().to_string()).collect();
-        writeln!(to, "  {}", output::printable(&restore_statement(&database.name, &files)))?;
+        for statement in restore_statements(&database.name, database.backup_type, &files) {
+            writeln!(to, "  {}", output::printable(&statement))?;
+        }
     }
     Ok(())
 }
@@ -182,7 +184,7 @@ impl Row for ExportedBackup {
 
     fn cells(&self) -> Vec<String> {
         let files: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
-        vec![self.name.clone(), self.backup_type.to_owned(), files.join(" "), output::bytes(self.bytes)]
+        vec![self.name.clone(), self.backup_type.as_str().to_owned(), files.join(" "), output::bytes(self.bytes)]
     }
 }
 

@@ -63,6 +63,7 @@ fn request(arguments: &RestoreArguments) -> control::RestoreDatabaseRequest {
         keep_cdc: arguments.keep_cdc,
         data_file_volume: arguments.data_file_volume,
         log_file_volume: arguments.log_file_volume,
+        until: arguments.until,
     };
     control::RestoreDatabaseRequest {
         point_id: arguments.point.clone(),

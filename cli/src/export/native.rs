@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt as _;
 use haulier_domain::sqlserver::export;
+use haulier_domain::sqlserver::keys::BackupType;
 use haulier_domain::sqlserver::manifest::{Database, File, Manifest};
 use haulier_repository::{Domain, PointRoot};
 use serde::Serialize;
@@ -31,8 +32,8 @@ pub struct ExportedNatively {
 pub struct ExportedBackup {
     /// Its name.
     pub name: String,
-    /// `full` or `differential`.
-    pub backup_type: &'static str,
+    /// What they hold: `full`, `differential` or `log`.
+    pub backup_type: BackupType,
     /// Its files, in their order. A restore needs all of them.
     pub files: Vec<PathBuf>,
     /// Their bytes.
@@ -88,7 +89,7 @@ pub async fn run(
         }
         databases.push(ExportedBackup {
             name: database.name.clone(),
-            backup_type: database.backup_type.as_str(),
+            backup_type: database.backup_type,
             files,
             bytes: database.bytes(),
             kms_key_arn: database.kms_key_arn.clone(),

@@ -59,6 +59,7 @@ impl CopyOfView {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct PointDatabaseView {
     pub(crate) name: String,
+    pub(crate) restorable_from: Option<Timestamp>,
     pub(crate) consistent_at: Option<Timestamp>,
     pub(crate) bytes: u64,
     pub(crate) tables: u64,
@@ -95,6 +96,7 @@ impl From<Point> for PointView {
 impl From<PointDatabase> for PointDatabaseView {
     fn from(database: PointDatabase) -> Self {
         Self {
+            restorable_from: time(database.restorable_from.as_ref()),
             consistent_at: time(database.consistent_at.as_ref()),
             name: database.name,
             bytes: database.bytes,
@@ -106,6 +108,7 @@ impl From<PointDatabase> for PointDatabaseView {
 impl From<DatabaseSummary> for PointDatabaseView {
     fn from(database: DatabaseSummary) -> Self {
         Self {
+            restorable_from: database.restorable_from,
             consistent_at: Some(database.consistent_at),
             name: database.name,
             bytes: database.bytes,
@@ -164,7 +167,7 @@ impl PointView {
             ("snapshot", text(&self.snapshot_id)),
         ];
         if let Some(full) = &self.full_point_id {
-            fields.push(("differential on", full.clone()));
+            fields.push(("stands on", full.clone()));
         }
         if let Some(copied) = &self.copy_of {
             fields.push(("copy of", copied.origin()));
@@ -204,6 +207,8 @@ impl Row for PointDatabaseView {
     const HEAD: &'static [&'static str] = &["DATABASE", "CONSISTENT AT", ">TABLES", ">BYTES"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.name.clone(), moment(self.consistent_at), self.tables.to_string(), bytes(self.bytes)]
+        let at = moment(self.consistent_at);
+        let at = self.restorable_from.map_or(at.clone(), |from| format!("{} to {at}", moment(Some(from))));
+        vec![self.name.clone(), at, self.tables.to_string(), bytes(self.bytes)]
     }
 }

@@ -142,8 +142,11 @@ fn a_restore_asks_for_what_was_named() {
         assert!(full.contains(part), "{full} lacks {part}");
     }
     let native = restore(&["--keep-cdc", "--data-file-volume", "h:", "--log-file-volume=J:"]);
-    let asked = "NativeRestoreOptions { keep_cdc: true, data_file_volume: \"H:\", log_file_volume: \"J:\" }";
+    let asked =
+        "NativeRestoreOptions { keep_cdc: true, data_file_volume: \"H:\", log_file_volume: \"J:\", until: None }";
     assert!(native.contains(asked) && plain.contains("native: None"), "{native} {plain}");
+    let moment = restore(&["--until", "1970-01-01T01:00:00+00:00"]);
+    assert!(moment.contains("until: Some(Timestamp { seconds: 3600, nanos: 0 })"), "{moment}");
     // Which databases an empty list stands for is the coordinator's to say.
     let suffix = restore(&["--on-clash", "suffix"]);
     assert!(suffix.contains("databases: []") && suffix.contains("on_clash: Suffix"), "{suffix}");

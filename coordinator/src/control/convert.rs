@@ -82,6 +82,7 @@ pub(super) fn point(point: Point, repositories: &[Repository]) -> wire::Point {
     let database = |database: haulier_domain::point::DatabaseSummary| wire::PointDatabase {
         name: database.name,
         consistent_at: Some(to_timestamp(database.consistent_at)),
+        restorable_from: database.restorable_from.map(to_timestamp),
         bytes: database.bytes,
         tables: database.tables,
     };

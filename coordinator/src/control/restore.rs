@@ -31,7 +31,8 @@ pub(super) async fn restore(
 ) -> Result<RestoreRequest, Status> {
     let what = format!("restoring from {}", request.point_id);
     let point = point(policies, &request.point_id, &what).await?;
-    let known: Vec<String> = convert::summary(&point).databases.into_iter().map(|database| database.name).collect();
+    let summary = convert::summary(&point);
+    let known: Vec<String> = summary.databases.iter().map(|database| database.name.clone()).collect();
     let engine = Engine::of_point(&point.engine).unwrap_or(Engine::Postgres);
     let databases = match engine {
         Engine::Postgres => wanted::databases(&what, &request, &known),
@@ -39,6 +40,7 @@ pub(super) async fn restore(
     };
     let databases = databases.map_err(|failure| refused(&failure))?;
     let native = native::options(&what, request.native, engine).map_err(|failure| refused(&failure))?;
+    native::moment(&what, native, &databases, &summary.databases).map_err(|failure| refused(&failure))?;
     let login = login(&point, request.login, &what)?;
     if engine == Engine::SqlServer && matches!(login, Login::Iam(_)) {
         let cause = "there is no IAM database authentication for SQL Server";

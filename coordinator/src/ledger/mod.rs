@@ -70,6 +70,9 @@ pub enum Resource {
         prefix: String,
         /// Somebody has prepared the bucket: it stays.
         prepared: bool,
+        /// ARN of the instance whose log backups RDS itself puts there, where it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        logs_of: Option<String>,
     },
 }
 
@@ -251,7 +254,8 @@ mod tests {
         let group = Resource::SecurityGroup { vpc_id: "vpc-1".into() }.teardown_rank();
         assert!(Resource::Ec2Instance.teardown_rank() < group);
         assert!(membership < group);
-        let bucket = Resource::TemporaryBucket { bucket: "b".into(), prefix: "p".into(), prepared: false };
+        let bucket =
+            Resource::TemporaryBucket { bucket: "b".into(), prefix: "p".into(), prepared: false, logs_of: None };
         assert!(Resource::Ec2Instance.teardown_rank() < bucket.teardown_rank(), "a worker may put files there");
     }
 }

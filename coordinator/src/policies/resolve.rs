@@ -98,6 +98,7 @@ mod tests {
             allocated_gib: 20,
             additional_volumes: Vec::new(),
             backup_retention_days: 0,
+            encrypted: false,
             backup_window: None,
             maintenance_window: None,
             option_groups: Vec::new(),

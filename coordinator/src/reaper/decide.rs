@@ -82,7 +82,8 @@ mod tests {
         let nobody = BTreeSet::new();
         let session = BTreeSet::from(["ses-1".parse().unwrap()]);
         let group = || Resource::SecurityGroup { vpc_id: "vpc-1".into() };
-        let bucket = || Resource::TemporaryBucket { bucket: "b".into(), prefix: String::new(), prepared: false };
+        let bucket =
+            || Resource::TemporaryBucket { bucket: "b".into(), prefix: String::new(), prepared: false, logs_of: None };
         let cases = [
             (Resource::Ec2Instance, false, &session, &session, Verdict::Leave),
             (Resource::Ec2Instance, false, &nobody, &session, Verdict::Remove),

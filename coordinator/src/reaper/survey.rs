@@ -62,8 +62,12 @@ async fn temporary_buckets(services: &Services, place: &Place) -> Result<Vec<Fin
         .into_iter()
         .filter(|bucket| bucket.tags.get(TAG_INSTALLATION).is_some_and(|tag| tag == services.installation.as_str()));
     let whole = |bucket: haulier_cloud::buckets::Bucket| {
-        let resource =
-            Resource::TemporaryBucket { bucket: bucket.name.clone(), prefix: String::new(), prepared: false };
+        let resource = Resource::TemporaryBucket {
+            bucket: bucket.name.clone(),
+            prefix: String::new(),
+            prepared: false,
+            logs_of: None,
+        };
         finding(&bucket.tags, &bucket.name, resource)
     };
     Ok(ours.filter_map(whole).collect())

@@ -113,6 +113,8 @@ pub struct NativeOptions {
     pub kms_key_arn: Option<String>,
     /// Days from one full backup to the next, with differential ones between; 0 means that every backup is full.
     pub full_every_days: u32,
+    /// Log backups between them, in place of differential ones.
+    pub log_backups: bool,
     /// The bucket to pass through; `None` means one that is made and removed.
     pub bucket: Option<PreparedBucket>,
 }

@@ -34,6 +34,8 @@ pub(crate) const EVENT_FINISHED: &str = "finished";
 pub(crate) const EVENT_TASK_SUBMITTED: &str = "task-submitted";
 /// Kind of the event with which a worker tells how such a task has ended.
 pub(crate) const EVENT_TASK_ENDED: &str = "task-ended";
+/// Kind of the events that say where an instance copied log backups to before its session.
+pub(crate) const EVENT_LOG_TARGET: &str = "log-target-replaced";
 
 /// What a worker's credentials are for. No secret: the credentials themselves are made when they are needed and kept
 /// nowhere.

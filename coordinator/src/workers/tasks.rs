@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use haulier_domain::id::SessionId;
-use haulier_proto::worker::v1::{TaskEnded, TaskSubmitted};
+use haulier_proto::worker::v1::{LogTargetReplaced, TaskEnded, TaskSubmitted};
 use prost::Message as _;
 
-use super::{EVENT_TASK_ENDED, EVENT_TASK_SUBMITTED};
+use super::{EVENT_LOG_TARGET, EVENT_TASK_ENDED, EVENT_TASK_SUBMITTED};
 use crate::state::{Result, State, WorkerEvent};
 
 /// A task, as far as workers have told of it.
@@ -26,6 +26,17 @@ pub async fn of_session(state: &State, session: &SessionId) -> Result<Vec<Task>>
     let submitted = state.events_of_session(session, EVENT_TASK_SUBMITTED).await?;
     let ended = state.events_of_session(session, EVENT_TASK_ENDED).await?;
     Ok(together(&submitted, &ended))
+}
+
+/// Where the session's instance copied log backups to before the session, as the first of its workers that replaced it has
+/// told: an ARN. `None` while none has.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub(crate) async fn log_target(state: &State, session: &SessionId) -> Result<Option<String>> {
+    let told = state.events_of_session(session, EVENT_LOG_TARGET).await?;
+    let read = |event: &WorkerEvent| LogTargetReplaced::decode(event.body.as_slice()).ok();
+    Ok(told.iter().find_map(read).map(|told| told.target_arn))
 }
 
 /// Which of these sessions have a task of which no worker has said that it has ended.

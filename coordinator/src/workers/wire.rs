@@ -7,7 +7,9 @@ use haulier_proto::worker::v1 as wire;
 use jiff::Timestamp;
 use prost::Message as _;
 
-use super::{EVENT_FINISHED, EVENT_PART_RESTORED, EVENT_POINT_PROPOSED, EVENT_TASK_ENDED, EVENT_TASK_SUBMITTED};
+use super::{
+    EVENT_FINISHED, EVENT_LOG_TARGET, EVENT_PART_RESTORED, EVENT_POINT_PROPOSED, EVENT_TASK_ENDED, EVENT_TASK_SUBMITTED,
+};
 use crate::state::DurableEvent;
 
 /// Longest log line that is kept.
@@ -38,6 +40,7 @@ pub(super) fn event(sent: wire::Event) -> Option<DurableEvent> {
         wire::event::Event::Finished(finished) => other(EVENT_FINISHED, finished.encode_to_vec()),
         wire::event::Event::TaskSubmitted(task) => other(EVENT_TASK_SUBMITTED, task.encode_to_vec()),
         wire::event::Event::TaskEnded(task) => other(EVENT_TASK_ENDED, task.encode_to_vec()),
+        wire::event::Event::LogTargetReplaced(target) => other(EVENT_LOG_TARGET, target.encode_to_vec()),
     }
 }
 

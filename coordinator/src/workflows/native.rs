@@ -10,8 +10,8 @@ use super::steps::publish::{self, DomainPlace, Standing};
 use super::steps::{native, snapshot, temporary};
 use crate::sessions::{BackupRequest, Login, RestoreRequest};
 
-/// A backup, from where the instance, the login and the domain are known. A snapshot comes before a full backup, and would
-/// break the chain of a differential one.
+/// A backup, from where the instance, the login and the domain are known. A snapshot comes before a full backup. It would break
+/// the chain of a differential one, and log backups go without it alike: one of the full backup's moment is there.
 pub(super) async fn backup(
     flow: &Flow,
     request: &BackupRequest,
@@ -23,6 +23,11 @@ pub(super) async fn backup(
     let key = request.native.kms_key_arn.as_deref();
     let remarks = flow.step("check-option-group", || native::ready(work, source, key)).await?;
     flow.step("wait-for-quiet", || native::quiet(work, source)).await?;
+    let instance_arn = if request.native.log_backups {
+        Some(flow.step("check-log-backups", || native::log_backups(work, source)).await?)
+    } else {
+        None
+    };
     let chosen = flow.step("choose-type", || native::choose(work, request, source, domain)).await?;
     let snapshot = request.snapshot && chosen.full_point().is_none();
     if snapshot {
@@ -34,7 +39,8 @@ pub(super) async fn backup(
         None => None,
     };
     let bucket = request.native.bucket.as_ref();
-    let temporary = flow.step("open-temporary-bucket", || temporary::open(work, bucket)).await?;
+    let logs_of = instance_arn.as_deref().filter(|_| chosen.takes_logs());
+    let temporary = flow.step("open-temporary-bucket", || temporary::open(work, bucket, logs_of)).await?;
     let parts = Parts { instance: source, login, domain, temporary: &temporary };
     let job = native_job::backup(work, request, parts, &chosen, full_root.as_deref())?;
     let delivered = Box::pin(on_a_worker(flow, source, &job)).await?;
@@ -55,7 +61,7 @@ pub(super) async fn restore(
     let full_root = flow.step("read-full-point", || native::full_root(work, domain, &request.point)).await?;
     let remarks = flow.step("check-option-group", || native::ready(work, target, None)).await?;
     let bucket = request.bucket.as_ref();
-    let temporary = flow.step("open-temporary-bucket", || temporary::open(work, bucket)).await?;
+    let temporary = flow.step("open-temporary-bucket", || temporary::open(work, bucket, None)).await?;
     let parts = Parts { instance: target, login, domain, temporary: &temporary };
     let roots: Vec<&str> = full_root.iter().map(String::as_str).chain([root]).collect();
     let job = native_job::restore(work, request, parts, &roots)?;

@@ -46,6 +46,10 @@ pub trait Buckets: Send + Sync + std::fmt::Debug {
     /// `PutBucketPolicy`: replaces the whole policy, JSON.
     async fn set_policy(&self, name: &str, policy: &str) -> Result<()>;
 
+    /// `PutBucketOwnershipControls` with `BucketOwnerPreferred`: what others put there with the ACL
+    /// `bucket-owner-full-control` belongs to the bucket's account.
+    async fn prefer_owner(&self, name: &str) -> Result<()>;
+
     /// `PutBucketLifecycleConfiguration` of one rule: objects are deleted, and multipart uploads aborted, so many days (at
     /// least 1) after they were begun. S3 takes a day or so longer.
     async fn expire_after(&self, name: &str, days: u32) -> Result<()>;

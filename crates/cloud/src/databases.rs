@@ -47,6 +47,8 @@ pub struct DbInstance {
     pub additional_volumes: Vec<String>,
     /// `BackupRetentionPeriod` in days; 0 means that RDS takes no automated backups.
     pub backup_retention_days: u32,
+    /// `StorageEncrypted`.
+    pub encrypted: bool,
     /// `PreferredBackupWindow`, UTC: `03:10-03:40`.
     pub backup_window: Option<String>,
     /// `PreferredMaintenanceWindow`, UTC: `sun:04:00-sun:04:30`.

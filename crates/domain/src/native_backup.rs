@@ -6,7 +6,8 @@
 //!   it assumes for this trusts it for this instance;
 //! - [`key::usable`]: whether RDS can encrypt with a key of KMS;
 //! - [`window::verdict`]: whether now is a time for it;
-//! - [`choice::next`]: full or differential, and on which full backup a differential stands;
+//! - [`choice::next`]: full, differential or the log, and on which full backup the latter two stand;
+//! - [`logs::allowed`]: whether RDS gives log backups of the instance;
 //! - [`temporary`]: names and protection of temporary buckets.
 //!
 //! Rules are AWS's: RDS User Guide, "Importing and exporting SQL Server databases using native backup and restore".
@@ -14,6 +15,7 @@
 pub mod choice;
 mod engine;
 pub mod key;
+pub mod logs;
 pub mod option_group;
 pub mod temporary;
 pub mod trust;

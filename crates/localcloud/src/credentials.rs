@@ -27,6 +27,8 @@ pub struct Credential {
     pub user_id: String,
     /// What the caller may do.
     pub permissions: Permissions,
+    /// ARN of the resource for which a service of AWS's acts; only services have it.
+    pub source_arn: Option<String>,
     /// After this instant the key is dead.
     pub expires: Option<Timestamp>,
 }
@@ -85,6 +87,18 @@ pub struct Session {
 enum Holder {
     Root,
     Session(Session),
+    Service(Service),
+}
+
+/// A service of AWS's that acts for a resource of the account. It may do what resource policies let it do.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// `backups.rds.amazonaws.com`.
+    pub name: String,
+    /// ARN of the resource.
+    pub source_arn: String,
+    /// End of its key's life.
+    pub expires: Timestamp,
 }
 
 struct Entry {
@@ -139,6 +153,7 @@ impl CredentialStore {
             principal: format!("arn:aws:iam::{}:root", self.account),
             user_id: self.account.clone(),
             permissions: Permissions::Root,
+            source_arn: None,
             expires: None,
         }
     }
@@ -156,6 +171,16 @@ impl CredentialStore {
         Some(credential)
     }
 
+    /// Gives out a key of a service.
+    pub fn issue_service(&self, service: Service) -> Credential {
+        let access_key_id = format!("ASIA{}", random(BASE32, 16));
+        let holder = Holder::Service(service);
+        let entry = Entry { secret_access_key: random(BASE62, 40), session_token: None, holder };
+        let credential = describe(&self.account, &access_key_id, &entry, None);
+        self.write().keys.insert(access_key_id, entry);
+        credential
+    }
+
     /// What a key opens at this instant, expiry enforced. The session token is the caller's to check, with
     /// [`CredentialStore::authenticate`] doing both.
     pub fn lookup(&self, access_key_id: &str, now: Timestamp) -> Result<Credential, KeyError> {
@@ -163,7 +188,7 @@ impl CredentialStore {
         let entry = state.keys.get(access_key_id).ok_or(KeyError::Unknown)?;
         let role = match &entry.holder {
             Holder::Session(session) => state.roles.get(&session.role),
-            Holder::Root => None,
+            Holder::Root | Holder::Service(_) => None,
         };
         let credential = describe(&self.account, access_key_id, entry, role);
         match credential.expires {
@@ -172,7 +197,7 @@ impl CredentialStore {
         }
     }
 
-    /// Every temporary key that was ever given out, expired ones included.
+    /// Every key of a role's session that was ever given out, expired ones included.
     #[must_use]
     pub fn sessions(&self) -> Vec<Credential> {
         let state = self.read();
@@ -180,7 +205,7 @@ impl CredentialStore {
             Holder::Session(session) => {
                 Some(describe(&self.account, access_key_id, entry, state.roles.get(&session.role)))
             }
-            Holder::Root => None,
+            Holder::Root | Holder::Service(_) => None,
         });
         sessions.collect()
     }
@@ -241,6 +266,13 @@ fn describe(account: &str, access_key_id: &str, entry: &Entry, role: Option<&Rol
             }),
             Some(session.expires),
         ),
+        Holder::Service(service) => {
+            (service.name.clone(), service.name.clone(), Permissions::None, Some(service.expires))
+        }
+    };
+    let source_arn = match &entry.holder {
+        Holder::Service(service) => Some(service.source_arn.clone()),
+        Holder::Root | Holder::Session(_) => None,
     };
     Credential {
         access_key_id: access_key_id.to_owned(),
@@ -249,6 +281,7 @@ fn describe(account: &str, access_key_id: &str, entry: &Entry, role: Option<&Rol
         principal,
         user_id,
         permissions,
+        source_arn,
         expires,
     }
 }

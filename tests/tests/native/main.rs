@@ -7,6 +7,7 @@ mod crashes;
 mod documented;
 mod errors;
 mod files;
+mod log_crashes;
 mod scene;
 mod sharing;
 mod strike;

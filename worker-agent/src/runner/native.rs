@@ -43,6 +43,7 @@ impl Bench<'_> {
             kms_key_arn: work.kms_key_arn,
             full: work.full.as_ref().map(|root| point(root, &what)).transpose()?,
             submitted: work.submitted,
+            log_target: work.log_target,
         };
         let outcome = sqlserver::backup::run(job, &context).await?;
         let made = Made {
@@ -144,6 +145,7 @@ pub(super) fn left_behind(message: &wire::RestoreSqlServer, session: &SessionId)
     (!databases.is_empty()).then(|| left.failure("the restore was broken off before it had tidied up"))
 }
 
+#[async_trait]
 impl TaskSink for Desk {
     fn submitted(&self, task: &Submitted) {
         self.task_submitted(wire::TaskSubmitted {
@@ -166,6 +168,11 @@ impl TaskSink for Desk {
             lifecycle: lifecycle.to_owned(),
             task_info: task.info.clone(),
         });
+    }
+
+    async fn log_target_replaced(&self, before: &str) {
+        Self::log_target_replaced(self, wire::LogTargetReplaced { target_arn: before.to_owned() });
+        self.safe().await;
     }
 }
 

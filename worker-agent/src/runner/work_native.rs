@@ -26,10 +26,12 @@ pub(super) struct BackupNatively {
     pub(super) level: Option<i32>,
     /// An earlier point that the new one is likely to resemble.
     pub(super) base: Option<PointId>,
-    /// The point whose full backups a differential one stands on.
+    /// The point whose full backups a differential one, or log backups, stand on.
     pub(super) full: Option<PointRoot>,
     /// What earlier workers of the session have submitted.
     pub(super) submitted: Vec<Submitted>,
+    /// ARN of where the instance copied log backups to before they have replaced it.
+    pub(super) log_target: Option<String>,
 }
 
 /// Move files into the temporary bucket, and have RDS restore databases from there.
@@ -60,6 +62,7 @@ impl TryFrom<wire::BackupSqlServer> for BackupNatively {
         let backup_type = match wire::NativeBackupType::try_from(message.r#type) {
             Ok(wire::NativeBackupType::Unspecified | wire::NativeBackupType::Full) => BackupType::Full,
             Ok(wire::NativeBackupType::Differential) => BackupType::Differential,
+            Ok(wire::NativeBackupType::Log) => BackupType::Log,
             Err(_) => return Err(invalid(NAME, "type", "is unknown to this agent")),
         };
         if message.files > MOST_FILES {
@@ -67,10 +70,10 @@ impl TryFrom<wire::BackupSqlServer> for BackupNatively {
         }
         let full = match (backup_type, message.full_root.as_slice()) {
             (BackupType::Full, _) => None,
-            (BackupType::Differential, []) => {
-                return Err(invalid(NAME, "full_root", "is empty, and the backup is differential"));
+            (BackupType::Differential | BackupType::Log, []) => {
+                return Err(invalid(NAME, "full_root", "is empty, and the backup stands on a full one"));
             }
-            (BackupType::Differential, root) => Some(point_root(root, NAME)?),
+            (BackupType::Differential | BackupType::Log, root) => Some(point_root(root, NAME)?),
         };
         Ok(Self {
             point: parsed(&message.point_id, NAME, "point_id")?,
@@ -85,6 +88,7 @@ impl TryFrom<wire::BackupSqlServer> for BackupNatively {
             base: base_point(&message.base_point_id, NAME)?,
             full,
             submitted: message.submitted.into_iter().map(submitted).collect::<Result<_, _>>()?,
+            log_target: Some(message.log_target_arn).filter(|arn| !arn.is_empty()),
         })
     }
 }
@@ -200,7 +204,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         type Break = fn(&mut wire::BackupSqlServer);
-        let cases: [(&str, Break); 8] = [
+        let cases: [(&str, Break); 9] = [
             ("point_id", |backup| backup.point_id.clear()),
             ("temporary", |backup| backup.temporary = None),
             ("prefix", |backup| backup.temporary.as_mut().unwrap().prefix.clear()),
@@ -208,6 +212,7 @@ mod tests {
             ("files", |backup| backup.files = 11),
             ("type", |backup| backup.r#type = 9),
             ("full_root", |backup| backup.r#type = wire::NativeBackupType::Differential.into()),
+            ("full_root", |backup| backup.r#type = wire::NativeBackupType::Log.into()),
             ("task_id", |backup| backup.submitted[0].task_id = "Task Id: 5".into()),
         ];
         for (field, breaks) in cases {

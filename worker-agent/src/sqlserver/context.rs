@@ -92,13 +92,18 @@ impl Default for Pace {
     }
 }
 
-/// Hears of tasks of RDS, and remembers them beyond the life of this worker.
+/// Hears of tasks of RDS and of what they need, and remembers them beyond the life of this worker.
+#[async_trait]
 pub trait TaskSink: Send + Sync {
     /// A task was submitted. Must not block.
     fn submitted(&self, task: &Submitted);
 
     /// A task has ended. Must not block.
     fn ended(&self, task: &Task);
+
+    /// The instance is about to copy log backups elsewhere than to this ARN. Returns once the next worker, should there be one,
+    /// would be told.
+    async fn log_target_replaced(&self, before: &str);
 }
 
 /// Hears which databases of a restore are complete, and remembers them beyond the life of this worker.

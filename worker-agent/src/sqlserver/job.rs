@@ -26,10 +26,12 @@ pub struct BackupJob {
     pub kms_key_arn: Option<String>,
     /// Files to each database; `None` means by its size.
     pub files: Option<u32>,
-    /// The point whose full backups a differential one stands on.
+    /// The point whose full backups a differential one, or log backups, stand on.
     pub full: Option<FullPoint>,
     /// Tasks that earlier workers have submitted.
     pub submitted: Vec<Submitted>,
+    /// ARN of where the instance copied log backups to before earlier workers have replaced it.
+    pub log_target: Option<String>,
 }
 
 /// A point to stand on or to restore from.
@@ -63,7 +65,7 @@ pub struct RestoreJob {
     pub instance: String,
     /// Where RDS reads.
     pub place: TemporaryPlace,
-    /// The points to apply: the full one, then the differential one if that is what is restored.
+    /// The points to apply: the full one, then the one that stands on it if that is what is restored.
     pub points: Vec<FullPoint>,
     /// What to restore.
     pub databases: Vec<DatabaseRestore>,

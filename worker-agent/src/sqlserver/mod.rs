@@ -18,6 +18,7 @@ mod failures;
 pub mod fetch;
 mod hashing;
 pub mod job;
+mod log_target;
 mod manifests;
 mod objects;
 pub mod port;

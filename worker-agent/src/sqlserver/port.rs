@@ -4,9 +4,12 @@ use async_trait::async_trait;
 use haulier_domain::failure::Failure;
 use haulier_domain::sqlserver::chain::BackupSet;
 use haulier_domain::sqlserver::keys::BackupType;
+use haulier_domain::sqlserver::log_chain::LogBackup;
 use haulier_domain::sqlserver::options::RestoreOptions;
+use haulier_domain::sqlserver::restore;
 use haulier_domain::sqlserver::server::{DatabaseFacts, ServerFacts};
 use haulier_domain::sqlserver::task::{Task, TaskId, TaskType};
+use jiff::civil::DateTime;
 
 /// A call that came to nothing, or nobody knows to what.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +49,18 @@ pub enum TaskRequest {
         /// ARN of the KMS key that they are encrypted with.
         kms_key_arn: Option<String>,
     },
-    /// `rds_restore_database`.
+    /// `rds_tlog_backup_copy_to_S3`, to where the instance copies log backups.
+    CopyLogs {
+        /// The database.
+        database: String,
+        /// The ARN of where the instance copies them to: the session's own place.
+        target_arn: String,
+        /// RDS's number of the first one.
+        first: u64,
+        /// That of the last one.
+        last: u64,
+    },
+    /// `rds_restore_database`, or `rds_restore_log`.
     Restore {
         /// The name that the database gets.
         database: String,
@@ -58,6 +72,8 @@ pub enum TaskRequest {
         kms_key_arn: Option<String>,
         /// Whether the database waits for more then.
         more_follows: bool,
+        /// Of a log backup: the moment after which nothing of it is restored, on the server's clock.
+        stop_at: Option<DateTime>,
         /// What this step is asked for besides.
         options: RestoreOptions,
     },
@@ -72,7 +88,10 @@ impl TaskRequest {
     /// The database it is for, as the instance knows it.
     pub fn database(&self) -> &str {
         match self {
-            Self::Backup { database, .. } | Self::Restore { database, .. } | Self::Finish { database } => database,
+            Self::Backup { database, .. }
+            | Self::CopyLogs { database, .. }
+            | Self::Restore { database, .. }
+            | Self::Finish { database } => database,
         }
     }
 
@@ -80,7 +99,18 @@ impl TaskRequest {
     pub fn object_arn(&self) -> &str {
         match self {
             Self::Backup { object_arn, .. } | Self::Restore { object_arn, .. } => object_arn,
+            Self::CopyLogs { target_arn, .. } => target_arn,
             Self::Finish { .. } => "",
+        }
+    }
+
+    /// Whether a task was submitted for it, or for the same in an earlier attempt. Copies of log backups of all databases of a
+    /// session have one ARN.
+    pub fn is_asked_by(&self, task: &Task) -> bool {
+        match self {
+            Self::Finish { database } => task.kind == self.kind() && task.database == *database,
+            Self::CopyLogs { database, target_arn, .. } => is_copy(task, database, target_arn),
+            Self::Backup { object_arn, .. } | Self::Restore { object_arn, .. } => task.object_arn.trim() == object_arn,
         }
     }
 
@@ -89,17 +119,22 @@ impl TaskRequest {
         match self {
             Self::Backup { backup_type: BackupType::Full, .. } => TaskType::BackupDb,
             Self::Backup { backup_type: BackupType::Differential, .. } => TaskType::BackupDbDifferential,
-            Self::Restore { backup_type: BackupType::Full, more_follows: false, .. } => TaskType::RestoreDb,
-            Self::Restore { backup_type: BackupType::Full, more_follows: true, .. } => TaskType::RestoreDbNorecovery,
-            Self::Restore { backup_type: BackupType::Differential, more_follows: false, .. } => {
-                TaskType::RestoreDbDifferential
-            }
-            Self::Restore { backup_type: BackupType::Differential, more_follows: true, .. } => {
-                TaskType::RestoreDbDifferentialNorecovery
-            }
+            // RDS backs up logs by itself.
+            Self::Backup { backup_type: BackupType::Log, .. } | Self::CopyLogs { .. } => TaskType::CopyLogs,
+            Self::Restore { backup_type, more_follows, .. } => restore::kind(*backup_type, *more_follows),
             Self::Finish { .. } => TaskType::FinishRestore,
         }
     }
+}
+
+/// Whether a task copies log backups of this database there. Its name is not documented; nothing else has that ARN.
+pub(super) fn is_copy(task: &Task, database: &str, target_arn: &str) -> bool {
+    task.database == database && is_same_target(&task.object_arn, target_arn)
+}
+
+/// Whether two ARNs name the same place for log backups.
+pub(super) fn is_same_target(one: &str, other: &str) -> bool {
+    one.trim().trim_end_matches('/') == other.trim().trim_end_matches('/')
 }
 
 /// An instance of RDS for SQL Server. An implementation connects by itself, again where a connection broke, and never
@@ -114,6 +149,15 @@ pub trait Server: Send + Sync {
 
     /// Full and differential backups of a database that it remembers.
     async fn history(&self, database: &str) -> Result<Vec<BackupSet>, CallError>;
+
+    /// Log backups of a database that RDS has within reach, in no order.
+    async fn log_backups(&self, database: &str) -> Result<Vec<LogBackup>, CallError>;
+
+    /// ARN of where the instance copies log backups to; `None` where nobody has ever said so.
+    async fn log_target(&self) -> Result<Option<String>, CallError>;
+
+    /// Says where the instance copies log backups to. RDS refuses that while any task is pending.
+    async fn set_log_target(&self, arn: &str) -> Result<(), CallError>;
 
     /// Asks for a task. It is carried out later.
     async fn submit(&self, request: &TaskRequest) -> Result<TaskId, CallError>;

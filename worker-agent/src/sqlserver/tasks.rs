@@ -110,10 +110,7 @@ async fn find(
     request: &TaskRequest,
     after: Option<TaskId>,
 ) -> Result<Option<TaskId>, Stopped> {
-    let is_it = |task: &&Task| match request.object_arn() {
-        "" => task.kind == request.kind() && task.database == request.database(),
-        arn => task.object_arn.trim() == arn,
-    };
+    let is_it = |task: &&Task| request.is_asked_by(task);
     let tasks = context.read(what, || context.server.tasks()).await?;
     let newest = tasks.iter().filter(is_it).map(|task| task.id).max();
     Ok(newest.filter(|id| after.is_none_or(|after| *id > after)))

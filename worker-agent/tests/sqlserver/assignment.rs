@@ -163,7 +163,7 @@ impl Scene {
                 Some(Event::TaskEnded(task)) => heard.ended.push(task),
                 Some(Event::PartRestored(part)) => heard.parts.push(part),
                 Some(Event::Finished(finished)) => break finished.result.unwrap(),
-                Some(Event::Log(_)) | None => {}
+                Some(Event::Log(_) | Event::LogTargetReplaced(_)) | None => {}
             }
         };
         stream.say(Message::Shutdown(wire::Shutdown {})).await;

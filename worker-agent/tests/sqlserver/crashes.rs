@@ -14,7 +14,7 @@ use crate::scene::{Scene, wanted};
 
 /// Runs a worker that is killed at a call, and then others until one comes to an end. Gives its outcome, and whether the
 /// first was killed.
-async fn back_up(scene: &Scene, job: impl Fn() -> BackupJob, gate: Gate) -> (BackupOutcome, bool) {
+pub(crate) async fn back_up(scene: &Scene, job: impl Fn() -> BackupJob, gate: Gate) -> (BackupOutcome, bool) {
     let context = Context { cancel: scene.cancel.child_token(), ..scene.context(&gate) };
     let mut first = Box::pin(sqlserver::backup::run(job(), &context));
     tokio::select! {
@@ -77,7 +77,8 @@ async fn a_differential_backup_goes_on_after_every_kill() {
     }
 }
 
-async fn restore(
+/// The same for a restore.
+pub(crate) async fn restore(
     scene: &Scene,
     points: &[&FullPoint],
     databases: &[DatabaseRestore],

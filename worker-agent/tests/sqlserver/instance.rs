@@ -2,6 +2,7 @@
 //! at tasks: each look brings the oldest two that run one step further.
 
 mod carrying;
+mod logs;
 mod port;
 mod sealing;
 
@@ -19,6 +20,7 @@ use haulier_domain::sqlserver::task::{Lifecycle, Task, TaskId};
 use haulier_worker_agent::sqlserver::{CallError, TaskRequest};
 
 use crate::gate::Gate;
+use logs::Logs;
 
 /// What an instance is told to do wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub(crate) struct Database {
     pub(crate) restoring: bool,
     /// The full backup that it was restored from last, while it is restoring.
     base: u32,
+    /// Number of the log record that it waits for, while it is restoring.
+    end: u32,
     /// Where its data and its log lie.
     pub(crate) volumes: (Volume, Volume),
     /// Whether a restore was told to keep change data capture.
@@ -69,7 +73,7 @@ pub(crate) struct Database {
 impl Database {
     fn new(content: &str) -> Self {
         let volumes = (Volume::D, Volume::D);
-        Self { content: content.to_owned(), restoring: false, base: 0, volumes, keeps_cdc: false }
+        Self { content: content.to_owned(), restoring: false, base: 0, end: 0, volumes, keeps_cdc: false }
     }
 }
 
@@ -88,6 +92,7 @@ struct World {
     runs: Vec<Run>,
     faults: Vec<Fault>,
     vanished: bool,
+    logs: Logs,
     backups: u32,
     calls: Vec<String>,
 }

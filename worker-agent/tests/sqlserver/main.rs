@@ -11,6 +11,8 @@ mod encrypted;
 mod errors;
 mod gate;
 mod instance;
+mod log_crashes;
+mod logs;
 mod restore;
 mod scene;
 mod streams;

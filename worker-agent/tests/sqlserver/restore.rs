@@ -55,7 +55,7 @@ async fn files_go_where_they_were_asked_for_and_change_data_capture_is_kept() {
         (database.content, database.volumes, database.keeps_cdc, database.restoring)
     };
     let (d, h, i) = (Volume::D, Volume::H, Volume::I);
-    let all = RestoreOptions { keep_cdc: true, data_file_volume: Some(h), log_file_volume: Some(i) };
+    let all = RestoreOptions { keep_cdc: true, data_file_volume: Some(h), log_file_volume: Some(i), until: None };
     let log = RestoreOptions { keep_cdc: false, data_file_volume: None, ..all };
     let expected = |content: &str, volumes, keeps_cdc| (content.to_owned(), volumes, keeps_cdc, false);
     assert_eq!(restore(&[&full], "a", all).await, expected("s1", (h, i), true));

@@ -28,10 +28,12 @@ pub(crate) struct Memory {
     pub(crate) submitted: Mutex<Vec<Submitted>>,
     pub(crate) ended: Mutex<Vec<Task>>,
     pub(crate) restored: Mutex<Vec<RestoredDatabase>>,
+    pub(crate) log_target: Mutex<Option<String>>,
     pub(crate) lines: Mutex<Vec<String>>,
     pub(crate) shown: Mutex<Vec<ProgressEvent>>,
 }
 
+#[async_trait]
 impl TaskSink for Memory {
     fn submitted(&self, task: &Submitted) {
         self.submitted.lock().unwrap().push(task.clone());
@@ -39,6 +41,10 @@ impl TaskSink for Memory {
 
     fn ended(&self, task: &Task) {
         self.ended.lock().unwrap().push(task.clone());
+    }
+
+    async fn log_target_replaced(&self, before: &str) {
+        self.log_target.lock().unwrap().get_or_insert_with(|| before.to_owned());
     }
 }
 
@@ -132,6 +138,7 @@ impl Scene {
             kms_key_arn: None,
             full: None,
             submitted: self.memory.submitted.lock().unwrap().clone(),
+            log_target: self.memory.log_target.lock().unwrap().clone(),
         }
     }
 
@@ -159,6 +166,17 @@ impl Scene {
 
     pub(crate) fn said(&self, text: &str) -> bool {
         self.memory.lines.lock().unwrap().iter().any(|line| line.contains(text))
+    }
+
+    /// A point of the instance's log backups since a full one, made by a session of its own.
+    pub(crate) async fn log_point(&self, session: &'static str, id: &str, full: &FullPoint) -> FullPoint {
+        let scene = self.next(session);
+        let outcome = scene.back_up(scene.log_job(full)).await.unwrap();
+        FullPoint { point: id.parse().unwrap(), manifest: outcome.manifest_stream }
+    }
+
+    pub(crate) fn log_job(&self, full: &FullPoint) -> BackupJob {
+        BackupJob { backup_type: BackupType::Log, full: Some(full.clone()), ..self.backup_job() }
     }
 
     /// A full point of the instance as it is, made by a session of its own.

@@ -166,8 +166,13 @@ pub(super) fn log(text: &str, severity: common::Severity) -> common::LogLine {
 }
 
 pub(super) fn point() -> control::Point {
-    let database =
-        |name: &str| control::PointDatabase { name: name.to_owned(), consistent_at: at(4), bytes: 3 << 20, tables: 12 };
+    let database = |name: &str| control::PointDatabase {
+        name: name.to_owned(),
+        consistent_at: at(4),
+        restorable_from: None,
+        bytes: 3 << 20,
+        tables: 12,
+    };
     control::Point {
         id: "pnt-1".to_owned(),
         repository: "main".to_owned(),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use haulier_domain::clash;
 use haulier_domain::failure::Failure;
 use haulier_domain::native_backup::Engine;
+use haulier_domain::point::DatabaseSummary;
 use haulier_domain::sqlserver::names::{self, NameRefused};
 use haulier_domain::sqlserver::options::RestoreOptions;
 use haulier_proto::control::v1 as wire;
@@ -58,15 +59,41 @@ pub(super) fn options(
 ) -> Result<RestoreOptions, Failure> {
     let options = RestoreOptions::try_from(wanted.unwrap_or_default());
     let options = options.map_err(|invalid| {
-        let remedy = "name D:, H:, I: or J:, a volume that the instance has";
+        let remedy = "name volumes as D:, H:, I: or J:, and a moment of whole seconds";
         Failure::new("request-invalid", what, invalid.to_string(), remedy)
     })?;
     if engine != Engine::SqlServer && options != RestoreOptions::default() {
-        let cause = format!("the point is of {}: volumes and change data capture are of SQL Server", engine.title());
-        let remedy = "leave out --keep-cdc, --data-file-volume and --log-file-volume";
+        let cause = format!(
+            "the point is of {}: volumes, change data capture and moments between two points are of SQL Server",
+            engine.title()
+        );
+        let remedy = "leave out --keep-cdc, --data-file-volume, --log-file-volume and --until";
         return Err(Failure::new("restore-option-unsupported", what, cause, remedy));
     }
     Ok(options)
+}
+
+/// Refuses a moment that the point does not hold of one of the databases, by what it says of itself at a glance. A point that says
+/// nothing of it is left to the worker.
+pub(super) fn moment(
+    what: &str,
+    options: RestoreOptions,
+    chosen: &[DatabaseRestore],
+    known: &[DatabaseSummary],
+) -> Result<(), Failure> {
+    let Some(until) = options.until else { return Ok(()) };
+    for one in chosen {
+        let Some(database) = known.iter().find(|known| known.name == one.database) else { continue };
+        let to = database.consistent_at;
+        let cause = match database.restorable_from {
+            Some(from) if (from..=to).contains(&until) => continue,
+            Some(from) => format!("the point holds the states of {:?} from {from} to {to}", one.database),
+            None => format!("the point has no log backups of {:?}, and holds its state of {to} alone", one.database),
+        };
+        let remedy = "give a moment that the point holds, or name another point: see `haulier point show`";
+        return Err(Failure::new("restore-moment-unavailable", what, cause, remedy));
+    }
+    Ok(())
 }
 
 fn name_refused(what: &str, refused: &NameRefused) -> Failure {
@@ -86,6 +113,8 @@ fn name_refused(what: &str, refused: &NameRefused) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn code(databases: Vec<DatabaseRestore>, on_clash: i32) -> String {
@@ -116,6 +145,34 @@ mod tests {
         ] {
             let read = options("x", wanted.clone(), engine);
             assert_eq!(read.err().map(|failure| failure.code).as_deref(), expected, "{wanted:?} {engine:?}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_one_that_the_point_holds() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let known = |name: &str, restorable_from: Option<i64>| DatabaseSummary {
+            name: name.into(),
+            consistent_at: at(20),
+            restorable_from: restorable_from.map(at),
+            bytes: 0,
+            tables: 0,
+            server_bytes: None,
+        };
+        let known = [known("shop", Some(10)), known("crm", None)];
+        for (name, until, fits) in [
+            ("shop", Some(10), true),
+            ("shop", Some(20), true),
+            ("shop", Some(9), false),
+            ("shop", Some(21), false),
+            ("crm", Some(20), false),
+            ("crm", None, true),
+        ] {
+            let options = RestoreOptions { until: until.map(at), ..RestoreOptions::default() };
+            let chosen = [DatabaseRestore { database: name.into(), ..DatabaseRestore::default() }];
+            let told = moment("x", options, &chosen, &known);
+            let code = told.err().map(|failure| failure.code);
+            assert_eq!(code, (!fits).then(|| "restore-moment-unavailable".to_owned()), "{name} {until:?}");
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) async fn one(services: &Services, entry: &Entry) -> Result<(), Stuck>
             membership(services, entry, instance_id, group_id).await
         }
         Resource::DbSnapshot => snapshot(services, entry).await,
-        Resource::TemporaryBucket { bucket, prefix, prepared } => {
+        Resource::TemporaryBucket { bucket, prefix, prepared, .. } => {
             temporary_bucket(services, entry, bucket, prefix, *prepared).await
         }
     }

@@ -94,14 +94,12 @@ fn number<T: FromStr>(fields: &Fields<'_>, key: &'static str) -> Option<T> {
 pub(super) fn sql_server(value: Reader<'_>) -> SqlServer {
     const KEYS: &[&str] = &["files", "full_every_days", "kms_key", "temporary_buckets", "log_backups"];
     let Some(fields) = value.fields(KEYS) else { return SqlServer::default() };
-    if let Some(logs) = fields.optional("log_backups") {
-        logs.fault("is not there yet: Haulier copies no transaction log backups", "remove the key");
-    }
     let buckets = fields.optional("temporary_buckets").and_then(|value| value.list()).unwrap_or_default();
     SqlServer {
         files: number(&fields, "files"),
         kms_key: fields.optional("kms_key").and_then(|value| value.text_or_texts()).unwrap_or_default(),
         full_every_days: number(&fields, "full_every_days"),
+        log_backups: fields.optional("log_backups").and_then(|value| value.boolean()).unwrap_or_default(),
         temporary_buckets: buckets.into_iter().map(temporary_bucket).collect(),
     }
 }

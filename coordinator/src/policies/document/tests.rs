@@ -78,7 +78,17 @@ const CASES: &[(&str, &str, &[&str])] = &[
     (
         "repository: main",
         "repository: main\nsqlserver:\n  log_backups: true",
-        &["7 sqlserver.log_backups: is not there yet: Haulier copies no transaction log backups"],
+        &["7 sqlserver.log_backups: log backups stand on a full one, and RDS keeps them for seven days"],
+    ),
+    (
+        "repository: main",
+        "repository: main\nsqlserver:\n  full_every_days: 8\n  log_backups: true",
+        &["8 sqlserver.log_backups: log backups stand on a full one, and RDS keeps them for seven days"],
+    ),
+    (
+        "repository: main",
+        "repository: main\nsqlserver:\n  log_backups: often",
+        &["7 sqlserver.log_backups: \"often\" is not true or false"],
     ),
     (
         "repository: main",

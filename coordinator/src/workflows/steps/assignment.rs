@@ -34,16 +34,21 @@ pub(in crate::workflows) struct Job {
 }
 
 impl Job {
-    /// Its assignment, for a worker before whom others have restored these parts, and submitted these tasks.
+    /// Its assignment, for a worker before whom others have restored these parts, submitted these tasks, and replaced this place
+    /// of log backups.
     pub(super) fn after(
         &self,
         restored: Vec<wire::PartRestored>,
         submitted: Vec<wire::TaskSubmitted>,
+        log_target: Option<String>,
     ) -> wire::Assignment {
         let mut assignment = self.assignment.clone();
         match &mut assignment.work {
             Some(WireWork::RestorePostgres(restore)) => restore.restored = restored,
-            Some(WireWork::BackupSqlServer(backup)) => backup.submitted = submitted,
+            Some(WireWork::BackupSqlServer(backup)) => {
+                backup.submitted = submitted;
+                backup.log_target_arn = log_target.unwrap_or_default();
+            }
             Some(WireWork::RestoreSqlServer(restore)) => restore.restored = restored,
             _ => {}
         }

@@ -5,8 +5,8 @@ use haulier_cloud::databases::{DbInstance, DbSnapshot};
 use haulier_domain::failure::Failure;
 use haulier_domain::id::PointId;
 use haulier_domain::native_backup::Engine;
-use haulier_domain::native_backup::choice::{self, Choice, Earlier, Taken};
-use haulier_domain::native_backup::key;
+use haulier_domain::native_backup::choice::{self, Asked, Choice, Earlier, Taken};
+use haulier_domain::native_backup::{key, logs};
 use haulier_domain::native_backup::option_group::{self, Membership, Readiness, readiness};
 use haulier_domain::native_backup::trust::{Trust, trust};
 use haulier_domain::native_backup::window::{self, Verdict, Windows};
@@ -173,7 +173,7 @@ async fn snapshots(work: &Work, source: &Source) -> Attempt<Vec<DbSnapshot>> {
 /// What a backup is to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::workflows) struct Chosen {
-    /// Full, or differential.
+    /// Full, differential, or the log.
     pub(in crate::workflows) choice: Choice,
     /// The published point that it is likely to resemble.
     pub(super) base_point: Option<PointId>,
@@ -184,9 +184,26 @@ impl Chosen {
     pub(in crate::workflows) fn full_point(&self) -> Option<&PointId> {
         self.choice.full_point()
     }
+
+    /// Whether it is of log backups.
+    pub(in crate::workflows) fn takes_logs(&self) -> bool {
+        matches!(self.choice, Choice::Log { .. })
+    }
 }
 
-/// Chooses between full and differential.
+/// Checks that RDS gives log backups of the instance at all. Returns the instance's ARN.
+pub(in crate::workflows) async fn log_backups(work: &Work, source: &Source) -> Attempt<String> {
+    let instance = preflight::described(work, work.request().instance()).await?;
+    logs::allowed(logs::Facts {
+        instance: &source.id,
+        retention_days: instance.backup_retention_days,
+        encrypted: instance.encrypted,
+        replica_of: instance.replica_of.as_deref(),
+    })?;
+    Ok(instance.arn)
+}
+
+/// Chooses between full and what has come since the last full one.
 pub(in crate::workflows) async fn choose(
     work: &Work,
     request: &BackupRequest,
@@ -207,10 +224,12 @@ pub(in crate::workflows) async fn choose(
         .collect();
     let snapshots = snapshots(work, source).await?.into_iter().filter(|snapshot| snapshot.status != "failed");
     let taken: Vec<Taken> = snapshots.map(|snapshot| Taken { at: snapshot.created_at, id: snapshot.id }).collect();
-    let choice = choice::next(&earlier, &taken, request.native.full_every_days, Timestamp::now());
+    let asked = Asked { full_every_days: request.native.full_every_days, log_backups: request.native.log_backups };
+    let choice = choice::next(&earlier, &taken, asked, Timestamp::now());
     let text = match &choice {
         Choice::Full { because } => format!("full backup: {because}"),
         Choice::Differential { on } => format!("differential backup on restore point {on}"),
+        Choice::Log { on } => format!("log backups since restore point {on}"),
     };
     work.log(Severity::Info, &text).await;
     let base_point = choice::base(&choice, &earlier).cloned();
@@ -237,7 +256,7 @@ fn without_full(point: &PointId, full: &PointId) -> Failure {
     Failure::new(
         "point-full-missing",
         format!("reading restore point {point}"),
-        format!("it is differential and stands on {full}, which is not in its domain of the repository"),
+        format!("it stands on {full}, which is not in its domain of the repository"),
         "restore from another point: see `haulier point list`",
     )
 }

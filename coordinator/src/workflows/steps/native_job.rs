@@ -1,6 +1,7 @@
 //! What a worker is told to do with databases of SQL Server.
 
 use haulier_domain::failure::Failure;
+use haulier_domain::native_backup::choice::Choice;
 use haulier_domain::session_policy::Scope;
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::assignment::Work as WireWork;
@@ -34,9 +35,10 @@ pub(in crate::workflows) fn backup(
     chosen: &Chosen,
     full_root: Option<&str>,
 ) -> Result<Job, Failure> {
-    let backup_type = match chosen.full_point() {
-        Some(_) => wire::NativeBackupType::Differential,
-        None => wire::NativeBackupType::Full,
+    let backup_type = match chosen.choice {
+        Choice::Full { .. } => wire::NativeBackupType::Full,
+        Choice::Differential { .. } => wire::NativeBackupType::Differential,
+        Choice::Log { .. } => wire::NativeBackupType::Log,
     };
     let assigned = WireWork::BackupSqlServer(wire::BackupSqlServer {
         point_id: work.session.point.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -51,12 +53,13 @@ pub(in crate::workflows) fn backup(
         full_root: full_root.map(|root| root.as_bytes().to_vec()).unwrap_or_default(),
         submitted: Vec::new(),
         kms_key_arn: request.native.kms_key_arn.clone().unwrap_or_default(),
+        log_target_arn: String::new(),
     });
     job(work, assigned, parts, true)
 }
 
 /// Put the files where RDS reads them, and have it restore the databases. `roots` are those of the full point and of the
-/// differential one, if that is what is restored.
+/// one that stands on it, if that is what is restored.
 pub(in crate::workflows) fn restore(
     work: &Work,
     request: &RestoreRequest,

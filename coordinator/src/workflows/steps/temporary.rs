@@ -2,10 +2,13 @@
 //!
 //! The bucket that we make is one for all sessions of the account and Region, and each makes sure that it is there and closed.
 //! What a session has in it is its own prefix. Both are in its ledger before anything is made.
+//!
+//! Log backups are put there by a service of RDS, which the bucket's policy must allow. Each session writes the policy whole, so
+//! it is made of what the ledger says of all of them, by one at a time: none shuts out another's RDS.
 
 use haulier_domain::failure::Failure;
 use haulier_domain::id::Epoch;
-use haulier_domain::native_backup::temporary::{EXPIRE_DAYS, bucket_name, tls_only};
+use haulier_domain::native_backup::temporary::{self, EXPIRE_DAYS, LogWriter, bucket_name};
 use haulier_domain::session::Severity;
 use haulier_domain::session_policy::TemporaryAccess;
 use haulier_proto::worker::v1::TemporaryLocation;
@@ -37,8 +40,13 @@ impl TemporaryPlace {
     }
 }
 
-/// Takes the session's place in the bucket that was prepared, or in the one that is made.
-pub(in crate::workflows) async fn open(work: &Work, prepared: Option<&PreparedBucket>) -> Attempt<TemporaryPlace> {
+/// Takes the session's place in the bucket that was prepared, or in the one that is made. `logs_of` is the ARN of the instance
+/// whose log backups RDS is to put there.
+pub(in crate::workflows) async fn open(
+    work: &Work,
+    prepared: Option<&PreparedBucket>,
+    logs_of: Option<&str>,
+) -> Attempt<TemporaryPlace> {
     let place = work.place();
     let own = work.naming.of_session("native");
     let (bucket, prefix) = match prepared {
@@ -49,9 +57,15 @@ pub(in crate::workflows) async fn open(work: &Work, prepared: Option<&PreparedBu
     if prepared.is_some() {
         check(work, &bucket).await?;
     }
-    let entry = intend(work, &bucket, &prefix, prepared.is_some()).await?;
+    let resource = Resource::TemporaryBucket {
+        bucket: bucket.clone(),
+        prefix: prefix.clone(),
+        prepared: prepared.is_some(),
+        logs_of: logs_of.map(str::to_owned),
+    };
+    let entry = intend(work, bucket_use(&bucket, &prefix), resource).await?;
     if prepared.is_none() {
-        make(work, &bucket, &entry).await?;
+        make(work, &bucket, &entry, logs_of.is_some()).await?;
     }
     work.services.state.mark_created(entry.id, &bucket).await?;
     work.log(Severity::Info, &format!("files pass through s3://{bucket}/{prefix}")).await;
@@ -59,14 +73,13 @@ pub(in crate::workflows) async fn open(work: &Work, prepared: Option<&PreparedBu
 }
 
 /// Writes the row while nobody decides whether the bucket is still in use.
-async fn intend(work: &Work, bucket: &str, prefix: &str, prepared: bool) -> Attempt<Entry> {
-    let resource = Resource::TemporaryBucket { bucket: bucket.to_owned(), prefix: prefix.to_owned(), prepared };
+async fn intend(work: &Work, name: String, resource: Resource) -> Attempt<Entry> {
     let intent = Intent {
         session: work.id().clone(),
         epoch: Epoch(0),
         account: work.place().account.id.clone(),
         region: work.place().region.clone(),
-        name: bucket_use(bucket, prefix),
+        name,
         resource,
     };
     let _alone = work.services.temporary_buckets.lock().await;
@@ -94,8 +107,9 @@ async fn check(work: &Work, bucket: &str) -> Attempt<()> {
     }
 }
 
-/// Makes the bucket, or finds it made; closes it, and has S3 remove what nobody does.
-async fn make(work: &Work, bucket: &str, entry: &Entry) -> Attempt<()> {
+/// Makes the bucket, or finds it made; closes it but for RDS where that is to put something there, and has S3 remove what
+/// nobody does.
+async fn make(work: &Work, bucket: &str, entry: &Entry, takes_logs: bool) -> Attempt<()> {
     let what = || format!("making the temporary bucket {bucket}");
     let services = &work.services;
     let buckets = services.cloud.buckets(work.place()).await.during(what)?;
@@ -111,8 +125,29 @@ async fn make(work: &Work, bucket: &str, entry: &Entry) -> Attempt<()> {
     }
     let made = Made { ids: &[bucket], at: entry.intended_at, settle: services.settings.pace.settle };
     buckets.block_public_access(bucket).await.soon_after(&made, what)?;
-    let policy = tls_only(&services.settings.partition, bucket);
-    buckets.set_policy(bucket, &policy).await.soon_after(&made, what)?;
+    if takes_logs {
+        buckets.prefer_owner(bucket).await.soon_after(&made, what)?;
+    }
+    {
+        let _alone = services.temporary_buckets.lock().await;
+        let policy = policy(work, bucket).await?;
+        buckets.set_policy(bucket, &policy).await.soon_after(&made, what)?;
+    }
     buckets.expire_after(bucket, EXPIRE_DAYS).await.soon_after(&made, what)?;
     buckets.tag(bucket, &work.naming.tags(Epoch(0), bucket)).await.soon_after(&made, what)
+}
+
+/// The bucket's policy, by what all sessions have in it that are not over.
+async fn policy(work: &Work, bucket: &str) -> Attempt<String> {
+    let services = &work.services;
+    let account = &work.place().account.id;
+    let open = services.state.ledger(None, true).await?;
+    let writer = |entry: Entry| match entry.resource {
+        Resource::TemporaryBucket { bucket: own, prefix, logs_of: Some(instance_arn), .. } if own == bucket => {
+            Some(LogWriter { instance_arn, prefix })
+        }
+        _ => None,
+    };
+    let writers: Vec<LogWriter> = open.into_iter().filter_map(writer).collect();
+    Ok(temporary::policy(&services.settings.partition, account, bucket, &writers))
 }

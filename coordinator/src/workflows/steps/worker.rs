@@ -297,7 +297,8 @@ pub(in crate::workflows) async fn assign(work: &Work, job: &Job, launched: &Laun
     let restored = restored::parts(&work.services.state, work.id()).await?;
     let tasks = tasks::of_session(&work.services.state, work.id()).await?;
     let submitted = tasks.into_iter().map(|task| task.submitted).collect();
-    let assignment = job.after(restored, submitted).encode_to_vec();
+    let log_target = tasks::log_target(&work.services.state, work.id()).await?;
+    let assignment = job.after(restored, submitted, log_target).encode_to_vec();
     work.services.state.assign(&launched.worker, &assignment, &job.grant).await?;
     work.services.feeds.changed(work.id());
     Ok(())

@@ -82,6 +82,7 @@ pub(super) async fn fetch(fetch: &Fetch) -> Result<Value> {
         bytes,
         sha256: fetched.sha256,
         metadata: BTreeMap::new(),
+        log: None,
     };
     let mut document = streams.create(StreamKind::Document, "manifest").await?;
     document.write(serde_json::to_vec(&file).context("describing the file")?.into()).await?;

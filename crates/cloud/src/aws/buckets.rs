@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketLocationConstraint, CreateBucketConfiguration,
     Delete, ExpirationStatus, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter, ObjectIdentifier,
-    PublicAccessBlockConfiguration, Tag, Tagging,
+    ObjectOwnership, OwnershipControls, OwnershipControlsRule, PublicAccessBlockConfiguration, Tag, Tagging,
 };
 
 use super::error::failed;
@@ -166,6 +166,15 @@ impl Buckets for S3Buckets {
     async fn set_policy(&self, name: &str, policy: &str) -> Result<()> {
         let call = self.client.put_bucket_policy().bucket(name).policy(policy).expected_bucket_owner(&self.account);
         call.send().await.map(drop).map_err(|error| failed("PutBucketPolicy", name, error))
+    }
+
+    async fn prefer_owner(&self, name: &str) -> Result<()> {
+        let rule = OwnershipControlsRule::builder().object_ownership(ObjectOwnership::BucketOwnerPreferred);
+        let rule = rule.build().map_err(unbuilt)?;
+        let controls = OwnershipControls::builder().rules(rule).build().map_err(unbuilt)?;
+        let call = self.client.put_bucket_ownership_controls().bucket(name).ownership_controls(controls);
+        let answer = call.expected_bucket_owner(&self.account).send().await;
+        answer.map(drop).map_err(|error| failed("PutBucketOwnershipControls", name, error))
     }
 
     async fn expire_after(&self, name: &str, days: u32) -> Result<()> {

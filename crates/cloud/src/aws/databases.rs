@@ -166,6 +166,7 @@ fn instance(found: &SdkInstance) -> Option<DbInstance> {
             .iter()
             .filter_map(|volume| text(volume.volume_name()))
             .collect(),
+        encrypted: found.storage_encrypted().unwrap_or_default(),
         backup_retention_days: u32::try_from(found.backup_retention_period().unwrap_or_default()).unwrap_or(0),
         backup_window: text(found.preferred_backup_window()),
         maintenance_window: text(found.preferred_maintenance_window()),

@@ -19,6 +19,8 @@ pub struct MemoryBucket {
     pub is_closed: bool,
     /// Policy, JSON.
     pub policy: Option<String>,
+    /// What others put there belongs to the bucket's account.
+    pub prefers_owner: bool,
     /// Days after which what is in it is removed.
     pub expires_after: Option<u32>,
     /// Tags.
@@ -131,6 +133,10 @@ impl Buckets for MemoryBuckets {
 
     async fn set_policy(&self, name: &str, policy: &str) -> Result<()> {
         self.set("PutBucketPolicy", name, |bucket| bucket.policy = Some(policy.to_owned()))
+    }
+
+    async fn prefer_owner(&self, name: &str) -> Result<()> {
+        self.set("PutBucketOwnershipControls", name, |bucket| bucket.prefers_owner = true)
     }
 
     async fn expire_after(&self, name: &str, days: u32) -> Result<()> {

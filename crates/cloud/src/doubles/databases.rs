@@ -51,6 +51,7 @@ impl MemoryDatabases {
             allocated_gib: 20,
             additional_volumes: Vec::new(),
             backup_retention_days: 0,
+            encrypted: false,
             backup_window: None,
             maintenance_window: None,
             option_groups: Vec::new(),

@@ -1,6 +1,7 @@
-//! Full or differential. A differential backup holds what has changed since the last full one, so long as nothing else has
-//! become the base meanwhile: any snapshot of the instance does, RDS's own daily one included. What cannot be seen here (a
-//! snapshot that is gone again, somebody else's full backup) the worker finds in the server's own records.
+//! Full, or what has come since the last full one. A differential backup holds what has changed since then, so long as nothing
+//! else has become the base meanwhile: any snapshot of the instance does, RDS's own daily one included. Log backups hold what
+//! was done since then, whatever snapshots there are. What cannot be seen here (a snapshot that is gone again, somebody else's
+//! full backup, a gap in the log) the worker finds in the server's own records.
 
 use std::fmt;
 
@@ -32,6 +33,15 @@ pub struct Taken {
     pub at: Option<Timestamp>,
 }
 
+/// What a policy asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// Days from one full backup to the next; 0 means that every backup is full.
+    pub full_every_days: u32,
+    /// Log backups between them, in place of differential ones.
+    pub log_backups: bool,
+}
+
 /// What the next backup is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -46,13 +56,18 @@ pub enum Choice {
         /// The full point that it stands on.
         on: PointId,
     },
+    /// The log backups since a full one.
+    Log {
+        /// The full point that they stand on.
+        on: PointId,
+    },
 }
 
 /// Why a backup is full.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Because {
-    /// The policy asks for no differentials.
+    /// The policy asks for nothing else.
     Asked,
     /// There is no full one yet.
     First,
@@ -78,23 +93,26 @@ impl Choice {
     pub fn full_point(&self) -> Option<&PointId> {
         match self {
             Self::Full { .. } => None,
-            Self::Differential { on } => Some(on),
+            Self::Differential { on } | Self::Log { on } => Some(on),
         }
     }
 }
 
-/// Chooses. `full_every_days` of 0 asks for full backups alone.
-pub fn next(points: &[Earlier], snapshots: &[Taken], full_every_days: u32, now: Timestamp) -> Choice {
+/// Chooses.
+pub fn next(points: &[Earlier], snapshots: &[Taken], asked: Asked, now: Timestamp) -> Choice {
     let full = |because| Choice::Full { because };
-    if full_every_days == 0 {
+    if asked.full_every_days == 0 {
         return full(Because::Asked);
     }
     let Some(last) = points.iter().filter(|point| point.full_point.is_none()).max_by_key(|point| point.at) else {
         return full(Because::First);
     };
     let age = now.duration_since(last.at);
-    if age + SLACK >= SignedDuration::from_hours(24 * i64::from(full_every_days)) {
+    if age + SLACK >= SignedDuration::from_hours(24 * i64::from(asked.full_every_days)) {
         return full(Because::Due);
+    }
+    if asked.log_backups {
+        return Choice::Log { on: last.id.clone() };
     }
     let broken = snapshots.iter().find(|snapshot| snapshot.at.is_none_or(|at| at > last.at));
     match broken {
@@ -103,8 +121,8 @@ pub fn next(points: &[Earlier], snapshots: &[Taken], full_every_days: u32, now: 
     }
 }
 
-/// The point that the next backup resembles most: a full one the last full one; a differential the last one on the same full
-/// point, and the first of them that full point itself.
+/// The point that the next backup resembles most: a full one the last full one; another the last one on the same full point,
+/// and the first of them that full point itself.
 pub fn base<'p>(choice: &Choice, points: &'p [Earlier]) -> Option<&'p PointId> {
     let on = choice.full_point();
     let like = points.iter().filter(|point| point.full_point.as_ref() == on).max_by_key(|point| point.at);
@@ -154,12 +172,23 @@ mod tests {
             (7, vec![taken("being-taken", None)], "19T03:00:00", full(Because::Snapshot("being-taken".into()))),
         ] {
             let now = format!("2026-11-{now}Z").parse().unwrap();
-            assert_eq!(next(&points, &snapshots, days, now), expected, "{days} {snapshots:?} {now}");
+            let asked = Asked { full_every_days: days, log_backups: false };
+            assert_eq!(next(&points, &snapshots, asked, now), expected, "{days} {snapshots:?} {now}");
+            // Snapshots break no log; all else is the same.
+            let with_logs = next(&points, &snapshots, Asked { log_backups: true, ..asked }, now);
+            let log = Choice::Log { on: id("pnt-b") };
+            match expected {
+                Choice::Differential { .. } | Choice::Full { because: Because::Snapshot(_) } => {
+                    assert_eq!(with_logs, log);
+                }
+                expected => assert_eq!(with_logs, expected),
+            }
         }
         let now = "2026-11-19T03:00:00Z".parse().unwrap();
-        assert_eq!(next(&[], &[], 7, now), full(Because::First));
+        let asked = Asked { full_every_days: 7, log_backups: false };
+        assert_eq!(next(&[], &[], asked, now), full(Because::First));
         // A differential alone, whose full point the catalogue does not have.
-        assert_eq!(next(&points[2..], &[], 7, now), full(Because::First));
+        assert_eq!(next(&points[2..], &[], asked, now), full(Because::First));
     }
 
     #[test]

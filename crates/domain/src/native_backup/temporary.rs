@@ -4,6 +4,10 @@
 //! so that it is known before it is made, is nobody else's, and can be named in an IAM policy: everything begins with
 //! [`NAME_PREFIX`].
 
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
 use crate::id::InstallationId;
 
 /// What the names of all temporary buckets of all installations begin with.
@@ -27,12 +31,47 @@ pub fn bucket_name(installation: &InstallationId, account: &str, region: &str) -
     name
 }
 
-/// The bucket policy, JSON: nobody gets in without TLS. It names no VPC and no address: RDS comes from networks of its own.
-pub fn tls_only(partition: &str, bucket: &str) -> String {
+/// The service of RDS that copies log backups, as bucket policies name it.
+const LOG_SERVICE: &str = "backups.rds.amazonaws.com";
+
+/// A session whose log backups RDS copies into the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogWriter {
+    /// ARN of the instance.
+    pub instance_arn: String,
+    /// What stands before the session's keys, no slash at either end.
+    pub prefix: String,
+}
+
+/// The bucket policy, JSON: nobody gets in without TLS, and RDS may put log backups of these instances under the prefixes of
+/// their sessions. It names no VPC and no address: RDS comes from networks of its own.
+pub fn policy(partition: &str, account: &str, bucket: &str, writers: &[LogWriter]) -> String {
     let arn = format!("arn:{partition}:s3:::{bucket}");
-    format!(
-        r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"TlsOnly","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["{arn}","{arn}/*"],"Condition":{{"Bool":{{"aws:SecureTransport":"false"}}}}}}]}}"#
-    )
+    let mut statements = vec![json!({
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, format!("{arn}/*")],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    })];
+    if !writers.is_empty() {
+        let under = writers.iter().map(|writer| format!("{arn}/{}/*", writer.prefix)).collect::<BTreeSet<_>>();
+        let instances = writers.iter().map(|writer| writer.instance_arn.as_str()).collect::<BTreeSet<_>>();
+        statements.push(json!({
+            "Sid": "LogBackups",
+            "Effect": "Allow",
+            "Principal": {"Service": LOG_SERVICE},
+            "Action": "s3:PutObject",
+            "Resource": under,
+            "Condition": {"StringEquals": {
+                "s3:x-amz-acl": "bucket-owner-full-control",
+                "aws:SourceAccount": account,
+                "aws:SourceArn": instances,
+            }},
+        }));
+    }
+    json!({"Version": "2012-10-17", "Statement": statements}).to_string()
 }
 
 /// Whether a text may name a bucket that somebody has prepared.
@@ -74,10 +113,23 @@ mod tests {
 
     #[test]
     fn the_policy_is_json_that_names_bucket_and_objects() {
-        let policy: serde_json::Value = serde_json::from_str(&tls_only("aws-cn", "b")).unwrap();
-        let statement = &policy["Statement"][0];
+        let read = |writers: &[LogWriter]| -> serde_json::Value {
+            serde_json::from_str(&policy("aws-cn", "111122223333", "b", writers)).unwrap()
+        };
+        let plain = read(&[]);
+        assert_eq!(plain["Statement"].as_array().map(Vec::len), Some(1));
+        let statement = &plain["Statement"][0];
         assert_eq!(statement["Resource"], serde_json::json!(["arn:aws-cn:s3:::b", "arn:aws-cn:s3:::b/*"]));
         assert_eq!(statement["Condition"]["Bool"]["aws:SecureTransport"], "false");
+        let writer = |instance: &str, prefix: &str| LogWriter { instance_arn: instance.into(), prefix: prefix.into() };
+        let opened = read(&[writer("arn:db:orders", "x/ses-1"), writer("arn:db:crm", "ses-2")]);
+        assert_eq!(opened["Statement"][0], plain["Statement"][0]);
+        let statement = &opened["Statement"][1];
+        assert_eq!(statement["Resource"], json!(["arn:aws-cn:s3:::b/ses-2/*", "arn:aws-cn:s3:::b/x/ses-1/*"]));
+        assert_eq!(statement["Principal"]["Service"], "backups.rds.amazonaws.com");
+        let conditions = &statement["Condition"]["StringEquals"];
+        assert_eq!(conditions["aws:SourceArn"], json!(["arn:db:crm", "arn:db:orders"]));
+        assert_eq!(conditions["aws:SourceAccount"], "111122223333");
     }
 
     #[test]

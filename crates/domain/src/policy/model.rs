@@ -67,6 +67,8 @@ pub struct SqlServer {
     pub kms_key: Vec<String>,
     /// Days from one full backup to the next, with differential ones between; otherwise every backup is full.
     pub full_every_days: Option<u32>,
+    /// Log backups in place of differential ones.
+    pub log_backups: bool,
     /// Buckets that the operator has prepared; otherwise one that the coordinator makes and removes.
     pub temporary_buckets: Vec<TemporaryBucket>,
 }

@@ -3,6 +3,7 @@
 use super::arn::Arn;
 use super::model::{SqlServer, TemporaryBucket};
 use super::validate::{Faults, is_region, repeated};
+use crate::native_backup::logs::KEPT_DAYS;
 use crate::native_backup::temporary::{is_bucket_name, is_key_prefix};
 
 /// Files of one backup that RDS writes and reads at most.
@@ -19,6 +20,14 @@ pub(super) fn check(found: &mut Faults, sqlserver: &SqlServer, regions: &[String
         found.add("sqlserver.full_every_days", format!("{days} days are out of range"), remedy);
     }
     check_keys(found, &sqlserver.kms_key, regions);
+    if sqlserver.log_backups && sqlserver.full_every_days.is_none_or(|days| days > KEPT_DAYS) {
+        let cause = "log backups stand on a full one, and RDS keeps them for seven days";
+        found.add("sqlserver.log_backups", cause, "set sqlserver.full_every_days to 1 to 7, or remove the key");
+    }
+    if sqlserver.log_backups && !sqlserver.kms_key.is_empty() {
+        let cause = "RDS would copy the log without the key that sqlserver.kms_key names";
+        found.add("sqlserver.log_backups", cause, "remove one of the two keys");
+    }
     for (index, bucket) in sqlserver.temporary_buckets.iter().enumerate() {
         check_bucket(found, &format!("sqlserver.temporary_buckets[{index}]"), bucket);
     }
@@ -102,6 +111,7 @@ mod tests {
             files: Some(11),
             full_every_days: Some(0),
             kms_key: vec!["alias/mine".into()],
+            log_backups: false,
             temporary_buckets: vec![
                 bucket(Some("1"), "here", "B", Some("/x")),
                 bucket(None, "eu-central-1", "fine", None),
@@ -165,6 +175,25 @@ mod tests {
         let sqlserver = SqlServer { kms_key: vec![here, there.clone()], ..SqlServer::default() };
         assert_eq!(sqlserver.key_in("eu-west-1"), Some(there.as_str()));
         assert_eq!(sqlserver.key_in("us-east-1"), None);
+    }
+
+    #[test]
+    fn log_backups_need_a_full_one_every_week() {
+        for (full_every_days, log_backups, faults) in [
+            (Some(7), true, &[][..]),
+            (Some(8), true, &["sqlserver.log_backups"]),
+            (None, true, &["sqlserver.log_backups"]),
+            (None, false, &[]),
+        ] {
+            let mut found = Faults::default();
+            check(&mut found, &SqlServer { full_every_days, log_backups, ..SqlServer::default() }, &[]);
+            assert_eq!(found.fields(), faults, "{full_every_days:?}");
+        }
+        let kms_key = vec!["arn:aws:kms:eu-central-1:111122223333:key/mrk-1".to_owned()];
+        let both = SqlServer { full_every_days: Some(7), log_backups: true, kms_key, ..SqlServer::default() };
+        let mut found = Faults::default();
+        check(&mut found, &both, &["eu-central-1".to_owned()]);
+        assert_eq!(found.fields(), ["sqlserver.log_backups"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::keys::BackupType;
+use super::log_chain::Gap;
 use super::row::{Malformed, Row};
 use super::task::{Lifecycle, Task, TaskType};
 
@@ -106,7 +107,7 @@ impl BackupSet {
         }))
     }
 
-    fn is_same(&self, other: &Self) -> bool {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
         match (&self.uuid, &other.uuid) {
             (Some(one), Some(other)) => one == other,
             _ => (self.checkpoint_lsn, self.last_lsn) == (other.checkpoint_lsn, other.last_lsn),
@@ -114,7 +115,7 @@ impl BackupSet {
     }
 }
 
-/// Why a differential backup would not stand on the full one of the point.
+/// Why a differential backup, or log backups, would not stand on the full one of the point.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
     /// The point has no full backup of the database, or does not say which one it is.
@@ -132,6 +133,12 @@ pub enum Broken {
     /// It has a file without an id.
     #[error("one of its files has no file_guid, so that SQL Server restores no differential backup of it")]
     NoFileGuid,
+    /// Its log backups do not reach from its full backup to now.
+    #[error(transparent)]
+    Log(#[from] Gap),
+    /// Nobody backs up its log.
+    #[error("its recovery model is {0}, in which RDS takes no log backups")]
+    RecoveryModel(String),
     /// The differential that was taken stands on something else.
     #[error("a snapshot or another full backup came in between while the differential backup was taken")]
     Overtaken,

@@ -5,10 +5,13 @@ use super::manifest::{Database, File, Manifest};
 use crate::file_name;
 
 /// The names of the files that a database's backup goes to, in their order: `shop.bak`, `shop.differential.bak`,
-/// `shop.1-of-4.bak`.
+/// `shop.1-of-4.bak`; of log backups `shop.3507.trn`, by RDS's number of each.
 pub fn file_names(database: &Database) -> Vec<String> {
     let stem = file_name::stem(&database.name);
     let kind = if database.backup_type == BackupType::Differential { ".differential" } else { "" };
+    if database.backup_type == BackupType::Log {
+        return database.logs().map(|(log, _)| format!("{stem}.{}.trn", log.sequence)).collect();
+    }
     let count = database.files.len();
     let number = |place: usize| if count > 1 { format!(".{}-of-{count}", place + 1) } else { String::new() };
     (0..count).map(|place| format!("{stem}{kind}{}.bak", number(place))).collect()
@@ -29,10 +32,14 @@ pub fn remarks(manifest: &Manifest, chosen: &[&Database]) -> Vec<String> {
     let mut remarks = vec![format!("SQL Server must be of version {version} or a later one to read these files.")];
     for database in chosen {
         let name = &database.name;
-        if let Some(full) = &database.stands_on {
-            remarks.push(format!(
+        match (&database.stands_on, database.backup_type) {
+            (Some(full), BackupType::Log) => remarks.push(format!(
+                "The backups of {name:?} are of its log: restore the full one of restore point {full} first, then each of                  these in its order, all WITH NORECOVERY, and end with RESTORE DATABASE … WITH RECOVERY."
+            )),
+            (Some(full), _) => remarks.push(format!(
                 "The backup of {name:?} is differential: restore the full one of restore point {full} first, WITH NORECOVERY."
-            ));
+            )),
+            (None, _) => {}
         }
         if database.encrypted {
             remarks.push(format!("{name:?} is encrypted: the server needs its certificate."));
@@ -48,15 +55,25 @@ pub fn remarks(manifest: &Manifest, chosen: &[&Database]) -> Vec<String> {
     remarks
 }
 
-/// The statement by which SQL Server restores a database from these files.
-pub fn restore_statement(database: &str, files: &[String]) -> String {
-    let disks: Vec<_> = files.iter().map(|file| format!("DISK = N'{}'", file.replace('\'', "''"))).collect();
-    format!("RESTORE DATABASE [{}] FROM {}", database.replace(']', "]]"), disks.join(", "))
+/// The statements by which SQL Server restores a database from these files: one for each log backup.
+pub fn restore_statements(database: &str, backup_type: BackupType, files: &[String]) -> Vec<String> {
+    let name = database.replace(']', "]]");
+    let disk = |file: &String| format!("DISK = N'{}'", file.replace('\'', "''"));
+    match backup_type {
+        BackupType::Log => {
+            files.iter().map(|file| format!("RESTORE LOG [{name}] FROM {} WITH NORECOVERY", disk(file))).collect()
+        }
+        BackupType::Full | BackupType::Differential => {
+            let disks: Vec<_> = files.iter().map(disk).collect();
+            vec![format!("RESTORE DATABASE [{name}] FROM {}", disks.join(", "))]
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::chain::tests::{differential, full};
+    use super::super::log_chain::tests::log;
     use super::super::manifest::tests::{database, manifest};
     use super::*;
 
@@ -93,7 +110,13 @@ mod tests {
             assert!(remark.contains(part), "{remark}");
         }
         assert_eq!(told.len(), 4);
-        let statement = restore_statement("a]b", &["it's.1".into(), "2".into()]);
-        assert_eq!(statement, "RESTORE DATABASE [a]]b] FROM DISK = N'it''s.1', DISK = N'2'");
+        let files = ["it's.1".to_owned(), "2".to_owned()];
+        let of = |backup_type| restore_statements("a]b", backup_type, &files);
+        assert_eq!(of(BackupType::Full), ["RESTORE DATABASE [a]]b] FROM DISK = N'it''s.1', DISK = N'2'"]);
+        let each = |file: &str| format!("RESTORE LOG [a]]b] FROM DISK = N'{file}' WITH NORECOVERY");
+        assert_eq!(of(BackupType::Log), [each("it''s.1"), each("2")]);
+        let logs = super::super::manifest::tests::logs("shop", &[log(3507, 1, 2), log(3508, 2, 3)]);
+        assert!(remarks(&manifest, &[&logs])[1].contains("of its log"), "{:?}", remarks(&manifest, &[&logs]));
+        assert_eq!(file_names(&logs), ["shop.3507.trn", "shop.3508.trn"]);
     }
 }

@@ -19,7 +19,7 @@ pub const LARGEST_FILE: u64 = 5_000_000_000_000;
 /// in 10,000 parts at most, and holds some of them in memory: beyond this size they would be more than 50 MB each.
 pub const FILE_BYTES: u64 = 512 << 30;
 
-/// What a native backup holds.
+/// What a backup holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackupType {
@@ -27,6 +27,8 @@ pub enum BackupType {
     Full,
     /// What has changed since the last full one.
     Differential,
+    /// The log since the last full one: RDS takes it by itself, and copies it when asked.
+    Log,
 }
 
 impl BackupType {
@@ -35,14 +37,16 @@ impl BackupType {
         match self {
             Self::Full => "full",
             Self::Differential => "differential",
+            Self::Log => "log",
         }
     }
 
-    /// As RDS's procedures take it.
-    pub fn argument(self) -> &'static str {
+    /// As the procedures take it that back up and restore a database; `None` for the log, which has procedures of its own.
+    pub fn argument(self) -> Option<&'static str> {
         match self {
-            Self::Full => "FULL",
-            Self::Differential => "DIFFERENTIAL",
+            Self::Full => Some("FULL"),
+            Self::Differential => Some("DIFFERENTIAL"),
+            Self::Log => None,
         }
     }
 }
@@ -98,6 +102,11 @@ impl TemporaryPlace {
         folder
     }
 
+    /// Where RDS copies log backups of all databases of the session to: it makes a folder for each of them.
+    pub fn logs(&self) -> String {
+        format!("{}/log", self.prefix)
+    }
+
     /// The ARN of a key, or of a pattern of keys.
     pub fn arn(&self, key: &str) -> String {
         format!("arn:{}:s3:::{}/{key}", self.partition, self.bucket)
@@ -111,6 +120,11 @@ pub fn partition_of(region: &str) -> &'static str {
         region if region.starts_with("us-gov-") => "aws-us-gov",
         _ => "aws",
     }
+}
+
+/// The key of one log backup that is to be restored, in a folder of [`TemporaryPlace::folder`].
+pub fn log_key(folder: &str, sequence: u64) -> String {
+    format!("{folder}log/{sequence}.trn")
 }
 
 /// The files of one native backup.

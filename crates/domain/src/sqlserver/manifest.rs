@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::BackupSet;
 use super::keys::BackupType;
+use super::log_chain::LogBackup;
 use crate::id::PointId;
 use crate::manifest;
 
@@ -60,11 +61,11 @@ impl Manifest {
 pub struct Database {
     /// Its name.
     pub name: String,
-    /// The moment whose state it holds: when the backup had read everything.
+    /// The moment whose state it holds: when the backup had read everything. Of log backups that of the last one.
     pub consistent_at: Timestamp,
     /// What the backup holds.
     pub backup_type: BackupType,
-    /// Its files, in their order. A restore needs all of them.
+    /// Its files, in their order. A restore needs all of them; of log backups those up to the moment it goes to.
     pub files: Vec<File>,
     /// Bytes of the database's files on its server.
     pub server_bytes: u64,
@@ -82,7 +83,7 @@ pub struct Database {
     /// backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_set: Option<BackupSet>,
-    /// Of a differential backup: the point that holds the full one it stands on.
+    /// Of a differential backup, and of log backups: the point that holds the full one that they stand on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_on: Option<PointId>,
 }
@@ -92,13 +93,18 @@ impl Database {
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
+
+    /// Its log backups and their files, in their order; none where it is backed up otherwise.
+    pub fn logs(&self) -> impl Iterator<Item = (&LogBackup, &File)> {
+        self.files.iter().filter_map(|file| Some((file.log.as_ref()?, file)))
+    }
 }
 
-/// One file of a native backup, exactly as RDS wrote it.
+/// One file of a backup, exactly as RDS wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct File {
-    /// Name within its set: `file1-of-4.bak`.
+    /// Name within its set: `file1-of-4.bak`. Of a log backup as RDS names it: `5.<family_guid>.3507.1663274641`.
     pub name: String,
     /// Where it is.
     pub stream: StreamReference,
@@ -110,6 +116,9 @@ pub struct File {
     pub bytes: u64,
     /// SHA-256 of them, in hex.
     pub sha256: String,
+    /// Of a log backup: which one it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogBackup>,
 }
 
 #[cfg(test)]
@@ -130,6 +139,7 @@ pub(crate) mod tests {
                 metadata: BTreeMap::new(),
                 bytes: 10,
                 sha256: "ab".repeat(32),
+                log: None,
             }],
             server_bytes: 8192,
             recovery_model: "FULL".to_owned(),
@@ -138,6 +148,25 @@ pub(crate) mod tests {
             kms_key_arn: None,
             backup_set: Some(backup_set),
             stands_on: (backup_type == BackupType::Differential).then(|| "pnt-full".parse().unwrap()),
+        }
+    }
+
+    /// The log backups of a database of a point of a test.
+    pub(crate) fn logs(name: &str, logs: &[LogBackup]) -> Database {
+        let files = logs.iter().map(|log| File {
+            name: log.file_name(),
+            stream: StreamReference(serde_json::json!({"log": log.sequence})),
+            bytes: log.bytes,
+            sha256: "cd".repeat(32),
+            log: Some(log.clone()),
+        });
+        Database {
+            backup_type: BackupType::Log,
+            consistent_at: logs.last().map_or(Timestamp::UNIX_EPOCH, |log| log.at),
+            files: files.collect(),
+            backup_set: None,
+            stands_on: "pnt-full".parse().ok(),
+            ..database(name, full(1))
         }
     }
 

@@ -1,10 +1,12 @@
-//! What a restore may be asked to do differently: where files go, and whether change data capture stays.
+//! What a restore may be asked to do differently: where files go, whether change data capture stays, and which moment it goes
+//! to.
 //!
-//! Names and values are those of `rds_restore_database`.
+//! Names and values are those of `rds_restore_database` and `rds_restore_log`.
 
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::keys::BackupType;
@@ -76,6 +78,9 @@ pub struct RestoreOptions {
     pub data_file_volume: Option<Volume>,
     /// Where the log goes; `None` means D:.
     pub log_file_volume: Option<Volume>,
+    /// The moment whose state is restored, of a point with log backups; `None` means the point's own. Of whole seconds: RDS tells no
+    /// more of when it took a log backup, so that nobody knows which one has a moment within a second.
+    pub until: Option<Timestamp>,
 }
 
 impl RestoreOptions {
@@ -93,6 +98,7 @@ impl RestoreOptions {
             keep_cdc: self.keep_cdc && !more_follows,
             data_file_volume: self.data_file_volume.filter(|_| makes_files),
             log_file_volume: self.log_file_volume.filter(|_| makes_files),
+            until: None,
         }
     }
 }
@@ -124,7 +130,7 @@ mod tests {
             (d, j, &["rdsdbdata2"], j),
             (h, j, &[], h),
         ] {
-            let options = RestoreOptions { keep_cdc: false, data_file_volume: data, log_file_volume: log };
+            let options = RestoreOptions { data_file_volume: data, log_file_volume: log, ..RestoreOptions::default() };
             let additional: Vec<String> = additional.iter().map(|name| (*name).to_owned()).collect();
             assert_eq!(options.missing_volume(&additional), missing, "{options:?} {additional:?}");
         }
@@ -132,8 +138,12 @@ mod tests {
 
     #[test]
     fn each_step_is_given_what_it_takes() {
-        let all =
-            RestoreOptions { keep_cdc: true, data_file_volume: Some(Volume::H), log_file_volume: Some(Volume::I) };
+        let all = RestoreOptions {
+            keep_cdc: true,
+            data_file_volume: Some(Volume::H),
+            log_file_volume: Some(Volume::I),
+            until: None,
+        };
         let volumes = RestoreOptions { keep_cdc: false, ..all };
         let cdc = RestoreOptions { keep_cdc: true, ..RestoreOptions::default() };
         for (backup_type, more_follows, expected) in [
@@ -141,6 +151,8 @@ mod tests {
             (BackupType::Full, true, volumes),
             (BackupType::Differential, true, RestoreOptions::default()),
             (BackupType::Differential, false, cdc),
+            (BackupType::Log, true, RestoreOptions::default()),
+            (BackupType::Log, false, cdc),
         ] {
             assert_eq!(all.of_step(backup_type, more_follows), expected, "{backup_type:?} {more_follows}");
         }

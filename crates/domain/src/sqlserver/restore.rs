@@ -1,15 +1,23 @@
 //! In which order a database is restored, and where an interrupted restore goes on.
 //!
 //! A full backup is enough by itself. A differential one needs the full backup under it first, restored so that the database
-//! waits for more, and is told at the end that no more comes. RDS keeps every task for weeks, so what an earlier worker has
-//! asked for is seen from the tasks: nothing is asked for twice.
+//! waits for more, and is told at the end that no more comes. Log backups need the full one, too, and follow one after the
+//! other up to the moment that is asked for. Even the last of them leaves the database waiting: one that has no record as
+//! late as that moment would not bring it online.
+//!
+//! RDS keeps every task for weeks, so what an earlier worker has asked for is seen from the tasks: nothing is asked for twice.
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
 use super::chain::{self, Broken};
 use super::keys::BackupType;
-use super::manifest::{Database, Manifest};
+use super::log_chain::{self, Gap, LogBackup};
+use super::manifest::{Database, File, Manifest};
 use super::options::RestoreOptions;
+use super::server;
 use super::task::{Lifecycle, Task, TaskId, TaskType};
 use crate::id::PointId;
 
@@ -32,8 +40,42 @@ pub enum Step<'a> {
         /// Whether the database then waits for more.
         more_follows: bool,
     },
+    /// Restore a log backup.
+    Log {
+        /// Which one.
+        log: &'a LogBackup,
+        /// Its file.
+        file: &'a File,
+        /// The moment after which nothing of it is restored, on the clock of the server that it is of; `None` means all of it.
+        stop_at: Option<DateTime>,
+        /// Whether the database then waits for more.
+        more_follows: bool,
+    },
     /// Say that no more comes.
     Finish,
+}
+
+impl Step<'_> {
+    /// What its task is called.
+    pub fn kind(&self) -> TaskType {
+        match self {
+            Self::Finish => TaskType::FinishRestore,
+            Self::Log { more_follows, .. } => kind(BackupType::Log, *more_follows),
+            Self::Apply { backup, more_follows } => kind(backup.backup_type, *more_follows),
+        }
+    }
+}
+
+/// What the task is called that restores such a backup.
+pub fn kind(backup_type: BackupType, more_follows: bool) -> TaskType {
+    match (backup_type, more_follows) {
+        (BackupType::Full, false) => TaskType::RestoreDb,
+        (BackupType::Full, true) => TaskType::RestoreDbNorecovery,
+        (BackupType::Differential, false) => TaskType::RestoreDbDifferential,
+        (BackupType::Differential, true) => TaskType::RestoreDbDifferentialNorecovery,
+        (BackupType::Log, false) => TaskType::RestoreDbLog,
+        (BackupType::Log, true) => TaskType::RestoreDbLogNorecovery,
+    }
 }
 
 /// Why a database cannot be restored from these points.
@@ -48,6 +90,31 @@ pub enum Refused {
     /// The full backup that was given is another one.
     #[error("its backup does not stand on the full one that is at hand: {0}")]
     OtherFull(#[from] Broken),
+    /// The point holds its state of one moment, and another was asked for.
+    #[error("the point has no log backups of it, and holds its state of {0} alone")]
+    OneMoment(Timestamp),
+    /// The moment is none of those whose state the point holds.
+    #[error("the point holds its states from {from} to {to}")]
+    OutOfRange {
+        /// The first.
+        from: Timestamp,
+        /// The last.
+        to: Timestamp,
+    },
+    /// The log has the times of its server's clock, which cannot be told of the moment.
+    #[error(
+        "its server's clock was {full} minutes ahead of UTC at its full backup and {last} at the last log backup, so that a \
+         moment between them cannot be told on it"
+    )]
+    ClockChanged {
+        /// Minutes at the full backup.
+        full: i32,
+        /// Minutes at the last log backup.
+        last: i32,
+    },
+    /// Its log backups do not follow one another.
+    #[error("its log backups cannot be applied: {0}")]
+    Gap(#[from] Gap),
 }
 
 /// The steps that restore a database to what the last of these points holds of it. Where change data capture is kept, its
@@ -63,25 +130,65 @@ pub fn steps<'a>(
     let last = points.last().ok_or_else(|| Refused::Unknown(Vec::new()))?;
     let known = || last.manifest.databases.iter().map(|database| database.name.clone()).collect();
     let wanted = last.manifest.database(database).ok_or_else(|| Refused::Unknown(known()))?;
+    if options.until.is_some() && wanted.backup_type != BackupType::Log {
+        return Err(Refused::OneMoment(wanted.consistent_at));
+    }
     if wanted.backup_type == BackupType::Full {
         return Ok(vec![Step::Apply { backup: wanted, more_follows: false }]);
     }
     let under = wanted.stands_on.as_ref();
     let none = || Refused::NoFull(under.map_or_else(|| "without a name".to_owned(), ToString::to_string));
     let full = points.iter().find(|point| Some(&point.point) == under).ok_or_else(none)?;
+    let clocks = (full.manifest.utc_offset_minutes, last.manifest.utc_offset_minutes);
     let full = full.manifest.database(database).filter(|full| full.backup_type == BackupType::Full).ok_or_else(none)?;
+    let mut steps = vec![Step::Apply { backup: full, more_follows: true }];
+    if wanted.backup_type == BackupType::Log {
+        steps.extend(logs(full, wanted, clocks, options)?);
+        steps.extend((!options.keep_cdc).then_some(Step::Finish));
+        return Ok(steps);
+    }
     // Points without history cannot be compared; SQL Server itself refuses what does not fit.
     if let (Some(own), Some(base)) = (&wanted.backup_set, &full.backup_set) {
         chain::stands_on(own, base)?;
     }
-    let mut steps = vec![
-        Step::Apply { backup: full, more_follows: true },
-        Step::Apply { backup: wanted, more_follows: !options.keep_cdc },
-    ];
-    if !options.keep_cdc {
-        steps.push(Step::Finish);
+    steps.push(Step::Apply { backup: wanted, more_follows: !options.keep_cdc });
+    steps.extend((!options.keep_cdc).then_some(Step::Finish));
+    Ok(steps)
+}
+
+/// The log backups that bring a full one to the moment that is asked for, or to the last one's. `clocks` are the minutes that the
+/// server's clock was ahead of UTC at the full one and at the last.
+fn logs<'a>(
+    full: &Database,
+    wanted: &'a Database,
+    clocks: (i32, i32),
+    options: RestoreOptions,
+) -> Result<Vec<Step<'a>>, Refused> {
+    let under = full.backup_set.as_ref().ok_or(Broken::NoBase)?;
+    if let Some(until) = options.until
+        && !(full.consistent_at..=wanted.consistent_at).contains(&until)
+    {
+        return Err(Refused::OutOfRange { from: full.consistent_at, to: wanted.consistent_at });
+    }
+    let all: Vec<LogBackup> = wanted.logs().map(|(log, _)| log.clone()).collect();
+    let chosen = log_chain::chain(under, full.consistent_at, &all, options.until)?;
+    let mut steps = Vec::new();
+    for (place, next) in chosen.iter().enumerate() {
+        let is_last = place + 1 == chosen.len();
+        let found = wanted.logs().find(|(log, _)| log.sequence == next.sequence);
+        let stop_at = options.until.filter(|_| is_last);
+        let stop_at = stop_at.map(|at| on_clock(at, clocks)).transpose()?;
+        let more_follows = !is_last || !options.keep_cdc;
+        steps.extend(found.map(|(log, file)| Step::Log { log, file, stop_at, more_follows }));
     }
     Ok(steps)
+}
+
+fn on_clock(at: Timestamp, (full, last): (i32, i32)) -> Result<DateTime, Refused> {
+    if full != last {
+        return Err(Refused::ClockChanged { full, last });
+    }
+    Ok(server::offset(last).to_datetime(at))
 }
 
 /// A step as RDS is asked for it.
@@ -94,20 +201,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// A step as RDS is asked for it; `arn` is that of its files.
-    pub fn new(step: &Step<'_>, arn: impl FnOnce(&Database) -> String) -> Self {
-        match step {
-            Step::Finish => Self { kind: TaskType::FinishRestore, object_arn: None },
-            Step::Apply { backup, more_follows } => {
-                let kind = match (backup.backup_type, more_follows) {
-                    (BackupType::Full, false) => TaskType::RestoreDb,
-                    (BackupType::Full, true) => TaskType::RestoreDbNorecovery,
-                    (BackupType::Differential, false) => TaskType::RestoreDbDifferential,
-                    (BackupType::Differential, true) => TaskType::RestoreDbDifferentialNorecovery,
-                };
-                Self { kind, object_arn: Some(arn(backup)) }
-            }
-        }
+    /// A step as RDS is asked for it; `arn` is that of its files, `None` where it has none.
+    pub fn new(step: &Step<'_>, arn: impl FnOnce(&Step<'_>) -> Option<String>) -> Self {
+        Self { kind: step.kind(), object_arn: arn(step) }
     }
 
     /// Whether it is what a task was submitted for.
@@ -201,10 +297,12 @@ pub fn swap(existing: &BTreeSet<String>, working: &str, last: &str, replaced: &s
 #[cfg(test)]
 mod tests {
     use super::super::chain::tests::{differential, full};
-    use super::super::manifest::tests::{database, manifest};
+    use super::super::log_chain::tests::{at, log};
+    use super::super::manifest::tests::{self as manifests, database, manifest};
     use super::*;
 
-    const PLAIN: RestoreOptions = RestoreOptions { keep_cdc: false, data_file_volume: None, log_file_volume: None };
+    const PLAIN: RestoreOptions =
+        RestoreOptions { keep_cdc: false, data_file_volume: None, log_file_volume: None, until: None };
 
     fn point(id: &str, databases: Vec<Database>) -> PointManifest {
         PointManifest { point: id.parse().unwrap(), manifest: manifest(databases) }
@@ -239,6 +337,62 @@ mod tests {
         assert_eq!(steps(&other, "shop", PLAIN).unwrap_err(), Refused::OtherFull(Broken::Overtaken));
     }
 
+    #[test]
+    fn log_backups_follow_up_to_the_moment() {
+        // It ends at record 109, and holds the state of minute 10.
+        let under = Database { consistent_at: at(10), ..database("shop", full(1)) };
+        let good = [log(11, 100, 120), log(12, 120, 130), log(13, 130, 140)];
+        let point_of = |logs: &[LogBackup]| {
+            [point("pnt-full", vec![under.clone()]), point("pnt-log", vec![manifests::logs("shop", logs)])]
+        };
+        let points = point_of(&good);
+        let until = |until| RestoreOptions { until: Some(until), ..PLAIN };
+        let half = |minute| at(minute) + jiff::SignedDuration::from_secs(30);
+        // On a clock that is an hour ahead.
+        let on_clock = |half: Timestamp| server::offset(60).to_datetime(half);
+        // Which log backups, where the last one stops, and whether its end is told by itself.
+        let cases = [
+            (PLAIN, Ok((vec![11, 12, 13], None, true))),
+            (RestoreOptions { keep_cdc: true, ..PLAIN }, Ok((vec![11, 12, 13], None, false))),
+            (until(at(12)), Ok((vec![11, 12], Some(on_clock(at(12))), true))),
+            (until(half(11)), Ok((vec![11, 12], Some(on_clock(half(11))), true))),
+            (RestoreOptions { keep_cdc: true, ..until(half(10)) }, Ok((vec![11], Some(on_clock(half(10))), false))),
+            (until(at(10)), Ok((vec![11], Some(on_clock(at(10))), true))),
+            (until(at(9)), Err(Refused::OutOfRange { from: at(10), to: at(13) })),
+            (until(half(13)), Err(Refused::OutOfRange { from: at(10), to: at(13) })),
+        ];
+        for (options, expected) in cases {
+            let told = steps(&points, "shop", options).map(|steps| {
+                let logs: Vec<_> = steps
+                    .iter()
+                    .filter_map(|step| match step {
+                        Step::Log { log, stop_at, more_follows, .. } => Some((log.sequence, *stop_at, *more_follows)),
+                        _ => None,
+                    })
+                    .collect();
+                assert!(matches!(steps[0], Step::Apply { more_follows: true, .. }), "{steps:?}");
+                let (last, others) = logs.split_last().unwrap();
+                assert!(others.iter().all(|(_, stop_at, more)| stop_at.is_none() && *more), "{logs:?}");
+                let is_told = steps.last() == Some(&Step::Finish);
+                assert_eq!(last.2, is_told);
+                (logs.iter().map(|(sequence, ..)| *sequence).collect::<Vec<_>>(), last.1, is_told)
+            });
+            assert_eq!(told, expected, "{options:?}");
+        }
+        let mut moved = points.clone();
+        moved[1].manifest.utc_offset_minutes = 0;
+        assert_eq!(steps(&moved, "shop", until(half(11))), Err(Refused::ClockChanged { full: 60, last: 0 }));
+        assert!(steps(&moved, "shop", PLAIN).is_ok());
+        let hole = Refused::Gap(Gap::Missing { before: 11, after: 13 });
+        assert_eq!(steps(&point_of(&[good[0].clone(), good[2].clone()]), "shop", PLAIN), Err(hole));
+        let alone = [point("pnt-full", vec![under.clone()])];
+        assert_eq!(steps(&alone, "shop", until(at(10))), Err(Refused::OneMoment(at(10))));
+        assert_eq!(steps(&points[1..], "shop", PLAIN), Err(Refused::NoFull("pnt-full".into())));
+        let nameless = Database { backup_set: None, ..under.clone() };
+        let unknown = [point("pnt-full", vec![nameless]), points[1].clone()];
+        assert_eq!(steps(&unknown, "shop", PLAIN), Err(Refused::OtherFull(Broken::NoBase)));
+    }
+
     fn task(id: u64, kind: TaskType, lifecycle: Lifecycle, arn: &str) -> Task {
         Task {
             id: TaskId(id),
@@ -261,7 +415,11 @@ mod tests {
             point("pnt-full", vec![database("shop", base.clone())]),
             point("pnt-diff", vec![database("shop", differential(3, &base))]),
         ];
-        let arn = |backup: &Database| backup.backup_type.as_str().to_owned();
+        let arn = |step: &Step<'_>| match step {
+            Step::Apply { backup, .. } => Some(backup.backup_type.as_str().to_owned()),
+            Step::Log { log, .. } => Some(log.sequence.to_string()),
+            Step::Finish => None,
+        };
         let steps = steps(&points, "shop", PLAIN).unwrap();
         let requests: Vec<_> = steps.iter().map(|step| Request::new(step, arn)).collect();
         let first = |id, lifecycle| task(id, RestoreDbNorecovery, lifecycle, "full");

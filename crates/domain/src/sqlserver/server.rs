@@ -117,9 +117,13 @@ impl ServerFacts {
 
     /// A moment on the server's clock. Off by an hour where the clock was changed for summer or winter in between.
     pub fn to_utc(&self, at: DateTime) -> Timestamp {
-        let offset = Offset::from_seconds(self.utc_offset_minutes.saturating_mul(60)).unwrap_or(Offset::UTC);
-        offset.to_timestamp(at).unwrap_or(Timestamp::UNIX_EPOCH)
+        offset(self.utc_offset_minutes).to_timestamp(at).unwrap_or(Timestamp::UNIX_EPOCH)
     }
+}
+
+/// The offset of a clock that is so many minutes ahead of UTC.
+pub(super) fn offset(minutes: i32) -> Offset {
+    Offset::from_seconds(minutes.saturating_mul(60)).unwrap_or(Offset::UTC)
 }
 
 /// The major of a version as the server prints it.

@@ -77,11 +77,13 @@ pub enum TaskType {
     RestoreDbLogNorecovery,
     /// The end of a restore that was waiting for more.
     FinishRestore,
-    /// Another one of the same queue: S3 integration, copies of log backups.
+    /// A copy of log backups. AWS documents no name of it: nothing depends on this one.
+    CopyLogs,
+    /// Another one of the same queue: S3 integration.
     Other(String),
 }
 
-const TYPES: [(&str, TaskType); 9] = [
+const TYPES: [(&str, TaskType); 10] = [
     ("BACKUP_DB", TaskType::BackupDb),
     ("BACKUP_DB_DIFFERENTIAL", TaskType::BackupDbDifferential),
     ("RESTORE_DB", TaskType::RestoreDb),
@@ -91,6 +93,7 @@ const TYPES: [(&str, TaskType); 9] = [
     ("RESTORE_DB_LOG", TaskType::RestoreDbLog),
     ("RESTORE_DB_LOG_NORECOVERY", TaskType::RestoreDbLogNorecovery),
     ("FINISH_RESTORE", TaskType::FinishRestore),
+    ("TLOG_BACKUP_COPY_TO_S3", TaskType::CopyLogs),
 ];
 
 impl TaskType {

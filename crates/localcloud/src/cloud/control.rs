@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
@@ -38,6 +38,8 @@ pub(crate) fn routes(room: Arc<MachineRoom>, s3: Arc<LocalS3>, tokens: Shown) ->
         .route("/_cloud/instances/{id}/databases/{name}", get(database).post(create_database).delete(remove_database))
         .route("/_cloud/instances/{id}/databases/{name}/images", get(images).post(write_images))
         .route("/_cloud/instances/{id}/databases/{name}/pages", post(change_pages))
+        .route("/_cloud/instances/{id}/databases/{name}/log-backups", get(log_backups).post(take_log_backup))
+        .route("/_cloud/instances/{id}/databases/{name}/log-backups/{sequence}", delete(lose_log_backup))
         .route("/_cloud/instances/{id}/tasks", get(tasks))
         .route("/_cloud/instances/{id}/task-ids", put(task_ids))
         .with_state(Shared { room, s3, tokens })
@@ -167,7 +169,28 @@ async fn change_pages(
 ) -> Response {
     let changed =
         async { shared.room.databases().sqlserver(&id).await?.change_pages(&name, change.count, change.seed) };
-    answer(changed.await.map(|()| json!({ "changed": change.count })))
+    answer(changed.await.map(|committed| json!({ "changed": change.count, "committed": committed.to_string() })))
+}
+
+/// The log backups that RDS has of a database on a SQL Server instance.
+async fn log_backups(State(shared): State<Shared>, Path((id, name)): Path<(String, String)>) -> Response {
+    let backups = async { shared.room.databases().sqlserver(&id).await?.log_backups(&name) };
+    answer(backups.await.and_then(|backups| Ok(serde_json::to_value(backups)?)))
+}
+
+/// Takes a log backup of a database on a SQL Server instance, as RDS does every five minutes.
+async fn take_log_backup(State(shared): State<Shared>, Path((id, name)): Path<(String, String)>) -> Response {
+    let taken = async { shared.room.databases().sqlserver(&id).await?.take_log_backup(&name).await };
+    answer(taken.await.and_then(|taken| Ok(serde_json::to_value(taken)?)))
+}
+
+/// Loses a log backup, which breaks the chain.
+async fn lose_log_backup(
+    State(shared): State<Shared>,
+    Path((id, name, sequence)): Path<(String, String, u32)>,
+) -> Response {
+    let lost = async { shared.room.databases().sqlserver(&id).await?.lose_log_backup(&name, sequence) };
+    answer(lost.await.map(|()| json!({ "lost": sequence })))
 }
 
 #[derive(Deserialize)]

@@ -36,7 +36,7 @@ use axum::Router;
 pub use config::{Bootstrap, Delays, FrontConfig};
 pub use decisions::faults::{Effect, FaultError, FaultReport, FaultRule};
 pub use listing::{Item, Listing};
-pub use s3_handler::S3Handler;
+pub use s3_handler::{BucketSetup, S3Handler};
 pub(crate) use signature::Signature;
 pub(crate) use wire::{Element, Params, encode};
 

@@ -14,13 +14,16 @@ use super::context::{Context, locked, now};
 use super::decisions::databases::{DbInstance, Status};
 use super::decisions::faults::{Effect, Subject};
 use super::objects;
+use super::s3_handler::BucketSetup;
 use super::wire::AwsError;
-use crate::credentials::{Credential, Session};
+use crate::credentials::{Credential, Service, Session};
 use crate::iam::{self, Context as Conditions, Decision};
 use crate::sqlserver::{DataKey, KeyFault, Surroundings};
 
 /// What assumes the role of native backup.
 const SERVICE: &str = "rds.amazonaws.com";
+/// What writes log backups to S3.
+const LOG_SERVICE: &str = "backups.rds.amazonaws.com";
 /// How long RDS's own sessions last here.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(6);
 
@@ -95,6 +98,24 @@ impl Surroundings for Around {
         let session =
             Session { role, name: "RDS-SqlServerBackupRestore".to_owned(), policy: None, expires: now() + LIFETIME };
         self.0.credentials.issue_session(session)
+    }
+
+    fn log_writer(&self, instance: &str) -> Credential {
+        let source_arn = self.0.arn("rds", &format!("db:{instance}"));
+        self.0.credentials.issue_service(Service {
+            name: LOG_SERVICE.to_owned(),
+            source_arn,
+            expires: now() + LIFETIME,
+        })
+    }
+
+    fn is_encrypted(&self, instance: &str) -> bool {
+        let is = |database: &DbInstance| database.settings.kms_key_id.is_some();
+        self.0.read(|world| world.databases.get(instance).is_ok_and(is))
+    }
+
+    fn bucket(&self, name: &str) -> Option<BucketSetup> {
+        self.0.s3.bucket(name)
     }
 
     fn is_backing_up(&self, instance: &str) -> bool {

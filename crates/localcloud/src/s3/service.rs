@@ -16,7 +16,7 @@ use super::lifecycle;
 use super::operations::Operations;
 use super::store::{self, Store};
 use crate::credentials::CredentialStore;
-use crate::front::S3Handler;
+use crate::front::{BucketSetup, S3Handler};
 
 /// S3 on a folder: a handler for requests, and the few things that are asked of it directly.
 #[derive(Clone)]
@@ -112,5 +112,14 @@ impl S3Handler for LocalS3 {
 
     async fn buckets(&self) -> anyhow::Result<Vec<String>> {
         Ok(self.bucket_names())
+    }
+
+    fn bucket(&self, name: &str) -> Option<BucketSetup> {
+        let settings = self.store.bucket(name).ok()?.settings();
+        Some(BucketSetup {
+            region: settings.region.clone(),
+            prefers_owner: settings.ownership.as_deref() == Some("BucketOwnerPreferred"),
+            is_encrypted_by_kms: settings.encryption.algorithm.starts_with("aws:kms"),
+        })
     }
 }

@@ -107,6 +107,12 @@ impl Bucket {
         }
     }
 
+    /// Puts an object in one request. The bucket's owner is to own it, whoever puts it.
+    pub(crate) async fn put(&self, key: &str, bytes: Bytes) -> Result<(), S3Error> {
+        let headers = [("x-amz-acl", "bucket-owner-full-control")];
+        self.call(Method::PUT, key, "", &headers, bytes).await.map(drop)
+    }
+
     /// Begins a multipart upload; of one that is encrypted, with the data key, which the named key of KMS's has sealed.
     pub(crate) async fn begin(&self, key: &str, sealed: Option<(&str, &str)>) -> Result<String, S3Error> {
         let described = sealed.map(|(_, arn)| format!(r#"{{"kms_cmk_id":"{arn}"}}"#)).unwrap_or_default();

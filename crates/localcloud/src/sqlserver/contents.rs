@@ -74,15 +74,16 @@ impl Contents {
         matches!(self.origin, Origin::Opaque { .. })
     }
 
-    /// Changes so many different pages, chosen by a seed; at most all of them.
-    pub(crate) fn change(&mut self, count: u32, seed: u64) {
+    /// Changes so many different pages, chosen by a seed; at most all of them. Returns them.
+    pub(crate) fn change(&mut self, count: u32, seed: u64) -> Vec<u32> {
         self.generation += 1;
         let mut random = Random::new(seed, u64::from(self.generation));
         let mut chosen = BTreeSet::new();
         while chosen.len() < count.min(self.pages) as usize {
             chosen.insert(random.below(u64::from(self.pages)) as u32);
         }
-        self.changes.extend(chosen.into_iter().map(|page| (page, self.generation)));
+        self.changes.extend(chosen.iter().map(|page| (*page, self.generation)));
+        chosen.into_iter().collect()
     }
 
     /// Every extent, or those with a page that was changed after a generation.

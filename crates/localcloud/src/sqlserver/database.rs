@@ -4,8 +4,9 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::backup::{Base, Header, Kind, Lsn, Member, Part};
+use super::backup::{Base, Change, Header, Kind, Lsn, Member, Part};
 use super::contents::{Contents, Origin};
+use super::log::{Log, whole_milliseconds};
 use super::tasks::Placing;
 use super::{COMPATIBILITY, SERVER_NAME, VERSION};
 
@@ -46,6 +47,8 @@ pub(crate) struct Database {
     pub(crate) single_user: bool,
     pub(crate) compatibility: u8,
     pub(crate) family: Uuid,
+    /// `recovery_fork_guid`.
+    pub(crate) fork: Uuid,
     pub(crate) data_file: Uuid,
     pub(crate) log_file: Uuid,
     pub(crate) lsn: Lsn,
@@ -53,6 +56,9 @@ pub(crate) struct Database {
     pub(crate) base: Option<(Base, u32)>,
     /// The full backup that it was restored from, as long as it is restoring.
     pub(crate) restored: Option<Base>,
+    /// The moment that its restore has come to, as long as it is restoring.
+    pub(crate) reached: Option<DateTime>,
+    pub(crate) log: Log,
     /// The last full native backup's checkpoint, as headers carry it.
     pub(crate) last_full: Lsn,
     /// Where its files lie, and whether it has change data capture.
@@ -64,6 +70,7 @@ pub(crate) struct Database {
 impl Database {
     /// A new one.
     pub(crate) fn new(id: i64, name: &str, created: DateTime, recovery: Recovery, contents: Contents) -> Self {
+        let family = Uuid::new_v4();
         Self {
             id,
             name: name.to_owned(),
@@ -72,29 +79,45 @@ impl Database {
             mode: Mode::Online,
             single_user: false,
             compatibility: COMPATIBILITY,
-            family: Uuid::new_v4(),
+            family,
+            fork: family,
             data_file: Uuid::new_v4(),
             log_file: Uuid::new_v4(),
             lsn: Lsn { file: 40, block: 8, slot: 37 },
             base: None,
             restored: None,
+            reached: None,
+            log: Log::default(),
             last_full: Lsn::default(),
             placing: Placing::default(),
             contents,
         }
     }
 
-    /// Changes so many pages, chosen by a seed, and writes that to the log.
-    pub(crate) fn change(&mut self, count: u32, seed: u64) {
-        self.contents.change(count, seed);
-        self.lsn = self.lsn.after(1);
+    /// Changes so many pages, chosen by a seed, and writes that to the log, which is kept for a backup where `logged` and
+    /// the recovery model want it. Returns the moment of the commit.
+    pub(crate) fn change(&mut self, count: u32, seed: u64, logged: bool, now: DateTime) -> DateTime {
+        let pages = self.contents.change(count, seed);
+        let before = self.lsn;
+        self.lsn = before.after(1);
+        let committed = whole_milliseconds(now);
+        if logged && self.recovery != Recovery::Simple {
+            let generation = self.contents.generation;
+            self.log.append(before, Change { lsn: self.lsn, committed, generation, pages });
+        } else {
+            self.log.stop();
+        }
+        committed
     }
 
     /// The restore is over: what comes next are backups of its own.
     pub(crate) fn come_online(&mut self) {
         self.mode = Mode::Online;
         self.restored = None;
+        self.reached = None;
         self.base = None;
+        self.fork = Uuid::new_v4();
+        self.log = Log::default();
         self.lsn = self.lsn.after(64);
     }
 
@@ -143,6 +166,14 @@ pub(crate) enum CannotBackUp {
         "The backup of '{0}' lies in {1} file(s), and the local cloud gives another server's images back as they are."
     )]
     OtherFiles(String, usize),
+    #[error(
+        "The statement BACKUP LOG is not allowed while the recovery model is SIMPLE. Use BACKUP DATABASE or change the recovery model using ALTER DATABASE."
+    )]
+    Simple,
+    #[error(
+        "'{0}' is another server's backup, which the local cloud keeps as it is: it has no log that could be backed up."
+    )]
+    OthersLog(String),
 }
 
 impl BackupSet {
@@ -184,6 +215,26 @@ impl BackupSet {
         })
     }
 
+    /// A backup of the log between two places of it.
+    pub(crate) fn of_log(database: &Database, first: Lsn, last: Lsn, now: DateTime) -> Self {
+        Self {
+            database: database.name.clone(),
+            kind: Kind::Log,
+            set: Uuid::new_v4(),
+            first,
+            last,
+            checkpoint: database.last_full,
+            database_backup: database.last_full,
+            base: None,
+            started: now,
+            finished: now,
+            bytes: 0,
+            recovery: database.recovery,
+            snapshot: false,
+            generation: database.contents.generation,
+        }
+    }
+
     /// A backup by another server that is given out again: it stays what its header says.
     pub(crate) fn told_by(self, header: &Header) -> Self {
         let Header { set, first, last, checkpoint, database_backup, base, bytes, .. } = *header;
@@ -223,8 +274,9 @@ impl BackupSet {
             database_backup: self.database_backup,
             base: self.base,
             family: database.family,
-            started: self.started.round(jiff::Unit::Second).unwrap_or(self.started),
-            finished: self.finished.round(jiff::Unit::Second).unwrap_or(self.finished),
+            fork: database.fork,
+            started: whole_seconds(self.started),
+            finished: whole_seconds(self.finished),
             bytes,
             parts: vec![
                 part(database.name.clone(), database.data_file, false, data),
@@ -232,6 +284,11 @@ impl BackupSet {
             ],
         }
     }
+}
+
+/// A moment as a header has it: the second that it is in.
+pub(crate) fn whole_seconds(moment: DateTime) -> DateTime {
+    moment.with().subsec_nanosecond(0).build().unwrap_or(moment)
 }
 
 /// The images that a backup of an opaque database gives, if they are as many as wanted.
@@ -269,7 +326,7 @@ mod tests {
         let none = BackupSet::begin(&mut database, Kind::Differential, false, now);
         assert_eq!(none, Err(CannotBackUp::NoBase("shop".into())));
         let mut full = BackupSet::begin(&mut database, Kind::Full, false, now).unwrap();
-        database.change(1, 1);
+        database.change(1, 1, true, now);
         full.finish(&mut database, now);
         let differential = BackupSet::begin(&mut database, Kind::Differential, false, now).unwrap();
         assert_eq!(differential.base, Some(Base { lsn: full.checkpoint, set: full.set }));

@@ -57,7 +57,7 @@ impl Instance {
         std::fs::create_dir_all(&images).with_context(|| format!("creating {}", images.display()))?;
         let mut state = State::load(folder)?;
         if copied {
-            state.forget_restoring();
+            state.forget_former();
         }
         let instance = Self {
             id: settings.id,

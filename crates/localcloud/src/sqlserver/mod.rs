@@ -2,9 +2,11 @@
 //!
 //! It speaks real TDS with real TLS, knows as much SQL as that takes, and keeps databases as real backup images or as
 //! pages that are made when they are read. Its native tasks run beside its connections and go to the local S3 with the
-//! credentials of the option group's role. What it says follows AWS's documents and SQL Server's own message texts.
+//! credentials of the option group's role; log backups are written there by the service itself, as the bucket's policy lets
+//! it. What it says follows AWS's documents and SQL Server's own message texts.
 //!
-//! What is not as in reality: there is one login, the master's; databases have no tables; a differential that follows a
+//! What is not as in reality: log backups are taken when the cloud's control is asked for one, and a log holds which pages
+//! were changed and not how; there is one login, the master's; databases have no tables; a differential that follows a
 //! snapshot builds on the snapshot, as SQL Server does it, and what RDS does beyond that is not documented; RDS's snapshot
 //! after a restore is not taken; files of another server's backups are taken as a set, whether or not they belong together.
 
@@ -21,8 +23,11 @@ mod foreign;
 mod frames;
 mod instance;
 mod location;
+mod log;
+mod log_target;
 mod procedures;
 mod restore;
+mod roll_forward;
 mod server;
 mod session;
 mod sql;

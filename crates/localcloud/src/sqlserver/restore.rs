@@ -63,12 +63,14 @@ impl Outcome {
         database.restored = self.restored;
         let Some(header) = self.header else { return };
         database.lsn = header.last;
+        database.reached = Some(header.started);
         // The log has a block for every change: whatever is changed from here on is later than what the images hold.
         database.contents.generation = header.last.block;
         if kind != Kind::Full {
             return;
         }
         database.family = header.family;
+        database.fork = header.fork;
         database.compatibility = header.compatibility;
         for part in header.parts {
             let guid = if part.log { &mut database.log_file } else { &mut database.data_file };
@@ -120,7 +122,8 @@ pub(crate) fn check(files: &[Arrived], kind: Kind, target: Option<&Database>) ->
     let target = target.filter(|database| database.mode == Mode::Restoring).ok_or(CannotRestore::NotReady)?;
     // A compressed differential does not tell its base: it cannot be checked, and so it is not taken.
     let header = first.ok_or(CannotRestore::WrongBase)?;
-    if header.base.is_none() || header.base != target.restored {
+    // Logs may have brought it beyond the differential.
+    if header.base.is_none() || header.base != target.restored || header.last < target.lsn {
         return Err(CannotRestore::WrongBase);
     }
     let origin = match &target.contents.origin {
@@ -171,6 +174,8 @@ mod tests {
         let onto = |target: Option<&Database>| check(&arrived(&differential), Kind::Differential, target).map(|_| ());
         assert_eq!(onto(Some(&restoring(&first))), Ok(()));
         assert_eq!(onto(Some(&restoring(&second))), Err(CannotRestore::WrongBase));
+        let beyond = Database { lsn: differential.last.after(1), ..restoring(&first) };
+        assert_eq!(onto(Some(&beyond)), Err(CannotRestore::WrongBase));
         assert_eq!(onto(None), Err(CannotRestore::NotReady));
         assert_eq!(onto(Some(&source)), Err(CannotRestore::NotReady), "it is online");
         assert!(CannotRestore::WrongBase.to_string().starts_with("This differential backup cannot be restored"));

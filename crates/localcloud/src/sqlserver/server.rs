@@ -1,11 +1,14 @@
 //! An instance and its listener, as the machine room handles them; and what no SQL has: making databases of any size,
 //! changing their pages, comparing them.
 
+mod logs;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context as _, ensure};
+use jiff::civil::DateTime;
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -165,14 +168,14 @@ impl Server {
         .await?
     }
 
-    /// Changes so many pages of a database, chosen by a seed.
-    pub(crate) fn change_pages(&self, name: &str, count: u32, seed: u64) -> anyhow::Result<()> {
+    /// Changes so many pages of a database, chosen by a seed; returns when that was committed.
+    pub(crate) fn change_pages(&self, name: &str, count: u32, seed: u64) -> anyhow::Result<DateTime> {
+        let logged = self.0.surroundings.retention_days(&self.0.id) > 0;
         self.0.change(|state| {
             let database = state.get_mut(name).with_context(|| format!("there is no database {name}"))?;
             ensure!(database.mode == Mode::Online, "{name} is restoring");
             ensure!(!database.contents.is_opaque(), "{name} is another server's, and is kept as it is");
-            database.change(count, seed);
-            Ok(())
+            Ok(database.change(count, seed, logged, now()))
         })?
     }
 

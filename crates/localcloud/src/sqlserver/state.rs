@@ -12,6 +12,7 @@ use super::backup::Kind;
 use super::contents::Contents;
 use super::database::{BackupSet, Database, Mode, Recovery};
 use super::error::SqlError;
+use super::log::Log;
 
 /// Databases that every server has, with their numbers.
 pub(crate) const SYSTEM: [(&str, i64); 5] = [("master", 1), ("tempdb", 2), ("model", 3), ("msdb", 4), ("rdsadmin", 5)];
@@ -27,6 +28,8 @@ pub(crate) struct State {
     pub(crate) backups: Vec<BackupSet>,
     /// `S3 backup compression`.
     pub(crate) compression: bool,
+    /// `target_s3_arn_for_tlog_copy`.
+    pub(crate) log_target: Option<String>,
     /// Counts what was made, for seeds and names.
     pub(crate) made: u64,
 }
@@ -55,9 +58,14 @@ impl State {
         self.databases.values().flat_map(|database| database.contents.images()).collect()
     }
 
-    /// A snapshot drops what is half restored.
-    pub(crate) fn forget_restoring(&mut self) {
+    /// What a snapshot does not bring along: databases that are half restored, and what is the former instance's own, its
+    /// log backups and where they are copied to.
+    pub(crate) fn forget_former(&mut self) {
         self.databases.retain(|_, database| database.mode == Mode::Online);
+        for database in self.databases.values_mut() {
+            database.log = Log::default();
+        }
+        self.log_target = None;
     }
 
     /// A user's database.
@@ -146,7 +154,10 @@ impl State {
             ["SINGLE_USER", ..] => database.single_user = true,
             ["MULTI_USER", ..] => database.single_user = false,
             ["RECOVERY", "FULL", ..] => database.recovery = Recovery::Full,
-            ["RECOVERY", "SIMPLE", ..] => database.recovery = Recovery::Simple,
+            ["RECOVERY", "SIMPLE", ..] => {
+                database.recovery = Recovery::Simple;
+                database.log.stop();
+            }
             ["RECOVERY", "BULK_LOGGED", ..] => database.recovery = Recovery::BulkLogged,
             _ => return Err(SqlError::syntax(words.first().unwrap_or(&"SET"))),
         }
@@ -228,7 +239,7 @@ mod tests {
         state.get_mut("shop").unwrap().mode = Mode::Restoring;
         assert_eq!(set(&mut state, "MULTI_USER").unwrap_err().number, 927);
         assert_eq!(state.rename("shop", "x").unwrap_err().number, 927);
-        state.forget_restoring();
+        state.forget_former();
         assert!(state.get("shop").is_none());
     }
 

@@ -5,7 +5,7 @@ use axum::body::Body;
 use http::{Request, Response};
 
 use crate::credentials::Credential;
-use crate::front::Effect;
+use crate::front::{BucketSetup, Effect};
 
 /// A key of KMS's cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,12 @@ pub trait Surroundings: Send + Sync {
     /// Credentials of the role that the option names; `None` where that role does not trust RDS with this instance and
     /// this option group.
     fn backup_role(&self, instance: &str) -> Option<Credential>;
+    /// Credentials of the service that writes log backups, acting for the instance: what it may do is the bucket's to say.
+    fn log_writer(&self, instance: &str) -> Credential;
+    /// Whether the instance's storage is encrypted.
+    fn is_encrypted(&self, instance: &str) -> bool;
+    /// How a bucket of the account is set up; `None` where there is none of that name.
+    fn bucket(&self, name: &str) -> Option<BucketSetup>;
     /// Whether a snapshot of the instance is being taken.
     fn is_backing_up(&self, instance: &str) -> bool;
     /// Days that automated backups are kept, 0 where there are none.

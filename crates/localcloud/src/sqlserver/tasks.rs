@@ -16,8 +16,13 @@ const LIMIT: usize = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
     Backup(Kind),
-    Restore { kind: Kind, norecovery: bool },
+    Restore {
+        kind: Kind,
+        norecovery: bool,
+    },
     Finish,
+    /// Copies log backups of RDS's to S3.
+    CopyLogs,
 }
 
 impl Work {
@@ -33,6 +38,8 @@ impl Work {
             Self::Restore { norecovery: false, .. } => "RESTORE_DB",
             Self::Restore { norecovery: true, .. } => "RESTORE_DB_NORECOVERY",
             Self::Finish => "FINISH_RESTORE",
+            // AWS's own name for it is not documented.
+            Self::CopyLogs => "TLOG_BACKUP_COPY_TO_S3",
         }
     }
 }
@@ -78,6 +85,10 @@ pub(crate) struct Order {
     pub(crate) files: usize,
     /// Of a restore.
     pub(crate) placing: Placing,
+    /// Where the restore of a log ends, if before the log does.
+    pub(crate) stop: Option<DateTime>,
+    /// Numbers of the log backups to copy.
+    pub(crate) logs: Vec<u32>,
 }
 
 /// Where a restored database's files go, and what stays with it.
@@ -124,6 +135,10 @@ impl Task {
 pub(crate) enum Refused {
     #[error("A task has already been issued for database: {0} with task Id: {1}")]
     Busy(String, u32),
+    #[error(
+        "A T-log backup file copy task has already been issued for database: {0} with task Id: {1}, please try again later."
+    )]
+    Copying(String, u32),
     #[error("The task Id {0} does not exist.")]
     Unknown(u32),
     #[error("The task Id {0} cannot be canceled: it is {1}.")]
@@ -155,11 +170,19 @@ impl Tasks {
         self.0.iter().rfind(of)
     }
 
+    /// Whether any task is not over.
+    pub(crate) fn any_pending(&self) -> bool {
+        self.0.iter().any(|task| !task.lifecycle.is_over())
+    }
+
     /// Takes an order.
     pub(crate) fn submit(&mut self, order: Order, now: DateTime) -> Result<&Task, Refused> {
         if let Some(before) = self.pending(&order.database) {
             let goes_on = matches!(order.work, Work::Restore { kind: Kind::Differential | Kind::Log, .. })
                 && matches!(before.order.work, Work::Restore { norecovery: true, .. });
+            if order.work == Work::CopyLogs && before.order.work == Work::CopyLogs {
+                return Err(Refused::Copying(before.order.database.clone(), before.id));
+            }
             if !goes_on {
                 return Err(Refused::Busy(before.order.database.clone(), before.id));
             }
@@ -274,6 +297,8 @@ mod tests {
             key: None,
             files: 1,
             placing: Placing::default(),
+            stop: None,
+            logs: Vec::new(),
         }
     }
 
@@ -312,6 +337,10 @@ mod tests {
             (full, restore(Kind::Full, true), false),
             (restore(Kind::Full, false), restore(Kind::Differential, false), false),
             (full, Work::Finish, false),
+            (restore(Kind::Log, true), restore(Kind::Log, false), true),
+            (restore(Kind::Log, false), restore(Kind::Log, true), false),
+            (Work::CopyLogs, Work::CopyLogs, false),
+            (Work::CopyLogs, BACKUP, false),
         ] {
             let mut tasks = Tasks::default();
             tasks.submit(order(first, "Shop"), now()).unwrap();

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use anyhow::bail;
 use async_trait::async_trait;
 use axum::body::Body;
-use haulier_localcloud::front::S3Handler;
+use haulier_localcloud::front::{BucketSetup, S3Handler};
 use haulier_localcloud::machines::{Computers, Databases, DbSpec, Engine, Firewall, InstanceSpec, Network};
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -156,5 +156,9 @@ impl S3Handler for Echo {
 
     async fn buckets(&self) -> anyhow::Result<Vec<String>> {
         Ok(vec!["echo".to_owned()])
+    }
+
+    fn bucket(&self, _name: &str) -> Option<BucketSetup> {
+        None
     }
 }

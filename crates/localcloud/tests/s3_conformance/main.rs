@@ -1,8 +1,8 @@
 //! What this product relies on in S3, checked through the AWS SDK.
 //!
 //! One suite, run against our own S3 and against a second implementation: where both agree, a check is unlikely to
-//! merely repeat our own mistake. Checks that the second one gets wrong say why. Checks of permissions and
-//! of the folder concern our own alone: the second verifies neither.
+//! merely repeat our own mistake. Checks that the second one gets wrong say why. Checks of permissions,
+//! of services and of the folder concern our own alone: the second verifies none of it.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a check that fails panics")]
 
@@ -10,6 +10,7 @@ mod access;
 mod buckets;
 mod checksums;
 mod conditions;
+mod defaults;
 mod folder;
 mod listing;
 mod locks;

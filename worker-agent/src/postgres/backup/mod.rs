@@ -142,6 +142,7 @@ fn summarise(manifest: &Manifest) -> PointSummary {
         .map(|database| DatabaseSummary {
             name: database.name.clone(),
             consistent_at: database.consistent_at,
+            restorable_from: None,
             bytes: database.archive_bytes
                 + database.tables.iter().flat_map(|table| &table.streams).map(|stream| stream.bytes).sum::<u64>(),
             tables: database.archive_tables + database.tables.len() as u64,

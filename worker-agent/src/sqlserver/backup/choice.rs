@@ -1,5 +1,5 @@
 //! What is asked for of one database: what an earlier worker has asked for, or else a differential backup where it has its
-//! base, or else a full one.
+//! base, or else a full one. Log backups are decided about in [`super::logs`].
 
 use haulier_domain::failure::Failure;
 use haulier_domain::sqlserver::chain::{self, BackupSet, Broken};
@@ -34,7 +34,7 @@ pub(super) async fn earlier(scope: &Scope<'_>, folder: &str, context: &Context) 
     Ok(told.into_iter().chain(found).max_by_key(|choice| choice.task))
 }
 
-/// The full backup of the database that a differential one would stand on.
+/// The full backup of the database that a differential one, or log backups, would stand on.
 pub(super) fn base<'a>(scope: &'a Scope<'_>, name: &str) -> Option<&'a Database> {
     scope.full.as_ref()?.manifest.database(name).filter(|full| full.backup_type == BackupType::Full)
 }
@@ -45,7 +45,8 @@ pub(super) async fn backup_type(
     database: &DatabaseFacts,
     context: &Context,
 ) -> Result<(BackupType, Option<Broken>), Stopped> {
-    if scope.job.backup_type == BackupType::Full {
+    // Of a session of log backups it is known by now why this database has none.
+    if scope.job.backup_type != BackupType::Differential {
         return Ok((BackupType::Full, None));
     }
     if database.lacks_file_guid {

@@ -11,6 +11,7 @@ use haulier_domain::sqlserver::task::{Task, TaskId};
 
 use super::Scope;
 use super::choice::{self, Choice};
+use super::logs::{self, Plan};
 use crate::mover::sinks::{ProgressEvent, Stopped};
 use crate::sqlserver::context::Context;
 use crate::sqlserver::fetch::{self, Fetched};
@@ -27,8 +28,13 @@ pub(super) struct Done {
 
 /// Backs up one database.
 pub(super) async fn back_up(scope: &Scope<'_>, database: &DatabaseFacts, context: &Context) -> Result<Done, Stopped> {
-    let folder = scope.job.place.folder(&database.name, "");
     let mut warnings = Vec::new();
+    match scope.logs.get(&database.name) {
+        Some(Plan::Copy(logs, earlier)) => return logs::back_up(scope, database, (logs, *earlier), context).await,
+        Some(Plan::Full(why)) => warnings.push(in_full(&database.name, why)),
+        Some(Plan::Begun) | None => {}
+    }
+    let folder = scope.job.place.folder(&database.name, "");
     let (set, backup_set) = write(scope, database, &folder, &mut warnings, context).await?;
     for text in &warnings {
         context.warn(text);
@@ -74,7 +80,7 @@ async fn write(
         }
         None => {
             let (backup_type, broken) = choice::backup_type(scope, database, context).await?;
-            warnings.extend(broken.map(|why| format!("database {name:?} is backed up in full: {why}")));
+            warnings.extend(broken.map(|why| in_full(name, &why)));
             Choice { set: choice::files(scope, database, folder, backup_type)?, task: None }
         }
     };
@@ -82,15 +88,19 @@ async fn write(
         let written = written_by_task(scope, database, &choice, context).await?;
         let base = choice::base(scope, name).and_then(|base| base.backup_set.as_ref());
         let stands = match (choice.set.backup_type, &written, base) {
-            (BackupType::Full, ..) => Ok(()),
+            (BackupType::Full | BackupType::Log, ..) => Ok(()),
             (BackupType::Differential, Some(written), Some(base)) => chain::stands_on(written, base),
             (BackupType::Differential, None, _) => Err(Broken::Forgotten),
             (BackupType::Differential, _, None) => Err(Broken::NoBase),
         };
         let Err(broken) = stands else { return Ok((choice.set, written)) };
-        warnings.push(format!("database {name:?} is backed up in full: {broken}"));
+        warnings.push(in_full(name, &broken));
         choice = Choice { set: choice::files(scope, database, folder, BackupType::Full)?, task: None };
     }
+}
+
+fn in_full(name: &str, why: &Broken) -> String {
+    format!("database {name:?} is backed up in full: {why}")
 }
 
 async fn written_by_task(
@@ -173,7 +183,7 @@ async fn move_files(
             return Err(without_data_key(&stream, &key, arn).into());
         }
         let Fetched { stream, sha256 } = fetch::fetch(context, &key, bytes, &stream).await?;
-        files.push(File { name, stream, bytes, sha256, metadata });
+        files.push(File { name, stream, bytes, sha256, metadata, log: None });
     }
     Ok(files)
 }

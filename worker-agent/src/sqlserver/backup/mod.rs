@@ -9,6 +9,7 @@
 
 mod choice;
 mod database;
+mod logs;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -28,9 +29,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::job::{BackupJob, BackupOutcome};
+use super::log_target::LogTarget;
 use super::{manifests, tasks};
 use crate::mover::side_by_side::{all_or_why, together};
 use crate::mover::sinks::Stopped;
+use logs::Plan;
 
 /// Tasks of one instance that RDS carries out at once.
 const TASKS: usize = 2;
@@ -42,6 +45,10 @@ struct Scope<'a> {
     job: &'a BackupJob,
     server: ServerFacts,
     full: Option<PointManifest>,
+    /// Where RDS copies log backups to.
+    target: &'a LogTarget,
+    /// How each database is backed up, by name, where it is by log backups.
+    logs: BTreeMap<String, Plan>,
     tasks: Semaphore,
     moves: Semaphore,
     /// Bytes of all files that are known of.
@@ -56,26 +63,35 @@ struct Scope<'a> {
 pub async fn run(job: BackupJob, context: &Context) -> Result<BackupOutcome, Stopped> {
     // What fails first stops the rest, without touching the caller's token.
     let cancel = context.cancel.child_token();
-    let outcome = run_within(&job, &context.obeying(cancel.clone())).await;
+    let target = LogTarget::new(&job.instance, &job.place, job.log_target.clone());
+    let outcome = run_within(&job, &target, &context.obeying(cancel.clone())).await;
     cancel.cancel();
+    let last = context.obeying(CancellationToken::new());
     if outcome.is_err() {
-        end_tasks(&job, context).await;
+        end_tasks(&job, &last).await;
+    }
+    let unset = target.put_back(&last).await;
+    if let Some(text) = &unset {
+        context.warn(text);
     }
     match outcome {
+        Ok(mut outcome) => {
+            outcome.warnings.extend(unset);
+            Ok(outcome)
+        }
         Err(_) if context.cancel.is_cancelled() => Err(Stopped::Cancelled),
-        other => other,
+        Err(stopped) => Err(stopped),
     }
 }
 
 async fn end_tasks(job: &BackupJob, context: &Context) {
-    let last = context.obeying(CancellationToken::new());
-    let open = timeout(context.pace.tidying, tasks::cancel_open(&last, &job.place)).await;
+    let open = timeout(context.pace.tidying, tasks::cancel_open(context, &job.place)).await;
     for task in open.unwrap_or_default() {
         context.warn(&format!("{task} may go on"));
     }
 }
 
-async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome, Stopped> {
+async fn run_within(job: &BackupJob, target: &LogTarget, context: &Context) -> Result<BackupOutcome, Stopped> {
     context.phase("preflight");
     let what = format!("backup of {}", job.instance);
     let server = context.read(&what, || context.server.facts()).await?;
@@ -89,7 +105,7 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
         return Err(Failure::new("db-missing", what, cause, "bring a database online, or correct the policy").into());
     }
     let full = match (&job.full, job.backup_type) {
-        (Some(full), BackupType::Differential) => {
+        (Some(full), BackupType::Differential | BackupType::Log) => {
             let manifest = manifests::read(context, &full.manifest).await?;
             Some(PointManifest { point: full.point.clone(), manifest })
         }
@@ -99,7 +115,11 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
         context.warn(text);
     }
     let (tasks, moves) = (Semaphore::new(TASKS), Semaphore::new(MOVES));
-    let scope = Scope { job, server, full, tasks, moves, expected: AtomicU64::new(0) };
+    let logs = BTreeMap::new();
+    let mut scope = Scope { job, server, full, target, logs, tasks, moves, expected: AtomicU64::new(0) };
+    if job.backup_type == BackupType::Log {
+        scope.logs = plan_logs(&scope, &selected.chosen, context).await?;
+    }
     context.phase("data");
     let backed_up = each(&scope, &selected.chosen, context).await?;
     let mut databases = Vec::new();
@@ -117,8 +137,23 @@ async fn run_within(job: &BackupJob, context: &Context) -> Result<BackupOutcome,
         databases,
     };
     let manifest_stream = manifests::write(context, &manifest).await?;
-    let summary = summarise(&manifest);
+    let summary = summarise(&manifest, scope.full.as_ref());
     Ok(BackupOutcome { manifest_stream, summary, manifest, warnings })
+}
+
+/// Decides how each database is backed up in a session of log backups, and has RDS copy them here: where nobody has ever said
+/// where they go, it does not list them either.
+async fn plan_logs(
+    scope: &Scope<'_>,
+    chosen: &[&DatabaseFacts],
+    context: &Context,
+) -> Result<BTreeMap<String, Plan>, Stopped> {
+    scope.target.take(context).await?;
+    let mut plans = BTreeMap::new();
+    for database in chosen {
+        plans.insert(database.name.clone(), logs::plan(scope, database, context).await?);
+    }
+    Ok(plans)
 }
 
 async fn each(scope: &Scope<'_>, chosen: &[&DatabaseFacts], context: &Context) -> Result<Vec<database::Done>, Stopped> {
@@ -137,13 +172,15 @@ fn not_there(what: &str, refused: &Refused) -> Failure {
     Failure::new(code, what, refused.to_string(), "correct the policy's list of databases, or the database's state")
 }
 
-fn summarise(manifest: &Manifest) -> PointSummary {
+fn summarise(manifest: &Manifest, full: Option<&PointManifest>) -> PointSummary {
+    let full_at = |name: &str| Some(full?.manifest.database(name)?.consistent_at);
     let databases: Vec<_> = manifest
         .databases
         .iter()
         .map(|database| DatabaseSummary {
             name: database.name.clone(),
             consistent_at: database.consistent_at,
+            restorable_from: full_at(&database.name).filter(|_| database.backup_type == BackupType::Log),
             bytes: database.bytes(),
             // A native backup does not tell.
             tables: 0,

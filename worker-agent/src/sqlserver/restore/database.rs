@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use haulier_domain::clash;
 use haulier_domain::failure::Failure;
+use haulier_domain::sqlserver::keys::{self, BackupType};
 use haulier_domain::sqlserver::restore::{self, Standing, Step};
 use haulier_domain::sqlserver::server::{DatabaseFacts, State};
 use haulier_domain::sqlserver::task::{Task, TaskId};
@@ -107,6 +108,7 @@ fn size(wanted: &Wanted<'_>, index: usize) -> Size {
         Some(Step::Apply { backup, .. }) => {
             Size { files: u32::try_from(backup.files.len()).unwrap_or(u32::MAX), bytes: backup.server_bytes }
         }
+        Some(Step::Log { file, .. }) => Size { files: 1, bytes: file.bytes },
         // What is left to be undone of a database's log.
         Some(Step::Finish) | None => Size { files: 1, bytes: 0 },
     }
@@ -134,6 +136,21 @@ async fn ask(
                 kms_key_arn: backup.kms_key_arn.clone(),
                 backup_type,
                 more_follows,
+                stop_at: None,
+                options: scope.job.options.of_step(backup_type, more_follows),
+            };
+            (request, given_up)
+        }
+        Some(Step::Log { stop_at, more_follows, .. }) => {
+            let (backup_type, more_follows) = (BackupType::Log, *more_follows);
+            let request = TaskRequest::Restore {
+                database,
+                object_arn: arn(index).unwrap_or_default(),
+                // RDS copies the log as it is.
+                kms_key_arn: None,
+                backup_type,
+                more_follows,
+                stop_at: *stop_at,
                 options: scope.job.options.of_step(backup_type, more_follows),
             };
             (request, given_up)
@@ -151,11 +168,19 @@ async fn ask(
 /// Puts the files of this step, and of those after it, into the temporary bucket.
 async fn fill(wanted: &Wanted<'_>, from: usize, context: &Context) -> Result<(), Stopped> {
     for step in wanted.steps.iter().skip(from) {
-        let Step::Apply { backup, .. } = step else { continue };
-        let set = wanted.files(backup);
-        for (file, name) in backup.files.iter().zip(set.names()) {
-            let shown = format!("{}/{}/{name}", backup.name, backup.backup_type.as_str());
-            deliver::deliver(context, file, &set.key(&name), &shown).await?;
+        match step {
+            Step::Apply { backup, .. } => {
+                let set = wanted.files(backup);
+                for (file, name) in backup.files.iter().zip(set.names()) {
+                    let shown = format!("{}/{}/{name}", backup.name, backup.backup_type.as_str());
+                    deliver::deliver(context, file, &set.key(&name), &shown).await?;
+                }
+            }
+            Step::Log { log, file, .. } => {
+                let shown = format!("{}/log/{}", wanted.asked.database, log.sequence);
+                deliver::deliver(context, file, &keys::log_key(&wanted.folder, log.sequence), &shown).await?;
+            }
+            Step::Finish => {}
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use haulier_domain::clash;
 use haulier_domain::failure::Failure;
-use haulier_domain::sqlserver::keys::FileSet;
+use haulier_domain::sqlserver::keys::{self, FileSet};
 use haulier_domain::sqlserver::manifest::Database;
 use haulier_domain::sqlserver::names::{self, NameRefused};
 use haulier_domain::sqlserver::preflight;
@@ -42,6 +42,7 @@ impl Wanted<'_> {
     pub(super) fn bytes(&self) -> u64 {
         let bytes = |step: &Step<'_>| match step {
             Step::Apply { backup, .. } => backup.bytes(),
+            Step::Log { file, .. } => file.bytes,
             Step::Finish => 0,
         };
         self.steps.iter().map(bytes).sum()
@@ -111,7 +112,11 @@ fn want<'a>(
     let steps =
         restore::steps(points, &asked.database, scope.job.options).map_err(|refused| of_steps(&what, &refused))?;
     let folder = scope.place.folder(&asked.database, &asked.target_name);
-    let arn = |backup: &Database| scope.place.arn(&file_set(&folder, backup).restore_pattern());
+    let arn = |step: &Step<'_>| match step {
+        Step::Apply { backup, .. } => Some(scope.place.arn(&file_set(&folder, backup).restore_pattern())),
+        Step::Log { log, .. } => Some(scope.place.arn(&keys::log_key(&folder, log.sequence))),
+        Step::Finish => None,
+    };
     let requests: Vec<_> = steps.iter().map(|step| Request::new(step, arn)).collect();
     let working = clash::working_name(&scope.job.key, &asked.database, &asked.target_name);
     let (name, working) = match restore::begun_as(&requests, tasks) {
@@ -135,6 +140,19 @@ fn of_steps(what: &str, refused: &Refused) -> Failure {
         Refused::NoFull(_) | Refused::OtherFull(_) => {
             Failure::new("point-full-missing", what, cause, "restore another point")
         }
+        Refused::OneMoment(_) => {
+            let remedy = "restore it without --until, or name a point with log backups";
+            Failure::new("restore-moment-unavailable", what, cause, remedy)
+        }
+        Refused::OutOfRange { .. } => {
+            let remedy = "give a moment within that range, or name another point: see `haulier point list`";
+            Failure::new("restore-moment-unavailable", what, cause, remedy)
+        }
+        Refused::ClockChanged { .. } => {
+            let remedy = "restore it without --until, which needs no clock";
+            Failure::new("restore-moment-unavailable", what, cause, remedy)
+        }
+        Refused::Gap(_) => Failure::new("sqlserver-chain-broken", what, cause, "restore another point; report this"),
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use haulier_domain::failure::Failure;
 use haulier_domain::sqlserver::chain::BackupSet;
+use haulier_domain::sqlserver::log_chain::LogBackup;
 use haulier_domain::sqlserver::row::{Malformed, Row};
 use haulier_domain::sqlserver::server::{self, DatabaseFacts, ServerFacts};
 use haulier_domain::sqlserver::task::{self, Task, TaskId};
@@ -138,6 +139,26 @@ impl Server for TdsServer {
         let rows = self.first(statements::HISTORY, &[&database]).await?;
         let sets: Result<Vec<Option<BackupSet>>, Malformed> = rows.iter().map(BackupSet::of_row).collect();
         Ok(sets.map_err(strange)?.into_iter().flatten().collect())
+    }
+
+    async fn log_backups(&self, database: &str) -> Result<Vec<LogBackup>, CallError> {
+        let rows = self.first(statements::LOG_BACKUPS, &[&database]).await?;
+        // An error comes as a row.
+        if let Some(error) = rows.iter().find_map(|row| row.get("Error").filter(|error| !error.trim().is_empty())) {
+            return Err(CallError::Refused { number: 0, text: error.to_owned() });
+        }
+        rows.iter().map(LogBackup::of_row).collect::<Result<_, _>>().map_err(strange)
+    }
+
+    async fn log_target(&self) -> Result<Option<String>, CallError> {
+        let rows = self.first(statements::CONFIGURATION, &[]).await?;
+        let is_it = |row: &&Row| row.get("name").is_some_and(|name| name.eq_ignore_ascii_case(statements::LOG_TARGET));
+        let value = rows.iter().find(is_it).and_then(|row| row.get("value")).unwrap_or_default().trim();
+        Ok((!value.is_empty()).then(|| value.to_owned()))
+    }
+
+    async fn set_log_target(&self, arn: &str) -> Result<(), CallError> {
+        self.change(statements::SET_LOG_TARGET, &[&arn]).await.map(drop)
     }
 
     async fn submit(&self, request: &TaskRequest) -> Result<TaskId, CallError> {

@@ -9,6 +9,15 @@ pub(super) const SERVER: &str = "SELECT CAST(SERVERPROPERTY('ProductVersion') AS
 /// The setting of RDS that compresses native backups.
 pub(super) const COMPRESSION: &str = "S3 backup compression";
 
+/// The setting of RDS that says where log backups are copied to.
+pub(super) const LOG_TARGET: &str = "target_s3_arn_for_tlog_copy";
+
+/// Sets it.
+pub(super) const SET_LOG_TARGET: &str = "EXEC msdb.dbo.rds_tlog_copy_setup @target_s3_arn = @P1";
+
+/// Log backups of a database.
+pub(super) const LOG_BACKUPS: &str = "SELECT * FROM msdb.dbo.rds_fn_list_tlog_backup_metadata(@P1)";
+
 /// Settings of RDS.
 pub(super) const CONFIGURATION: &str = "EXEC rdsadmin.dbo.rds_show_configuration";
 

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use haulier_domain::sqlserver::keys::BackupType;
 use tiberius::ToSql;
 
 use crate::sqlserver::port::TaskRequest;
@@ -46,16 +47,29 @@ pub(super) fn call(request: &TaskRequest) -> Call {
             Call::of("rds_backup_database")
                 .with("source_db_name", database.clone())
                 .with("s3_arn_to_backup_to", object_arn.clone())
-                .with("type", backup_type.argument())
+                .with_any("type", backup_type.argument())
                 .with("number_of_files", i32::try_from(*files).unwrap_or(i32::MAX))
                 .with("overwrite_s3_backup_file", 0)
                 .with_any("kms_master_key_arn", kms_key_arn.clone())
         }
-        TaskRequest::Restore { database, object_arn, backup_type, more_follows, kms_key_arn, options } => {
+        TaskRequest::CopyLogs { database, first, last, .. } => Call::of("rds_tlog_backup_copy_to_S3")
+            .with("db_name", database.clone())
+            .with("rds_backup_starting_seq_id", i32::try_from(*first).unwrap_or(i32::MAX))
+            .with("rds_backup_ending_seq_id", i32::try_from(*last).unwrap_or(i32::MAX)),
+        TaskRequest::Restore { database, object_arn, backup_type: BackupType::Log, more_follows, stop_at, options, .. } => {
+            Call::of("rds_restore_log")
+                .with("restore_db_name", database.clone())
+                .with("s3_arn_to_restore_from", object_arn.clone())
+                .with("with_norecovery", i32::from(*more_follows))
+                // With a T it means the same in every language.
+                .with_any("stopat", stop_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S").to_string()))
+                .with_any("keep_cdc", options.keep_cdc.then_some(1))
+        }
+        TaskRequest::Restore { database, object_arn, backup_type, more_follows, kms_key_arn, options, .. } => {
             Call::of("rds_restore_database")
                 .with("restore_db_name", database.clone())
                 .with("s3_arn_to_restore_from", object_arn.clone())
-                .with("type", backup_type.argument())
+                .with_any("type", backup_type.argument())
                 .with("with_norecovery", i32::from(*more_follows))
                 .with_any("kms_master_key_arn", kms_key_arn.clone())
                 .with_any("keep_cdc", options.keep_cdc.then_some(1))
@@ -68,7 +82,6 @@ pub(super) fn call(request: &TaskRequest) -> Call {
 
 #[cfg(test)]
 mod tests {
-    use haulier_domain::sqlserver::keys::BackupType;
     use haulier_domain::sqlserver::options::{RestoreOptions, Volume};
 
     use super::*;
@@ -81,13 +94,14 @@ mod tests {
             backup_type: BackupType::Full,
             more_follows: false,
             kms_key_arn,
+            stop_at: None,
             options,
         };
         let plain = call(&restore(None, RestoreOptions::default()));
         let begin = "EXEC msdb.dbo.rds_restore_database @restore_db_name = @P1, @s3_arn_to_restore_from = @P2, @type = @P3, \
                      @with_norecovery = @P4";
         assert_eq!((plain.sql.as_str(), plain.arguments().len()), (begin, 4));
-        let options = RestoreOptions { keep_cdc: true, data_file_volume: None, log_file_volume: Some(Volume::I) };
+        let options = RestoreOptions { keep_cdc: true, log_file_volume: Some(Volume::I), ..RestoreOptions::default() };
         let full = call(&restore(Some("key".into()), options));
         let more = ", @kms_master_key_arn = @P5, @keep_cdc = @P6, @log_file_volume = @P7";
         assert_eq!((full.sql, full.arguments.len()), (format!("{begin}{more}"), 7));
@@ -100,6 +114,23 @@ mod tests {
         };
         assert!(call(&backup(Some("key".into()))).sql.ends_with(", @kms_master_key_arn = @P6"));
         assert!(!call(&backup(None)).sql.contains("kms"));
+        let log = |stop_at| TaskRequest::Restore {
+            database: "shop".into(),
+            object_arn: "arn".into(),
+            backup_type: BackupType::Log,
+            more_follows: true,
+            stop_at,
+            kms_key_arn: None,
+            options: RestoreOptions::default(),
+        };
+        let begin = "EXEC msdb.dbo.rds_restore_log @restore_db_name = @P1, @s3_arn_to_restore_from = @P2, \
+                     @with_norecovery = @P3";
+        assert_eq!(call(&log(None)).sql, begin);
+        assert_eq!(call(&log("2026-11-28T01:02:03".parse().ok())).sql, format!("{begin}, @stopat = @P4"));
+        let copy = TaskRequest::CopyLogs { database: "shop".into(), target_arn: "arn".into(), first: 5, last: 7 };
+        let sql = "EXEC msdb.dbo.rds_tlog_backup_copy_to_S3 @db_name = @P1, @rds_backup_starting_seq_id = @P2, \
+                   @rds_backup_ending_seq_id = @P3";
+        assert_eq!(call(&copy).sql, sql);
         let finish = call(&TaskRequest::Finish { database: "shop".into() });
         assert_eq!(finish.sql, "EXEC msdb.dbo.rds_finish_restore @db_name = @P1");
     }

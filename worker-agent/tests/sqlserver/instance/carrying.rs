@@ -15,7 +15,7 @@ use super::{Database, Fault, Instance, sealing};
 /// Looks that a task takes.
 const STEPS: u32 = 3;
 /// The bucket that ARNs name.
-const BUCKET: &str = "arn:aws:s3:::temp/";
+pub(super) const BUCKET: &str = "arn:aws:s3:::temp/";
 
 /// What a native backup says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,6 +95,8 @@ impl Instance {
             }
             fault => match &request {
                 TaskRequest::Backup { .. } => self.back_up(&request, fault.as_ref()).await,
+                TaskRequest::CopyLogs { .. } => self.copy_logs(&request).await,
+                TaskRequest::Restore { backup_type: BackupType::Log, .. } => self.restore_log(&request).await,
                 TaskRequest::Restore { .. } => self.restore(&request).await,
                 TaskRequest::Finish { database } => self.finish(database),
             },
@@ -157,8 +159,15 @@ impl Instance {
     }
 
     async fn restore(&self, request: &TaskRequest) -> Result<(), String> {
-        let TaskRequest::Restore { database: name, object_arn: arn, backup_type, more_follows, kms_key_arn, options } =
-            request
+        let TaskRequest::Restore {
+            database: name,
+            object_arn: arn,
+            backup_type,
+            more_follows,
+            kms_key_arn,
+            options,
+            ..
+        } = request
         else {
             unreachable!("{request:?}")
         };
@@ -206,6 +215,7 @@ impl Instance {
             content: image.content,
             restoring: *more_follows,
             base: image.base.unwrap_or(image.number),
+            end: image.number * 100 + 9,
             volumes,
             keeps_cdc: options.keep_cdc,
         };

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use haulier_domain::sqlserver::chain::BackupSet;
+use haulier_domain::sqlserver::log_chain::LogBackup;
 use haulier_domain::sqlserver::server::{DatabaseFacts, ServerFacts, State};
 use haulier_domain::sqlserver::task::{Lifecycle, Task, TaskId};
 use haulier_worker_agent::sqlserver::{CallError, Server, TaskRequest};
@@ -51,6 +52,25 @@ impl Server for Instance {
             Ok(world.history.iter().filter(|(name, _)| name == database).map(|(_, set)| set.clone()).collect())
         };
         self.gate.pass(read).await
+    }
+
+    async fn log_backups(&self, database: &str) -> Result<Vec<LogBackup>, CallError> {
+        self.check()?;
+        self.gate.pass(async { Ok(self.world.lock().unwrap().logs.of(database)) }).await
+    }
+
+    async fn log_target(&self) -> Result<Option<String>, CallError> {
+        self.check()?;
+        self.gate.pass(async { Ok(self.world.lock().unwrap().logs.target.clone()) }).await
+    }
+
+    async fn set_log_target(&self, arn: &str) -> Result<(), CallError> {
+        self.check()?;
+        let set = async {
+            self.advance().await;
+            self.world.lock().unwrap().set_log_target(arn)
+        };
+        self.gate.pass(set).await
     }
 
     async fn submit(&self, request: &TaskRequest) -> Result<TaskId, CallError> {

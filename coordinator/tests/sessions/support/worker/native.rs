@@ -43,6 +43,14 @@ pub(super) fn task(work: &wire::assignment::Work) -> wire::TaskSubmitted {
     }
 }
 
+/// Of log backups: where the instance has copied them to before, as the worker of that epoch finds it.
+pub(super) fn log_target(work: &wire::assignment::Work, epoch: u64) -> Option<wire::event::Event> {
+    let wire::assignment::Work::BackupSqlServer(backup) = work else { return None };
+    let target_arn = format!("arn:aws:s3:::found-by-{epoch}");
+    let told = wire::event::Event::LogTargetReplaced(wire::LogTargetReplaced { target_arn });
+    (backup.r#type() == wire::NativeBackupType::Log).then_some(told)
+}
+
 /// A task that goes well, after a line of the log.
 pub(super) fn task_events(work: &wire::assignment::Work) -> [wire::Event; 2] {
     let ended = wire::TaskEnded {

@@ -12,7 +12,7 @@ use haulier_repository::prune::PruneOptions;
 use haulier_repository::{Domain, DomainConfig, DomainKey, PointRoot, StreamKind};
 use jiff::{SignedDuration, Timestamp};
 
-use super::native::{task, task_events};
+use super::native::{log_target, task, task_events};
 use super::{Script, Worker};
 
 impl Worker {
@@ -38,8 +38,9 @@ impl Worker {
                 vec![log, wire::Event { sequence: 2, event: Some(part) }]
             }
             (Script::SubmitsUpTo(_), Some(work)) if self.dies_half_way() => {
-                let submitted = wire::event::Event::TaskSubmitted(task(&work));
-                vec![log, wire::Event { sequence: 2, event: Some(submitted) }]
+                let told = log_target(&work, self.user_data.epoch);
+                let told = told.unwrap_or_else(|| wire::event::Event::TaskSubmitted(task(&work)));
+                vec![log, wire::Event { sequence: 2, event: Some(told) }]
             }
             (Script::Idle, _) => vec![log, finished(2, done)],
             (Script::Fails, _) => {

@@ -36,6 +36,7 @@ pub async fn buckets<B: Buckets + ?Sized, H: BucketHand + ?Sized>(buckets: &B, h
     for _ in 0..2 {
         buckets.block_public_access(name).await.unwrap();
         buckets.set_policy(name, &policy).await.unwrap();
+        buckets.prefer_owner(name).await.unwrap();
         buckets.expire_after(name, 7).await.unwrap();
         buckets.tag(name, &tags).await.unwrap();
     }

@@ -29,6 +29,10 @@ impl<P: Buckets + ?Sized> Buckets for Faulty<P> {
         self.call("PutBucketPolicy", name, self.inner.set_policy(name, policy)).await
     }
 
+    async fn prefer_owner(&self, name: &str) -> Result<()> {
+        self.call("PutBucketOwnershipControls", name, self.inner.prefer_owner(name)).await
+    }
+
     async fn expire_after(&self, name: &str, days: u32) -> Result<()> {
         self.call("PutBucketLifecycleConfiguration", name, self.inner.expire_after(name, days)).await
     }

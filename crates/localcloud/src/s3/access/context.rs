@@ -28,11 +28,8 @@ pub(super) fn of_request(
     caller: &Credential,
     account: &str,
 ) -> Context {
-    let mut context = Context::new()
+    let mut context = of_caller(caller, account)
         .with("aws:SecureTransport", "true")
-        .with("aws:PrincipalArn", role_arn(&caller.principal))
-        .with("aws:PrincipalAccount", account)
-        .with("aws:userid", &caller.user_id)
         .with("s3:ResourceAccount", account)
         .with("s3:signatureversion", "AWS4-HMAC-SHA256");
     if let Some(header) = user_agent(headers) {
@@ -69,6 +66,22 @@ pub(super) fn of_request(
         _ => {}
     }
     context
+}
+
+/// What is known of the caller: a service is no principal of the account, and says for which resource it acts.
+fn of_caller(caller: &Credential, account: &str) -> Context {
+    match &caller.source_arn {
+        Some(source) => Context::new()
+            .with("aws:PrincipalIsAWSService", "true")
+            .with("aws:PrincipalServiceName", &caller.principal)
+            .with("aws:SourceAccount", account)
+            .with("aws:SourceArn", source),
+        None => Context::new()
+            .with("aws:PrincipalIsAWSService", "false")
+            .with("aws:PrincipalArn", role_arn(&caller.principal))
+            .with("aws:PrincipalAccount", account)
+            .with("aws:userid", &caller.user_id),
+    }
 }
 
 /// The keys that carry a retention; a day that has begun counts as one that remains.
@@ -152,6 +165,7 @@ mod tests {
             principal: principal.into(),
             user_id: "AROA1:x".into(),
             permissions: Permissions::None,
+            source_arn: None,
             expires: None,
         }
     }
@@ -169,6 +183,10 @@ mod tests {
         let write = of_request("PutObject", &headers, &"/b/k".parse().unwrap(), &session, "1");
         assert_eq!(write.get("s3:if-none-match"), Some(&["*".to_owned()][..]));
         assert_eq!(write.get("aws:PrincipalArn"), Some(&["arn:aws:iam::1:role/worker".to_owned()][..]));
+        let service = Credential { source_arn: Some("arn:aws:rds:db".into()), ..caller("backups.rds.amazonaws.com") };
+        let by_service = of_request("PutObject", &headers, &"/b/k".parse().unwrap(), &service, "1");
+        assert_eq!(by_service.get("aws:SourceArn"), Some(&["arn:aws:rds:db".to_owned()][..]));
+        assert_eq!(by_service.get("aws:PrincipalArn"), None);
         let part = of_request("UploadPart", &headers, &"/b/k".parse().unwrap(), &session, "1");
         assert_eq!(part.get("s3:ObjectCreationOperation"), Some(&["false".to_owned()][..]));
     }

@@ -11,8 +11,9 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use std::sync::Arc;
 
 use super::convert;
+use super::defaults::known_ownership;
 use super::list::owner;
-use crate::s3::store::{ObjectLock, Settings, Store, Versioning};
+use crate::s3::store::{DefaultEncryption, ObjectLock, Settings, Store, Versioning};
 use crate::s3::transfer::blocking;
 
 /// The Region whose buckets have no location constraint.
@@ -27,6 +28,7 @@ pub(super) async fn create(
     let configuration = input.create_bucket_configuration;
     let constraint = configuration.and_then(|configuration| configuration.location_constraint);
     let region = settle_region(&signed_for, constraint.as_ref().map(BucketLocationConstraint::as_str))?;
+    let ownership = input.object_ownership.as_ref().map(known_ownership).transpose()?;
     let locked = input.object_lock_enabled_for_bucket == Some(true);
     let settings = Settings {
         versioning: if locked { Versioning::Enabled } else { Versioning::Never },
@@ -36,6 +38,8 @@ pub(super) async fn create(
         policy: None,
         public_access_block: None,
         lifecycle: None,
+        ownership: Some(ownership.unwrap_or_else(|| "BucketOwnerEnforced".to_owned())),
+        encryption: DefaultEncryption::default(),
         tags: Default::default(),
     };
     let (store, name) = (Arc::clone(store), input.bucket.clone());

@@ -3,6 +3,7 @@
 
 mod buckets;
 mod convert;
+mod defaults;
 mod delete;
 mod list;
 mod lock;
@@ -186,6 +187,48 @@ impl S3 for Operations {
         request: S3Request<dto::DeleteBucketLifecycleInput>,
     ) -> S3Result<S3Response<dto::DeleteBucketLifecycleOutput>> {
         settings::delete_lifecycle(&self.store, request).await
+    }
+
+    async fn put_bucket_ownership_controls(
+        &self,
+        request: S3Request<dto::PutBucketOwnershipControlsInput>,
+    ) -> S3Result<S3Response<dto::PutBucketOwnershipControlsOutput>> {
+        defaults::put_ownership(&self.store, request).await
+    }
+
+    async fn get_bucket_ownership_controls(
+        &self,
+        request: S3Request<dto::GetBucketOwnershipControlsInput>,
+    ) -> S3Result<S3Response<dto::GetBucketOwnershipControlsOutput>> {
+        defaults::get_ownership(&self.store, &request)
+    }
+
+    async fn delete_bucket_ownership_controls(
+        &self,
+        request: S3Request<dto::DeleteBucketOwnershipControlsInput>,
+    ) -> S3Result<S3Response<dto::DeleteBucketOwnershipControlsOutput>> {
+        defaults::delete_ownership(&self.store, request).await
+    }
+
+    async fn put_bucket_encryption(
+        &self,
+        request: S3Request<dto::PutBucketEncryptionInput>,
+    ) -> S3Result<S3Response<dto::PutBucketEncryptionOutput>> {
+        defaults::put_encryption(&self.store, request).await
+    }
+
+    async fn get_bucket_encryption(
+        &self,
+        request: S3Request<dto::GetBucketEncryptionInput>,
+    ) -> S3Result<S3Response<dto::GetBucketEncryptionOutput>> {
+        defaults::get_encryption(&self.store, &request)
+    }
+
+    async fn delete_bucket_encryption(
+        &self,
+        request: S3Request<dto::DeleteBucketEncryptionInput>,
+    ) -> S3Result<S3Response<dto::DeleteBucketEncryptionOutput>> {
+        defaults::delete_encryption(&self.store, request).await
     }
 
     async fn put_bucket_tagging(

@@ -30,7 +30,7 @@ pub(super) async fn change(
 }
 
 /// A change that nothing in the bucket speaks against.
-async fn set(store: &Store, bucket: &str, set: impl FnOnce(&mut Settings) + Send + 'static) -> S3Result<()> {
+pub(super) async fn set(store: &Store, bucket: &str, set: impl FnOnce(&mut Settings) + Send + 'static) -> S3Result<()> {
     let change_it = |settings: &mut Settings| {
         set(settings);
         Ok(())
@@ -38,7 +38,7 @@ async fn set(store: &Store, bucket: &str, set: impl FnOnce(&mut Settings) + Send
     change(store, bucket, change_it).await
 }
 
-fn settings(store: &Store, bucket: &str) -> S3Result<Arc<Settings>> {
+pub(super) fn settings(store: &Store, bucket: &str) -> S3Result<Arc<Settings>> {
     Ok(store.bucket(bucket)?.settings())
 }
 

@@ -39,6 +39,23 @@ pub struct PublicAccessBlock {
     pub restrict_public_buckets: bool,
 }
 
+/// How objects are encrypted that do not say it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefaultEncryption {
+    /// `AES256`, `aws:kms` or `aws:kms:dsse`.
+    pub algorithm: String,
+    /// Key of KMS's, if one is named.
+    pub key: Option<String>,
+    /// Whether one data key serves the bucket.
+    pub bucket_key: bool,
+}
+
+impl Default for DefaultEncryption {
+    fn default() -> Self {
+        Self { algorithm: "AES256".to_owned(), key: None, bucket_key: false }
+    }
+}
+
 /// Settings of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -55,6 +72,12 @@ pub struct Settings {
     /// Lifecycle configuration, as S3's own XML.
     #[serde(default)]
     pub lifecycle: Option<String>,
+    /// Who owns objects that others put: `BucketOwnerPreferred`. None where that was deleted.
+    #[serde(default)]
+    pub ownership: Option<String>,
+    /// Default encryption.
+    #[serde(default)]
+    pub encryption: DefaultEncryption,
     /// Tags.
     #[serde(default)]
     pub tags: Tags,

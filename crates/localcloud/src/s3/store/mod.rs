@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use bucket::{Bucket, PublicAccessBlock, Settings, Versioning};
+pub use bucket::{Bucket, DefaultEncryption, PublicAccessBlock, Settings, Versioning};
 pub use condition::{Condition, Matches};
 pub use error::{Error, Result};
 pub use files::StagedFile;

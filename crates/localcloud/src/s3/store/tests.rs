@@ -16,6 +16,8 @@ fn settings() -> Settings {
         policy: None,
         public_access_block: None,
         lifecycle: None,
+        ownership: None,
+        encryption: DefaultEncryption::default(),
         tags: Tags::new(),
         versioning: Versioning::Never,
         object_lock: None,

@@ -211,6 +211,6 @@ impl Upload<'_> {
     }
 }
 
-fn name_of(key: &str) -> &str {
+pub(super) fn name_of(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }

@@ -3,13 +3,16 @@
 //! Every end is one end: what a task has begun in S3 is given up, then the task is over, then the next one's turn has come.
 
 mod backup;
+mod copy_logs;
 mod restore;
+mod restore_log;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::backup::Kind;
 use super::bucket::{Bucket, S3Error};
 use super::instance::{Instance, locked, now};
 use super::location::Location;
@@ -96,6 +99,8 @@ impl Run {
         self.check_trouble(0)?;
         match self.task.order.work {
             Work::Backup(kind) => backup::run(self, kind).await,
+            Work::CopyLogs => copy_logs::run(self).await,
+            Work::Restore { kind: Kind::Log, norecovery } => restore_log::run(self, norecovery).await,
             Work::Restore { kind, norecovery } => restore::run(self, kind, norecovery).await,
             Work::Finish => restore::finish(self),
         }
@@ -127,6 +132,8 @@ impl Run {
     /// The lines of a failure: RDS's general one first, the cause, then what follows from it.
     fn failed(&self, causes: Vec<String>, broken: bool) -> Vec<String> {
         let general = match self.task.order.work {
+            // Of these nothing is documented that would come before the cause.
+            Work::CopyLogs => return causes,
             Work::Backup(_) => {
                 "Aborted the task because of a task failure or an overlap with your preferred backup window for RDS automated backup."
             }

@@ -1,4 +1,4 @@
-//! RESTORE_DB in all its forms, and FINISH_RESTORE.
+//! RESTORE_DB and RESTORE_DB_DIFFERENTIAL in all their forms, and FINISH_RESTORE.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -19,19 +19,19 @@ use super::super::state::State;
 use super::{Failure, Run};
 
 /// Bytes of one ranged read.
-const RANGE: u64 = 8 << 20;
+pub(super) const RANGE: u64 = 8 << 20;
 /// Bytes of an image within which its header is.
 const HEAD: u64 = 1 << 20;
 /// Files that are read at once.
 const AT_ONCE: usize = 4;
 
 /// A file on its way from S3.
-struct Incoming {
-    key: String,
-    size: u64,
-    offset: u64,
-    unpacker: Unpacker,
-    draft: NamedTempFile,
+pub(super) struct Incoming {
+    pub(super) key: String,
+    pub(super) size: u64,
+    pub(super) offset: u64,
+    pub(super) unpacker: Unpacker,
+    pub(super) draft: NamedTempFile,
 }
 
 pub(super) async fn run(run: &Run, kind: Kind, norecovery: bool) -> Result<(), Failure> {
@@ -122,7 +122,7 @@ fn change(run: &Run, act: impl FnOnce(&mut State) -> Result<(), Failure>) -> Res
 }
 
 /// Objects to restore from, and their sizes.
-async fn objects(bucket: &Bucket, location: &Location) -> Result<Vec<(String, u64)>, Failure> {
+pub(super) async fn objects(bucket: &Bucket, location: &Location) -> Result<Vec<(String, u64)>, Failure> {
     let prefix = location.prefix()?;
     let mut found = bucket.list(prefix.unwrap_or(&location.key)).await?;
     if prefix.is_none() {
@@ -138,7 +138,12 @@ async fn objects(bucket: &Bucket, location: &Location) -> Result<Vec<(String, u6
     Ok(found)
 }
 
-async fn incoming(run: &Run, bucket: &Bucket, objects: Vec<(String, u64)>) -> Result<Vec<Incoming>, Failure> {
+/// The files of these objects, of which nothing is read yet.
+pub(super) async fn incoming(
+    run: &Run,
+    bucket: &Bucket,
+    objects: Vec<(String, u64)>,
+) -> Result<Vec<Incoming>, Failure> {
     let surroundings = &run.instance.surroundings;
     let mut files = Vec::new();
     for (key, size) in objects {
@@ -154,7 +159,7 @@ async fn incoming(run: &Run, bucket: &Bucket, objects: Vec<(String, u64)>) -> Re
 
 impl Incoming {
     /// Reads on, at most so many bytes; returns how many came.
-    async fn read(&mut self, bucket: &Bucket, most: u64) -> Result<u64, Failure> {
+    pub(super) async fn read(&mut self, bucket: &Bucket, most: u64) -> Result<u64, Failure> {
         let length = most.min(self.size - self.offset);
         if length == 0 {
             return Ok(0);

@@ -76,6 +76,8 @@ pub(crate) struct Header {
     pub(crate) base: Option<Base>,
     /// The database from its creation on, restored copies included.
     pub(crate) family: Uuid,
+    /// The way on which its log has come so far: a new one begins where a restore ends.
+    pub(crate) fork: Uuid,
     pub(crate) started: DateTime,
     pub(crate) finished: DateTime,
     /// Bytes of pages in the whole backup.

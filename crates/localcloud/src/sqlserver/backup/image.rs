@@ -35,17 +35,7 @@ impl Image {
     /// A file of a backup with these extents.
     pub(crate) fn new(header: &Header, extents: Vec<u32>) -> Self {
         let data = extents.len() as u64 * EXTENT as u64;
-        let mut tape = Tape::default();
-        media(&mut tape, header);
-        let configuration = configuration(header, extents.len() as u64 * 8);
-        let finished = date(header.finished);
-        tape.block(b"SSET", 0, &set(header, finished));
-        tape.pad();
-        tape.block(b"VOLB", 0, &[&[0; 12][..], &finished, &[0; 3]].concat());
-        tape.pad();
-        tape.block(b"MSCI", 0, &[0; 4]);
-        tape.whole_stream(b"MQCI", &configuration);
-        tape.pad();
+        let (mut tape, configuration) = begin(header, extents.len() as u64 * 8);
         tape.block(b"MSDA", 0, &[0, 0, 0, 0, 0, 0, 1, 0]);
         tape.pad_for_data();
         tape.stream(b"MQDA", 2, data + 2);
@@ -59,13 +49,7 @@ impl Image {
         rest.bytes.extend_from_slice(&[0, 0]);
         rest.bytes.extend_from_slice(&log(header));
         rest.pad();
-        rest.block(b"MSLS", 0, &[0; 4]);
-        rest.whole_stream(b"MQCI", &configuration);
-        rest.pad();
-        rest.mark();
-        rest.block(b"ESET", 0, &[&[0; 28][..], &finished, &[0; 3]].concat());
-        rest.pad();
-        rest.mark();
+        end(&mut rest, header, &configuration);
         Self { head: tape.bytes, extents, tail: rest.bytes }
     }
 
@@ -102,6 +86,33 @@ impl Image {
         }
         Ok(bytes)
     }
+}
+
+/// What every image begins with; the stream `MQCI` comes again in its end.
+pub(super) fn begin(header: &Header, pages: u64) -> (Tape, Vec<u8>) {
+    let mut tape = Tape::default();
+    media(&mut tape, header);
+    let configuration = configuration(header, pages);
+    let finished = date(header.finished);
+    tape.block(b"SSET", 0, &set(header, finished));
+    tape.pad();
+    tape.block(b"VOLB", 0, &[&[0; 12][..], &finished, &[0; 3]].concat());
+    tape.pad();
+    tape.block(b"MSCI", 0, &[0; 4]);
+    tape.whole_stream(b"MQCI", &configuration);
+    tape.pad();
+    (tape, configuration)
+}
+
+/// What every image ends in.
+pub(super) fn end(tape: &mut Tape, header: &Header, configuration: &[u8]) {
+    tape.block(b"MSLS", 0, &[0; 4]);
+    tape.whole_stream(b"MQCI", configuration);
+    tape.pad();
+    tape.mark();
+    tape.block(b"ESET", 0, &[&[0; 28][..], &date(header.finished), &[0; 3]].concat());
+    tape.pad();
+    tape.mark();
 }
 
 fn media(tape: &mut Tape, header: &Header) {
@@ -152,7 +163,7 @@ fn configuration(header: &Header, pages: u64) -> Vec<u8> {
     put(0x5E, &header.version.to_le_bytes());
     put(0x60, &header.bytes.to_le_bytes());
     put(0x9C, &header.family.to_bytes_le());
-    put(0xE0, &header.family.to_bytes_le());
+    put(0xE0, &header.fork.to_bytes_le());
     if let Some(base) = header.base {
         put(0xC8, &base.set.to_bytes_le());
         put(0x104, &short(base.lsn));
@@ -192,7 +203,7 @@ fn add_text(chunk: &mut Vec<u8>, at: usize, text: &str) {
     chunk.extend_from_slice(&bytes);
 }
 
-fn short(lsn: Lsn) -> Vec<u8> {
+pub(super) fn short(lsn: Lsn) -> Vec<u8> {
     [&lsn.file.to_le_bytes()[..], &lsn.block.to_le_bytes(), &lsn.slot.to_le_bytes()].concat()
 }
 

@@ -11,11 +11,13 @@
 mod blocks;
 mod header;
 mod image;
+mod log;
 mod lsn;
 mod read;
 
 pub(crate) use header::{Base, Header, Kind, Member, Part};
 pub(crate) use image::{EXTENT, Image, Pages};
+pub(crate) use log::{Change, Records};
 pub(crate) use lsn::Lsn;
 pub(crate) use read::{Inspected, inspect, places};
 

@@ -26,7 +26,7 @@ const BLOCKS: [&[u8; 4]; 12] =
 /// What a file turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Inspected {
-    /// An uncompressed backup, and where its pages lie in the file.
+    /// An uncompressed backup, and where its pages lie in the file; of a log backup, where its log does.
     Plain(Box<Header>, Range<u64>),
     /// A compressed one, which says no more.
     Compressed,
@@ -91,10 +91,11 @@ fn parse(bytes: &[u8]) -> Option<(Header, Range<u64>)> {
             match &stream.kind {
                 b"RAID" => member = Member { of: u16_at(stream.data, 20)?, number: u16_at(stream.data, 22)? },
                 b"MQCI" if configuration.is_none() => configuration = Some(stream.data),
-                b"MQDA" => {
+                // Before the log of any other backup come its pages.
+                b"MQDA" | b"MQTL" => {
                     // Two bytes number the stream.
-                    let pages = stream.start as u64 + 2..stream.start as u64 + stream.length;
-                    return Some((read_configuration(configuration?, set?, member)?, pages));
+                    let data = stream.start as u64 + 2..stream.start as u64 + stream.length;
+                    return Some((read_configuration(configuration?, set?, member)?, data));
                 }
                 _ => {}
             }
@@ -143,6 +144,7 @@ fn read_configuration(bytes: &[u8], set: Uuid, member: Member) -> Option<Header>
         database_backup: lsn_at(bytes, 0x3E)?,
         base: (!base_set.is_nil()).then_some(Base { lsn: lsn_at(bytes, 0x104)?, set: base_set }),
         family: guid_at(bytes, 0x9C)?,
+        fork: guid_at(bytes, 0xE0)?,
         started: date_at(bytes, 0x48)?,
         finished: date_at(bytes, 0x4D)?,
         bytes: u64_at(bytes, 0x60)?,

@@ -39,6 +39,7 @@ fn header() -> Header {
         database_backup: lsn(50, 37),
         base: Some(Base { lsn: lsn(50, 37), set: Uuid::from_u128(2) }),
         family: Uuid::from_u128(3),
+        fork: Uuid::from_u128(6),
         started: date(2026, 11, 27).at(10, 0, 0, 0),
         finished: date(2026, 11, 27).at(10, 0, 5, 0),
         bytes: 3 * EXTENT as u64,
@@ -71,6 +72,22 @@ fn an_image_says_what_was_written_into_it() {
         let start = offset as usize;
         assert_eq!(part, whole[start..(start + length).min(whole.len())], "{offset} {length}");
     }
+}
+
+#[test]
+fn a_log_says_what_was_written_into_it() {
+    let header = Header { kind: Kind::Log, base: None, ..header() };
+    let at = |milliseconds| date(2026, 11, 27).at(10, 0, 0, milliseconds * 1_000_000);
+    let change = |block, pages| Change { lsn: lsn(block, 1), committed: at(7), generation: block, pages };
+    let records = Records { until: at(250), changes: vec![change(101, vec![3, 5]), change(102, Vec::new())] };
+    let bytes = records.image(&header);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.trn");
+    std::fs::write(&path, &bytes).unwrap();
+    let Inspected::Plain(read, range) = inspect(&path).unwrap() else { panic!("not read") };
+    assert_eq!(*read, header);
+    assert_eq!(Records::read(&path, &range).unwrap().as_ref(), Some(&records));
+    assert_eq!(Records::read(&path, &(range.start..range.end - 32)).unwrap(), None, "cut short");
 }
 
 #[test]

@@ -1,0 +1,137 @@
+//! Sessions of log backups: what is chosen, what RDS may write into the temporary bucket, and what is refused.
+
+use haulier_cloud::databases::{Databases as _, DbInstance};
+use haulier_cloud::doubles::MemoryBucket;
+use haulier_coordinator::sessions::{BackupRequest, PreparedBucket};
+use haulier_domain::id::{PointId, SessionId};
+use haulier_domain::session::SessionState;
+use haulier_proto::worker::v1::NativeBackupType;
+
+use crate::support::native::{NATIVE, native_backup_of};
+use crate::support::worker::Script;
+use crate::support::{ACCOUNT, REGION, Running, Scene};
+
+/// The service that copies log backups.
+const SERVICE: &str = "backups.rds.amazonaws.com";
+
+/// A scene whose instances have automated backups.
+fn scene(script: Script) -> Scene {
+    let scene = Scene::new(script);
+    NATIVE.iter().for_each(|id| change(&scene, id, |instance| instance.backup_retention_days = 7));
+    scene
+}
+
+fn change(scene: &Scene, id: &str, change: impl FnOnce(&mut DbInstance)) {
+    let databases = scene.access.memory.databases();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut instance = runtime.block_on(databases.instance(id)).unwrap().unwrap();
+    change(&mut instance);
+    databases.add(instance);
+}
+
+fn log_backup_of(id: &str) -> BackupRequest {
+    let mut request = native_backup_of(id, 7);
+    request.native.log_backups = true;
+    request
+}
+
+fn back_up(running: &Running, id: &str) -> (SessionId, PointId) {
+    let session = running.start_backup(log_backup_of(id));
+    (session.clone(), running.assert_state(&session, SessionState::Succeeded).point.unwrap())
+}
+
+/// The bucket as each worker found it.
+fn buckets(scene: &Scene) -> Vec<MemoryBucket> {
+    scene.fleet.log().temporary.lock().unwrap().clone()
+}
+
+#[test]
+fn the_log_follows_on_a_full_point_and_rds_may_put_it_under_the_sessions_prefix() {
+    let scene = scene(Script::Obedient);
+    let running = scene.start();
+    let (first, full) = back_up(&running, "crm");
+    let (second, log) = back_up(&running, "crm");
+    assert_eq!((running.full_point_of(&full), running.full_point_of(&log)), (None, Some(full.clone())));
+    assert!(running.log(&second).contains(&format!("log backups since restore point {full}")));
+    let told = scene.fleet.log().native_backups.lock().unwrap().clone();
+    let types: Vec<_> = told.iter().map(|backup| backup.r#type()).collect();
+    assert_eq!(types, [NativeBackupType::Full, NativeBackupType::Log]);
+    let [of_full, of_log] = &buckets(&scene)[..] else { panic!("two sessions") };
+    assert!(!of_full.prefers_owner && !of_full.policy.as_ref().unwrap().contains(SERVICE), "{of_full:?}");
+    let policy = of_log.policy.as_ref().unwrap();
+    let place = told[1].temporary.clone().unwrap();
+    assert!(of_log.prefers_owner && of_log.is_closed && policy.contains(SERVICE), "{of_log:?}");
+    assert!(policy.contains(&format!("{}/{}/*", place.bucket, place.prefix)), "{policy}");
+    assert!(policy.contains(&format!("arn:aws:rds:{REGION}:{ACCOUNT}:db:crm")), "{policy}");
+    // The full one has a snapshot, the log has none.
+    assert_eq!(scene.leftovers(&[&first]), [""; 0]);
+}
+
+#[test]
+fn a_session_beside_it_does_not_shut_rds_out() {
+    let scene = scene(Script::Obedient);
+    let running = scene.start();
+    let (first, _) = back_up(&running, "crm");
+    scene.fleet.follow(Script::Endless);
+    let log = running.start_backup(log_backup_of("crm"));
+    let fleet = scene.fleet.log();
+    running.until(&log, "its worker's assignment", move |_| fleet.temporary.lock().unwrap().len() >= 2);
+    scene.fleet.follow(Script::Obedient);
+    let other = running.start_backup(native_backup_of("erp", 0));
+    running.assert_state(&other, SessionState::Succeeded);
+    let found = buckets(&scene);
+    assert_eq!(found[2].policy, found[1].policy);
+    let (sessions, id) = (running.sessions.clone(), log.clone());
+    running.run(async move { sessions.cancel(&id, "enough").await.unwrap() });
+    running.assert_state(&log, SessionState::Cancelled);
+    assert_eq!(scene.leftovers(&[&first, &other]), [""; 0]);
+}
+
+#[test]
+fn a_prepared_bucket_is_left_as_it_is() {
+    let scene = scene(Script::Obedient);
+    let buckets = scene.access.memory.buckets(REGION);
+    buckets.add("prepared", MemoryBucket { region: REGION.into(), ..MemoryBucket::default() });
+    let running = scene.start();
+    back_up(&running, "crm");
+    let mut request = log_backup_of("crm");
+    request.native.bucket = Some(PreparedBucket { bucket: "prepared".into(), prefix: String::new() });
+    let id = running.start_backup(request);
+    running.assert_state(&id, SessionState::Succeeded);
+    let found = buckets.described("prepared").unwrap();
+    assert_eq!((found.policy, found.prefers_owner), (None, false));
+}
+
+#[test]
+fn the_next_worker_is_told_where_the_log_was_copied_to_at_first() {
+    let scene = scene(Script::Obedient);
+    let running = scene.start();
+    back_up(&running, "crm");
+    scene.fleet.follow(Script::SubmitsUpTo(2));
+    back_up(&running, "crm");
+    let told = scene.fleet.log().native_backups.lock().unwrap().clone();
+    let targets: Vec<&str> = told[1..].iter().map(|backup| backup.log_target_arn.as_str()).collect();
+    assert_eq!(targets, ["", "arn:aws:s3:::found-by-1", "arn:aws:s3:::found-by-1"]);
+}
+
+#[test]
+fn what_aws_does_not_allow_is_refused_before_anything_is_made() {
+    type Change = fn(&mut DbInstance);
+    let cases: [(&str, Change); 3] = [
+        ("automated backups are off", |_| {}),
+        ("not support yet", |instance| (instance.backup_retention_days, instance.encrypted) = (1, true)),
+        ("read replica of orders", |instance| {
+            (instance.backup_retention_days, instance.replica_of) = (1, Some("orders".into()));
+        }),
+    ];
+    for (said, how) in cases {
+        let scene = Scene::new(Script::Obedient);
+        change(&scene, "crm", how);
+        let running = scene.start();
+        let id = running.start_backup(log_backup_of("crm"));
+        let session = running.assert_state(&id, SessionState::Failed);
+        let failure = session.failure().unwrap();
+        assert!(failure.code == "log-backups-unavailable" && failure.cause.contains(said), "{failure}");
+        assert_eq!(scene.leftovers(&[]), [""; 0]);
+    }
+}

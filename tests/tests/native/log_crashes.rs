@@ -1,0 +1,88 @@
+//! `kill -9` of workers and of the coordinator while log backups are copied and restored: the session succeeds, RDS carried every
+//! task out once, and nothing is left.
+
+use anyhow::{Result, ensure};
+
+use crate::scene::{SOURCE, Scene};
+use crate::strike::{Strike, coordinator_dies, workers_die};
+
+const DATABASE: &str = "orders";
+const PAGES: u64 = 2000;
+const LOGS: &str = "sqlserver: { full_every_days: 7, log_backups: true }";
+
+const PLACE_IS_MOVED: Strike = Strike::answer("the place of log backups was moved", "rds_tlog_copy_setup");
+const COPY_IS_ASKED_FOR: Strike = Strike::answer("the copy was asked for", "rds_tlog_backup_copy_to_s3");
+const COPY_RUNS: Strike = Strike::task("log backups are being copied", "TLOG_BACKUP_COPY_TO_S3");
+const IS_FETCHED: Strike = Strike::temporary("a log backup is being fetched", "GetObject");
+const FULL_RUNS: Strike = Strike::task("the full backup is being restored", "RESTORE_DB_NORECOVERY");
+const LOG_IS_ASKED_FOR: Strike = Strike::answer("the restore of a log backup was asked for", "rds_restore_log");
+const LOG_RUNS: Strike = Strike::task("a log backup is being restored", "RESTORE_DB_LOG_NORECOVERY");
+const FINISH_RUNS: Strike = Strike::task("the restore is being finished", "FINISH_RESTORE");
+
+/// A scene with a full point, and two log backups since.
+fn scene() -> Result<Scene> {
+    let mut scene = Scene::set()?;
+    scene.stage.cloud.set_backup_retention(SOURCE, 1)?;
+    scene.expect_what_is_there()?;
+    scene.stage.cloud.make_pages(SOURCE, DATABASE, 11, PAGES)?;
+    let full = scene.back_up(LOGS)?;
+    ensure!(full["full_point_id"].is_null(), "{full:#}");
+    for seed in [1, 2] {
+        scene.stage.cloud.commit_pages(SOURCE, DATABASE, PAGES / 100, seed)?;
+        scene.stage.cloud.take_log_backup(SOURCE, DATABASE)?;
+    }
+    Ok(scene)
+}
+
+fn copy() -> Vec<String> {
+    vec![format!("TLOG_BACKUP_COPY_TO_S3 {DATABASE}: SUCCESS")]
+}
+
+/// The tasks of a restore of two log backups.
+fn restored(name: &str) -> Vec<String> {
+    ["RESTORE_DB_NORECOVERY", "RESTORE_DB_LOG_NORECOVERY", "RESTORE_DB_LOG_NORECOVERY", "FINISH_RESTORE"]
+        .map(|kind| format!("{kind} {name}: SUCCESS"))
+        .to_vec()
+}
+
+#[test]
+fn log_backups_are_copied_and_restored_though_workers_are_killed() -> Result<()> {
+    let scene = scene()?;
+    let pages = scene.stage.cloud.pages_of(SOURCE, DATABASE)?;
+    let mut points = Vec::new();
+    for strikes in [[PLACE_IS_MOVED, COPY_IS_ASKED_FOR], [COPY_RUNS, IS_FETCHED]] {
+        let tasks = scene.tasks()?;
+        let session = workers_die(&scene, &strikes, |scene| scene.start_backup(LOGS))?;
+        assert_eq!(scene.since(&tasks)?, copy());
+        scene.assert_nothing_left()?;
+        let point = scene.point_of(&session)?;
+        ensure!(point["full_point_id"].is_string(), "{point:#}");
+        points.push(point);
+    }
+    ensure!(scene.points()? == 3, "three points, not more");
+    for (strikes, name) in [([LOG_IS_ASKED_FOR, LOG_RUNS], "one"), ([FULL_RUNS, FINISH_RUNS], "two")] {
+        let tasks = scene.tasks()?;
+        workers_die(&scene, &strikes, |scene| scene.start_restore(&points[1], &[(DATABASE, name)], &[]))?;
+        assert_eq!(scene.since(&tasks)?, restored(name));
+        scene.assert_pages(name, &pages)?;
+        scene.assert_nothing_left()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn log_backups_are_copied_and_restored_though_the_coordinator_is_killed() -> Result<()> {
+    let mut scene = scene()?;
+    let pages = scene.stage.cloud.pages_of(SOURCE, DATABASE)?;
+    let tasks = scene.tasks()?;
+    let opened = Strike::temporary("RDS is let into the temporary bucket", "PutBucketOwnershipControls");
+    let session = coordinator_dies(&mut scene, &[opened, COPY_RUNS, IS_FETCHED], |scene| scene.start_backup(LOGS))?;
+    assert_eq!(scene.since(&tasks)?, copy());
+    let point = scene.point_of(&session)?;
+    let tasks = scene.tasks()?;
+    let start = |scene: &Scene| scene.start_restore(&point, &[(DATABASE, "copy")], &[]);
+    coordinator_dies(&mut scene, &[FULL_RUNS, LOG_RUNS, FINISH_RUNS], start)?;
+    assert_eq!(scene.since(&tasks)?, restored("copy"));
+    scene.assert_pages("copy", &pages)?;
+    scene.assert_nothing_left()
+}

@@ -1,0 +1,131 @@
+//! Where the instance copies log backups to. There is one such place to an instance, and it is the operator's: a session has it
+//! moved to its own for a while, and puts it back.
+//!
+//! What it was is told to the coordinator before it is replaced, so that the next worker can put it back where this one is
+//! killed. Where nobody had ever said it, nothing can be put back: RDS knows no way to take it away again. It then names
+//! the session's place, where nothing is any more, and where RDS writes only when it is asked to.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use haulier_domain::native_backup::temporary::NAME_PREFIX;
+use haulier_domain::sqlserver::diagnosis::{self, Class};
+use haulier_domain::sqlserver::keys::TemporaryPlace;
+use tokio::time::{Instant, timeout};
+
+use super::calls::Patience;
+use super::context::Context;
+use super::failures;
+use super::port::{CallError, is_same_target};
+use crate::mover::sinks::Stopped;
+
+/// What RDS says where the place is the one already that it is given.
+const ALREADY: &str = "already set to the provided value";
+
+/// The place that was replaced.
+pub(super) struct LogTarget {
+    instance: String,
+    own: String,
+    before: Mutex<Option<String>>,
+}
+
+impl LogTarget {
+    /// The session's own is in this place. `before` is what earlier workers have replaced.
+    pub(super) fn new(instance: &str, place: &TemporaryPlace, before: Option<String>) -> Self {
+        Self { instance: instance.to_owned(), own: place.arn(&place.logs()), before: Mutex::new(before) }
+    }
+
+    /// ARN of the session's own.
+    pub(super) fn own(&self) -> &str {
+        &self.own
+    }
+
+    fn before(&self) -> MutexGuard<'_, Option<String>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the instance copy log backups to the session's own place.
+    pub(super) async fn take(&self, context: &Context) -> Result<(), Stopped> {
+        let what = format!("having {} copy log backups to the temporary bucket", self.instance);
+        let current = context.read(&what, || context.server.log_target()).await?;
+        if current.as_deref().is_some_and(|current| is_same_target(current, &self.own)) {
+            return Ok(());
+        }
+        if let Some(current) = current.filter(|current| !is_left_over(current)) {
+            context.obey(context.tasks.log_target_replaced(&current)).await?;
+            context.info(&format!("the instance copied log backups to {current} so far"));
+            self.before().get_or_insert(current);
+        }
+        self.set(&self.own, &what, context).await
+    }
+
+    /// Puts back what was there, even after the order to stop. Gives what an operator must do where that cannot be had.
+    pub(super) async fn put_back(&self, context: &Context) -> Option<String> {
+        let before = self.before().clone()?;
+        let what = format!("having {} copy log backups to {before} again", self.instance);
+        let putting = async {
+            let current = context.read(&what, || context.server.log_target()).await?;
+            // Somebody else's hand since then has the last word.
+            let is_ours = current.is_some_and(|current| is_same_target(&current, &self.own));
+            if is_ours { self.set(&before, &what, context).await } else { Ok(()) }
+        };
+        let why = match timeout(context.pace.tidying, putting).await {
+            Ok(Ok(())) => return None,
+            Ok(Err(stopped)) => stopped.to_string(),
+            Err(_) => "it was not done in time".to_owned(),
+        };
+        let literal = before.replace('\'', "''");
+        Some(format!(
+            "{what}: {why}: run on the instance: exec msdb.dbo.rds_tlog_copy_setup @target_s3_arn = N'{literal}'"
+        ))
+    }
+
+    /// Sets it, once the instance has no pending task.
+    async fn set(&self, arn: &str, what: &str, context: &Context) -> Result<(), Stopped> {
+        let began = Instant::now();
+        let mut patience = Patience::new(&context.pace);
+        let mut waits = false;
+        loop {
+            let error = match context.settled(context.server.set_log_target(arn)).await? {
+                Ok(()) => return Ok(()),
+                Err(CallError::Refused { text, .. }) if text.contains(ALREADY) => return Ok(()),
+                Err(error) => error,
+            };
+            let failure = failures::call(what, &error);
+            if let CallError::Refused { text, .. } = &error {
+                let known = diagnosis::of_text(text).filter(|known| known.class == Class::RetryLater);
+                if known.is_none_or(|known| began.elapsed() + context.pace.busy > known.patience) {
+                    return Err(failure.into());
+                }
+                if !std::mem::replace(&mut waits, true) {
+                    context.warn(&format!("waiting: {failure}"));
+                }
+                context.pause(context.pace.busy).await?;
+                continue;
+            }
+            let pause = patience.pause().filter(|_| failure.retryable);
+            context.pause(pause.ok_or(failure)?).await?;
+        }
+    }
+}
+
+/// Whether a place is in a bucket that the coordinator has made: another session's, which is over.
+fn is_left_over(arn: &str) -> bool {
+    arn.split(":::").nth(1).is_some_and(|bucket| bucket.starts_with(NAME_PREFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_session_has_left_is_nobodys() {
+        for (arn, expected) in [
+            ("arn:aws:s3:::haulier-temporary-0123-1-eu/ses-1/log", true),
+            ("arn:aws-cn:s3:::haulier-temporary-0123", true),
+            ("arn:aws:s3:::our-logs/haulier-temporary-", false),
+            ("", false),
+        ] {
+            assert_eq!(is_left_over(arn), expected, "{arn}");
+        }
+    }
+}

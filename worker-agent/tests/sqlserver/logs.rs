@@ -1,0 +1,183 @@
+//! Log backups: what RDS has taken since the full one is stored, and brings a database to any moment since.
+
+use haulier_domain::clash::OnClash;
+use haulier_domain::sqlserver::keys::BackupType;
+use haulier_domain::sqlserver::options::RestoreOptions;
+use haulier_worker_agent::sqlserver::{FullPoint, RestoreJob};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::instance::Fault;
+use crate::scene::{Scene, failure, wanted};
+
+const OPERATORS: &str = "arn:aws:s3:::operators-logs/x";
+
+/// A full point of `shop` with `s1`, and a log point with what was in it later, and since when.
+async fn two_points() -> (Scene, FullPoint, FullPoint, Vec<(Timestamp, &'static str)>) {
+    let scene = Scene::new(&[("shop", "s1"), ("crm", "c1")]);
+    scene.instance.copies_logs_to(OPERATORS);
+    let full = scene.point("ses-1", "pnt-full", None).await;
+    let mut since = Vec::new();
+    for contents in [&["s2", "s3"][..], &["s4"]] {
+        since.extend(contents.iter().map(|content| (scene.instance.change("shop", content), *content)));
+        scene.instance.back_up_logs();
+    }
+    let log = scene.log_point("ses-2", "pnt-log", &full).await;
+    (scene, full, log, since)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_point_has_every_log_backup_since_the_full_one() {
+    let scene = Scene::new(&[("shop", "s1"), ("crm", "c1")]);
+    scene.instance.copies_logs_to(OPERATORS);
+    scene.instance.back_up_logs();
+    let full = scene.point("ses-1", "pnt-full", None).await;
+    let mut last = Timestamp::UNIX_EPOCH;
+    for (session, expected) in [("ses-2", 1), ("ses-3", 2)] {
+        scene.instance.change("shop", session);
+        last = scene.instance.back_up_logs();
+        let next = scene.next(session);
+        let outcome = next.back_up(next.log_job(&full)).await.unwrap();
+        assert_eq!(outcome.warnings, Vec::<String>::new());
+        for (database, shown) in outcome.manifest.databases.iter().zip(&outcome.summary.databases) {
+            assert_eq!((database.backup_type, database.consistent_at), (BackupType::Log, last));
+            assert_eq!((database.files.len(), database.logs().count()), (expected, expected));
+            assert_eq!(database.stands_on, "pnt-full".parse().ok());
+            assert!(shown.restorable_from.is_some_and(|from| from < last), "{shown:?}");
+        }
+        let tasks = next.memory.submitted.lock().unwrap().clone();
+        assert_eq!(tasks.len(), 2, "{tasks:?}");
+        assert!(tasks.iter().all(|task| task.object_arn == format!("arn:aws:s3:::temp/{session}/log")), "{tasks:?}");
+        // As the operators had it.
+        assert_eq!(scene.instance.log_target().as_deref(), Some(OPERATORS));
+    }
+    assert!(last > Timestamp::UNIX_EPOCH);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_comes_back_as_it_was_at_any_moment() {
+    let (source, full, log, since) = two_points().await;
+    source.instance.change("shop", "s5");
+    let second = SignedDuration::from_secs(1);
+    let moments = since.iter().map(|(at, content)| (Some(*at), *content));
+    let before = [(Some(since[0].0 - second), "s1"), (None, "s4")];
+    for (number, (until, expected)) in moments.chain(before).enumerate() {
+        let scene = source.next("ses-3");
+        let name = format!("copy{number}");
+        for keep_cdc in [false, true] {
+            let name = format!("{name}{keep_cdc}");
+            let job = scene.restore_job(&[&full, &log], vec![wanted("shop", &name, OnClash::Refuse)]);
+            let options = RestoreOptions { until, keep_cdc, ..RestoreOptions::default() };
+            scene.restore(RestoreJob { options, ..job }).await.unwrap();
+            let database = scene.instance.database(&name);
+            assert_eq!((database.content.as_str(), database.restoring), (expected, false), "{until:?}");
+            assert_eq!(database.keeps_cdc, keep_cdc);
+            assert!(scene.store.keys().is_empty(), "{:?}", scene.store.keys());
+        }
+    }
+    assert_eq!(source.instance.contents()["shop"], "s5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moment_that_the_point_does_not_hold_is_refused_with_those_it_holds() {
+    let (source, full, log, since) = two_points().await;
+    let (hour, scene) = (SignedDuration::from_hours(1), source.next("ses-3"));
+    let told = async |points: &[&FullPoint], until| {
+        let job = scene.restore_job(points, vec![wanted("shop", "copy", OnClash::Refuse)]);
+        let options = RestoreOptions { until: Some(until), ..RestoreOptions::default() };
+        failure(scene.restore(RestoreJob { options, ..job }).await)
+    };
+    for (points, until) in [
+        (&[&full, &log][..], since[0].0 - hour),
+        (&[&full, &log], since[2].0 + hour),
+        // It holds one moment alone.
+        (&[&full], since[0].0),
+    ] {
+        let failure = told(points, until).await;
+        assert_eq!(failure.code, "restore-moment-unavailable", "{failure}");
+        assert!(failure.cause.contains("2026-11-20T02:00:0"), "{failure}");
+    }
+    assert!(!scene.instance.names().contains(&"copy".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_makes_a_full_backup_and_a_warning() {
+    type Break = fn(&Scene);
+    let cases: [(&str, Break); 3] = [
+        ("no log backup begins where", |_| {}),
+        ("records are missing", |scene| {
+            scene.instance.back_up_logs();
+            scene.instance.break_log();
+            scene.instance.back_up_logs();
+        }),
+        ("has lost the history", |scene| {
+            scene.instance.back_up_logs();
+            scene.instance.forget("shop");
+        }),
+    ];
+    for (why, breaks) in cases {
+        let scene = Scene::new(&[("shop", "s1")]);
+        scene.instance.copies_logs_to(OPERATORS);
+        let full = scene.point("ses-1", "pnt-full", None).await;
+        breaks(&scene);
+        let next = scene.next("ses-2");
+        let outcome = next.back_up(next.log_job(&full)).await.unwrap();
+        let database = &outcome.manifest.databases[0];
+        assert_eq!((database.backup_type, &database.stands_on), (BackupType::Full, &None), "{why}");
+        assert!(outcome.warnings.len() == 1 && outcome.warnings[0].contains(why), "{:?}", outcome.warnings);
+        assert_eq!(scene.instance.log_target().as_deref(), Some(OPERATORS), "{why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn snapshots_and_other_full_backups_break_no_log() {
+    let (source, full, _, since) = two_points().await;
+    source.instance.snapshot();
+    source.point("ses-3", "pnt-other", None).await;
+    source.instance.back_up_logs();
+    let log = source.log_point("ses-4", "pnt-later", &full).await;
+    let scene = source.next("ses-5");
+    let job = scene.restore_job(&[&full, &log], vec![wanted("shop", "copy", OnClash::Refuse)]);
+    scene.restore(job).await.unwrap();
+    assert_eq!(scene.instance.contents()["copy"], since[2].1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_place_of_log_backups_is_left_as_it_was() {
+    let own = "arn:aws:s3:::temp/ses-2/log";
+    let left_over = "arn:aws:s3:::haulier-temporary-0123-1-eu/ses-0/log";
+    for (before, after) in [(Some(OPERATORS), OPERATORS), (None, own), (Some(left_over), own)] {
+        for fails in [false, true] {
+            let scene = Scene::new(&[("shop", "s1")]);
+            if let Some(before) = before {
+                scene.instance.copies_logs_to(before);
+            }
+            let full = scene.point("ses-1", "pnt-full", None).await;
+            scene.instance.back_up_logs();
+            let next = scene.next("ses-2");
+            if fails {
+                next.instance.fault(Fault::Fail("Access Denied".to_owned()));
+                assert_eq!(failure(next.back_up(next.log_job(&full)).await).code, "sqlserver-s3-denied");
+            } else {
+                let outcome = next.back_up(next.log_job(&full)).await.unwrap();
+                assert_eq!(outcome.warnings, Vec::<String>::new());
+            }
+            assert_eq!(scene.instance.log_target().as_deref(), Some(after), "{before:?} {fails}");
+            let told = next.memory.log_target.lock().unwrap().clone();
+            assert_eq!(told.as_deref(), before.filter(|before| *before == OPERATORS));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_task_is_waited_for_before_the_place_is_moved() {
+    let scene = Scene::new(&[("shop", "s1"), ("crm", "c1")]);
+    scene.instance.copies_logs_to(OPERATORS);
+    let full = scene.point("ses-1", "pnt-full", None).await;
+    scene.instance.back_up_logs();
+    scene.instance.carry_late("arn:aws:s3:::temp/theirs/crm.bak", "crm");
+    let next = scene.next("ses-2");
+    let outcome = next.back_up(next.log_job(&full)).await.unwrap();
+    assert!(outcome.manifest.databases.iter().all(|database| database.backup_type == BackupType::Log));
+    assert!(next.said("pending tasks"));
+    assert_eq!(scene.instance.log_target().as_deref(), Some(OPERATORS));
+}

@@ -2,6 +2,8 @@
 
 mod arguments;
 mod configuration;
+mod log_range;
+mod log_refusals;
 mod logs;
 
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use super::tasks::{Order, Placing, Work};
 use super::value::{Table, Type, Value};
 pub(crate) use arguments::Given;
 use arguments::{Arguments, home};
+pub(crate) use log_refusals::Refused as LogRefused;
 
 /// What a procedure has to say.
 #[derive(Debug, Clone, Default, PartialEq)]

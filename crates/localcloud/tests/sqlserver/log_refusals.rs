@@ -274,15 +274,20 @@ async fn one_copy_per_database_in_the_queue_of_two() {
     set_up(&mut sql).await;
     commit(&cloud, &instance, 1).await;
     take(&cloud, &instance).await;
-    for (operation, effect) in [("TLOG_BACKUP_COPY_TO_S3", json!("task_hang"))] {
-        cloud.order_fault(operation, &effect).await;
+    for _ in 0..2 {
+        cloud.control(Method::POST, "/instances/shop/databases/stock/log-backups", &Value::Null).await;
     }
+    cloud.order_fault("TLOG_BACKUP_COPY_TO_S3", &json!("task_hang")).await;
     let copy = sql.submit("rds_tlog_backup_copy_to_S3", "'orders', @rds_backup_starting_seq_id = 1").await;
     let (_, told) = sql.error(&format!("{COPY} 'ORDERS', @rds_backup_starting_seq_id = 1")).await;
     let expected = format!(
         "A T-log backup file copy task has already been issued for database: orders with task Id: {copy}, please try again later."
     );
     assert_eq!(told, expected);
+    // Beside it there is room for one more.
+    sql.done("rds_tlog_backup_copy_to_S3", "'stock', @rds_backup_starting_seq_id = 1").await;
+    assert_eq!(copied(&cloud).await.len(), 2);
+    assert_eq!(sql.task(copy).await["lifecycle"], "IN_PROGRESS");
     let (_, told) = sql.error("EXEC msdb.dbo.rds_tlog_copy_setup 'arn:aws:s3:::haulier-native/other'").await;
     assert!(told.contains("while there are pending tasks"), "{told}");
     run(&mut sql, &format!("EXEC msdb.dbo.rds_cancel_task {copy}")).await;

@@ -1,6 +1,7 @@
 //! `rds_fn_list_tlog_backup_metadata`.
 
 use super::super::instance::now;
+use super::super::procedures::LogRefused;
 use super::super::value::{Table, Type, Value};
 use super::{Catalogue, NAME};
 
@@ -25,13 +26,12 @@ impl Catalogue<'_> {
         let surroundings = &self.instance.surroundings;
         let backups_are_off = surroundings.retention_days(&self.instance.id) == 0;
         let error = self.instance.read(|state| {
-            let Some(database) = state.get(name) else { return Some(format!("Cannot find the given database {name}.")) };
+            let Some(database) = state.get(name) else { return Some(LogRefused::NoDatabase(name.to_owned())) };
             if backups_are_off {
-                let text = "Backups are disabled on your instance. Please enable backups and try again in some time.";
-                return Some(text.to_owned());
+                return Some(LogRefused::NoBackups);
             }
             if state.log_target.is_none() {
-                return Some("You must run the rds_tlog_copy_setup stored procedure and set the @target_s3_arn, before listing transaction log backups.".to_owned());
+                return Some(LogRefused::NotSetUp);
             }
             for (backup, broken) in database.log.available(now()) {
                 table.rows.push(vec![
@@ -52,7 +52,7 @@ impl Catalogue<'_> {
         });
         if let Some(error) = error {
             let mut row = vec![Value::Null; table.columns.len() - 1];
-            row.push(Value::Text(error));
+            row.push(Value::Text(error.to_string()));
             table.rows.push(row);
         }
         table

@@ -56,7 +56,15 @@ pub(super) fn call(request: &TaskRequest) -> Call {
             .with("db_name", database.clone())
             .with("rds_backup_starting_seq_id", i32::try_from(*first).unwrap_or(i32::MAX))
             .with("rds_backup_ending_seq_id", i32::try_from(*last).unwrap_or(i32::MAX)),
-        TaskRequest::Restore { database, object_arn, backup_type: BackupType::Log, more_follows, stop_at, options, .. } => {
+        TaskRequest::Restore {
+            database,
+            object_arn,
+            backup_type: BackupType::Log,
+            more_follows,
+            stop_at,
+            options,
+            ..
+        } => {
             Call::of("rds_restore_log")
                 .with("restore_db_name", database.clone())
                 .with("s3_arn_to_restore_from", object_arn.clone())

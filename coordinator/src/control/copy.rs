@@ -49,7 +49,7 @@ pub(super) async fn start(
     Ok(wire::CopyPointResponse { session_id, copy_id: copy.to_string(), already_copied, repeated_call })
 }
 
-/// Refuses a differential point whose full point is not there: its copy could not be restored.
+/// Refuses a point that stands on a full one which is not there: its copy could not be restored.
 async fn has_full(
     sessions: &Sessions,
     point: &Point,
@@ -61,7 +61,7 @@ async fn has_full(
     if is_there(sessions, &copy, target).await.map_err(|error| status::of_state(what, &error))? {
         return Ok(());
     }
-    let cause = format!("the point is differential and stands on {full}, of which {} has no copy", target.name);
+    let cause = format!("the point stands on {full}, of which {} has no copy", target.name);
     let remedy = format!("copy that one first: haulier point copy {full} --to-repository {}", target.name);
     Err(status::of_failure(&Failure::new("copy-without-full", what, cause, remedy)))
 }

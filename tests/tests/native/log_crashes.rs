@@ -10,12 +10,12 @@ const DATABASE: &str = "orders";
 const PAGES: u64 = 2000;
 const LOGS: &str = "sqlserver: { full_every_days: 7, log_backups: true }";
 
-const PLACE_IS_MOVED: Strike = Strike::answer("the place of log backups was moved", "rds_tlog_copy_setup");
-const COPY_IS_ASKED_FOR: Strike = Strike::answer("the copy was asked for", "rds_tlog_backup_copy_to_s3");
+const PLACE_IS_MOVED: Strike = Strike::call("the place of log backups is being moved", "rds_tlog_copy_setup");
+const COPY_IS_ASKED_FOR: Strike = Strike::call("the copy is being asked for", "rds_tlog_backup_copy_to_s3");
 const COPY_RUNS: Strike = Strike::task("log backups are being copied", "TLOG_BACKUP_COPY_TO_S3");
 const IS_FETCHED: Strike = Strike::temporary("a log backup is being fetched", "GetObject");
 const FULL_RUNS: Strike = Strike::task("the full backup is being restored", "RESTORE_DB_NORECOVERY");
-const LOG_IS_ASKED_FOR: Strike = Strike::answer("the restore of a log backup was asked for", "rds_restore_log");
+const LOG_IS_ASKED_FOR: Strike = Strike::call("the restore of a log backup is being asked for", "rds_restore_log");
 const LOG_RUNS: Strike = Strike::task("a log backup is being restored", "RESTORE_DB_LOG_NORECOVERY");
 const FINISH_RUNS: Strike = Strike::task("the restore is being finished", "FINISH_RESTORE");
 
@@ -75,7 +75,7 @@ fn log_backups_are_copied_and_restored_though_the_coordinator_is_killed() -> Res
     let mut scene = scene()?;
     let pages = scene.stage.cloud.pages_of(SOURCE, DATABASE)?;
     let tasks = scene.tasks()?;
-    let opened = Strike::temporary("RDS is let into the temporary bucket", "PutBucketOwnershipControls");
+    let opened = Strike::temporary("RDS is being let into the temporary bucket", "PutBucketPolicy");
     let session = coordinator_dies(&mut scene, &[opened, COPY_RUNS, IS_FETCHED], |scene| scene.start_backup(LOGS))?;
     assert_eq!(scene.since(&tasks)?, copy());
     let point = scene.point_of(&session)?;

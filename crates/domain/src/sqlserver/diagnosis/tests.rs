@@ -148,3 +148,84 @@ fn remedies_are_clauses() {
         assert!(begins_small && !remedy.ends_with('.'), "{code}: {remedy}");
     }
 }
+
+/// RDS User Guide, "Troubleshooting access to transaction log backups"; the last two are messages 4305 and 4326 of SQL Server.
+#[test]
+fn every_text_about_log_backups_has_its_meaning() {
+    use Class::{FixConfiguration as Fix, Permanent, RetryLater};
+    let cases = [
+        (
+            "Backups are disabled on this DB instance. Enable DB instance backups with a retention of at least \"1\" and try again.",
+            "log-backups-unavailable",
+            Fix,
+        ),
+        (
+            "DB instance backup retention period must be set to at least 1 to run the rds_tlog_backup_copy_setup stored procedure.",
+            "log-backups-unavailable",
+            Fix,
+        ),
+        (
+            "Running the rds_tlog_backup_copy_to_S3 stored procedure on an RDS read replica instance isn't permitted.",
+            "log-backups-unavailable",
+            Fix,
+        ),
+        (
+            "You must provide a KMS Key ARN as input parameter to the stored procedure for storage encrypted instances.",
+            "log-backups-unavailable",
+            Fix,
+        ),
+        (
+            "The SQLSERVER_BACKUP_RESTORE option isn't enabled or is in the process of being enabled. Enable the option or try again later.",
+            "sqlserver-option-missing",
+            RetryLater,
+        ),
+        (
+            "The rds_tlog_backup_copy_to_S3 stored procedure can only be performed by the members of db_owner role in the source database.",
+            "db-privileges-missing",
+            Fix,
+        ),
+        (
+            "There was a permissions error in processing the request. Ensure the bucket is in the same Account and Region as the DB Instance, and confirm the S3 bucket policy permissions against the template in the public documentation.",
+            "sqlserver-log-bucket-denied",
+            Fix,
+        ),
+        (
+            "We were unable to process the request due to a lack of access. Please check your setup and permissions for the feature.",
+            "sqlserver-log-bucket-denied",
+            Fix,
+        ),
+        (
+            "Unable to generate credentials for enabling Access to Transaction Log Backups. Confirm the S3 path ARN provided with rds_tlog_copy_setup, and try again later.",
+            "sqlserver-log-bucket-denied",
+            Fix,
+        ),
+        (
+            "The provided parameters fall outside of the transaction backup log retention period. To list of available transaction log backup files, run the rds_fn_list_tlog_backup_metadata function.",
+            "sqlserver-log-gone",
+            RetryLater,
+        ),
+        (
+            "You cannot run the rds_tlog_copy_setup stored procedure while there are pending tasks. Wait for the pending tasks to complete and try again.",
+            "sqlserver-task-busy",
+            RetryLater,
+        ),
+        (
+            "A T-log backup file copy task has already been issued for database: shop with task Id: 7, please try again later.",
+            "sqlserver-task-busy",
+            RetryLater,
+        ),
+        (
+            "The log in this backup set begins at LSN 37000000012800037, which is too recent to apply to the database.",
+            "sqlserver-chain-broken",
+            Permanent,
+        ),
+        (
+            "The log in this backup set terminates at LSN 37000000012800001, which is too early to apply to the database.",
+            "sqlserver-chain-broken",
+            Permanent,
+        ),
+    ];
+    for (text, expected, class) in cases {
+        assert_eq!(code(text), Some((expected, class)), "{text}");
+    }
+}

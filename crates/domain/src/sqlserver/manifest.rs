@@ -156,6 +156,7 @@ pub(crate) mod tests {
         let files = logs.iter().map(|log| File {
             name: log.file_name(),
             stream: StreamReference(serde_json::json!({"log": log.sequence})),
+            metadata: BTreeMap::new(),
             bytes: log.bytes,
             sha256: "cd".repeat(32),
             log: Some(log.clone()),

@@ -99,6 +99,7 @@ pub(super) async fn back_up(
         recovery_model: database.recovery_model.clone(),
         collation: database.collation.clone(),
         encrypted: database.encrypted,
+        kms_key_arn: None,
         backup_set: None,
         stands_on: scope.full.as_ref().map(|full| full.point.clone()),
     };

@@ -27,7 +27,8 @@ pub struct DatabaseSummary {
     pub name: String,
     /// The moment, on the server's clock, whose state it holds.
     pub consistent_at: Timestamp,
-    /// First moment whose state can be restored, where there are log backups of it: every one from there to `consistent_at`.
+    /// First moment whose state can be restored, where there are log backups of it: every whole second from there to
+    /// `consistent_at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restorable_from: Option<Timestamp>,
     /// Bytes read for it.

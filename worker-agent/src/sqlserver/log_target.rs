@@ -6,6 +6,7 @@
 //! the session's place, where nothing is any more, and where RDS writes only when it is asked to.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use haulier_domain::native_backup::temporary::NAME_PREFIX;
 use haulier_domain::sqlserver::diagnosis::{self, Class};
@@ -58,8 +59,8 @@ impl LogTarget {
         self.set(&self.own, &what, context).await
     }
 
-    /// Puts back what was there, even after the order to stop. Gives what an operator must do where that cannot be had.
-    pub(super) async fn put_back(&self, context: &Context) -> Option<String> {
+    /// Puts back what was there, even after the order to stop. Gives what an operator must do where that cannot be had in so long.
+    pub(super) async fn put_back(&self, context: &Context, limit: Duration) -> Option<String> {
         let before = self.before().clone()?;
         let what = format!("having {} copy log backups to {before} again", self.instance);
         let putting = async {
@@ -68,7 +69,7 @@ impl LogTarget {
             let is_ours = current.is_some_and(|current| is_same_target(&current, &self.own));
             if is_ours { self.set(&before, &what, context).await } else { Ok(()) }
         };
-        let why = match timeout(context.pace.tidying, putting).await {
+        let why = match timeout(limit, putting).await {
             Ok(Ok(())) => return None,
             Ok(Err(stopped)) => stopped.to_string(),
             Err(_) => "it was not done in time".to_owned(),

@@ -23,8 +23,9 @@ use haulier_domain::sqlserver::preflight;
 use haulier_domain::sqlserver::restore::PointManifest;
 use haulier_domain::sqlserver::selection::{self, Refused};
 use haulier_domain::sqlserver::server::{DatabaseFacts, ServerFacts};
+use jiff::{RoundMode, TimestampRound, Unit};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -67,10 +68,12 @@ pub async fn run(job: BackupJob, context: &Context) -> Result<BackupOutcome, Sto
     let outcome = run_within(&job, &target, &context.obeying(cancel.clone())).await;
     cancel.cancel();
     let last = context.obeying(CancellationToken::new());
+    let began = Instant::now();
     if outcome.is_err() {
         end_tasks(&job, &last).await;
     }
-    let unset = target.put_back(&last).await;
+    let left = context.pace.tidying.saturating_sub(began.elapsed());
+    let unset = target.put_back(&last, left).await;
     if let Some(text) = &unset {
         context.warn(text);
     }
@@ -173,7 +176,9 @@ fn not_there(what: &str, refused: &Refused) -> Failure {
 }
 
 fn summarise(manifest: &Manifest, full: Option<&PointManifest>) -> PointSummary {
-    let full_at = |name: &str| Some(full?.manifest.database(name)?.consistent_at);
+    // The first whole second: moments have no fractions.
+    let second = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    let full_at = |name: &str| full?.manifest.database(name)?.consistent_at.round(second).ok();
     let databases: Vec<_> = manifest
         .databases
         .iter()

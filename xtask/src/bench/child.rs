@@ -16,6 +16,10 @@ use super::measure::settle;
 /// Our own part among the children.
 pub(super) const BENCH: &str = "haulier-bench";
 
+/// How the agent's allocator is set up, by `ami/boot`.
+pub(super) const AGENT_ENVIRONMENT: [(&str, &str); 2] =
+    [("MALLOC_MMAP_THRESHOLD_", "3145728"), ("MALLOC_TRIM_THRESHOLD_", "67108864")];
+
 /// What a run took.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Taken {

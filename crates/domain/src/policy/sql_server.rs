@@ -5,13 +5,12 @@ use super::model::{SqlServer, TemporaryBucket};
 use super::validate::{Faults, is_region, repeated};
 use crate::native_backup::logs::KEPT_DAYS;
 use crate::native_backup::temporary::{is_bucket_name, is_key_prefix};
+use crate::sqlserver::keys::MOST_FILES;
 
-/// Files of one backup that RDS writes and reads at most.
-const MAX_FILES: u32 = 10;
 const MAX_DAYS: u32 = 365;
 
 pub(super) fn check(found: &mut Faults, sqlserver: &SqlServer, regions: &[String]) {
-    if let Some(files) = sqlserver.files.filter(|files| !(1..=MAX_FILES).contains(files)) {
+    if let Some(files) = sqlserver.files.filter(|files| !(1..=MOST_FILES).contains(files)) {
         let remedy = "write 1 to 10, or remove the key: the size of a database decides by default";
         found.add("sqlserver.files", format!("{files} files are out of range"), remedy);
     }

@@ -5,6 +5,9 @@
 //! credentials of the option group's role; log backups are written there by the service itself, as the bucket's policy lets
 //! it. What it says follows AWS's documents and SQL Server's own message texts.
 //!
+//! It shares no list with the product, of editions, lifecycles or texts: a stand-in that said what its caller is known to
+//! understand would show nothing.
+//!
 //! What is not as in reality: log backups are taken when the cloud's control is asked for one, and a log holds which pages
 //! were changed and not how; there is one login, the master's; databases have no tables; a differential that follows a
 //! snapshot builds on the snapshot, as SQL Server does it, and what RDS does beyond that is not documented; RDS's snapshot

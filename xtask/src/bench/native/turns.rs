@@ -11,7 +11,7 @@ use e2e::sqlserver::PAGE;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::bench::child::{BENCH, Child, Taken};
+use crate::bench::child::{AGENT_ENVIRONMENT, BENCH, Child, Taken};
 use crate::say;
 
 /// What the file goes through.
@@ -165,10 +165,10 @@ impl Table {
                 fetch.extend(["--base", base]);
             }
             fetch.extend((way == Way::Uncompressed).then_some("--uncompressed"));
-            let (there, written) = self.run(&fetch)?;
+            let (there, written) = self.run_as_agent(&fetch)?;
             let written = serde_json::from_str(&written).context("reading what the writer counted")?;
             let to = ["--bucket", COPIES, "--key", state];
-            let (back, _) = self.run(&[&["deliver"][..], &to[..], &point[..]].concat())?;
+            let (back, _) = self.run_as_agent(&[&["deliver"][..], &to[..], &point[..]].concat())?;
             Turn { way, there, back: Some(back), written: Some(written) }
         };
         let arrived = self.digest(COPIES, state)?;
@@ -188,8 +188,17 @@ impl Table {
     }
 
     fn run(&self, arguments: &[&str]) -> Result<(Taken, String)> {
+        self.run_in(self.environment.clone(), arguments)
+    }
+
+    /// The same with the allocator that a worker has.
+    fn run_as_agent(&self, arguments: &[&str]) -> Result<(Taken, String)> {
+        let allocator = AGENT_ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.into()));
+        self.run_in([self.environment.clone(), allocator.into()].concat(), arguments)
+    }
+
+    fn run_in(&self, environment: Vec<(String, OsString)>, arguments: &[&str]) -> Result<(Taken, String)> {
         let arguments = ["native"].iter().chain(arguments).map(OsString::from).collect();
-        let child = Child { program: self.program.clone(), arguments, environment: self.environment.clone() };
-        child.told(&self.folder)
+        Child { program: self.program.clone(), arguments, environment }.told(&self.folder)
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use e2e::bin;
 use serde::Serialize;
 
-use crate::bench::child::{BENCH, Child, stored};
+use crate::bench::child::{AGENT_ENVIRONMENT, BENCH, Child, stored};
 
 /// Every password; there is nothing to protect.
 const PASSWORD: &str = "what is stored here is made up";
@@ -202,10 +202,7 @@ impl Seat<'_> {
         let mut environment = vec![("HOME", home.clone()), ("XDG_CACHE_HOME", cache), ("TMPDIR", home.clone())];
         let password = || OsString::from(PASSWORD);
         environment.extend(match self.contestant.tool {
-            // As `ami/boot` sets them for the agent.
-            Tool::Haulier => {
-                vec![("MALLOC_MMAP_THRESHOLD_", "3145728".into()), ("MALLOC_TRIM_THRESHOLD_", "67108864".into())]
-            }
+            Tool::Haulier => AGENT_ENVIRONMENT.map(|(name, value)| (name, value.into())).to_vec(),
             Tool::Bupstash => vec![],
             Tool::Restic => vec![("RESTIC_REPOSITORY", repository), ("RESTIC_PASSWORD", password())],
             Tool::Rustic => vec![("RUSTIC_REPOSITORY", repository), ("RUSTIC_PASSWORD", password())],

@@ -96,7 +96,13 @@ pub async fn run(
             metadata_files,
         });
     }
-    let remarks = root.summary.remarks.iter().cloned().chain(export::remarks(&manifest, &chosen)).collect();
+    let remarks = root
+        .summary
+        .remarks
+        .iter()
+        .cloned()
+        .chain(export::remarks(&manifest, &chosen, root.stands_on.as_ref()))
+        .collect();
     Ok(ExportedNatively { point: root.point.to_string(), databases, remarks })
 }
 

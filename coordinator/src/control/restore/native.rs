@@ -90,7 +90,8 @@ pub(super) fn moment(
             Some(from) => format!("the point holds the states of {:?} from {from} to {to}", one.database),
             None => format!("the point has no log backups of {:?}, and holds its state of {to} alone", one.database),
         };
-        let remedy = "give a moment that the point holds, or name another point: see `haulier point show`";
+        let remedy = "give a moment that the point holds, choose other databases with --database, or name another point: see \
+                      `haulier point show`";
         return Err(Failure::new("restore-moment-unavailable", what, cause, remedy));
     }
     Ok(())

@@ -92,6 +92,7 @@ impl ObjectStore for S3ObjectStore {
             .key(key)
             .if_none_match("*")
             .set_metadata(headers_of(metadata))
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .body(ByteStream::from(body));
         let sent = call.customize().disable_payload_signing().send().await;
         sent.map(drop).map_err(|error| failed("PutObject", self.target(key), error))
@@ -233,6 +234,7 @@ impl ObjectStore for S3ObjectStore {
             .if_none_match("*")
             .object_lock_mode(object_lock::write_mode(retention.mode))
             .object_lock_retain_until_date(object_lock::whole_seconds(retention.until))
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .body(ByteStream::from(body));
         let sent = call.customize().disable_payload_signing().send().await;
         sent.map(drop).map_err(|error| failed("PutObject", self.target(key), error))

@@ -53,6 +53,10 @@ const fn passing(parts: &'static [&'static str], code: &'static str, minutes: u6
     Known { parts, diagnosis: Diagnosis { code, class: Class::RetryLater, remedy, patience } }
 }
 
+/// What it takes for RDS to copy log backups into a bucket.
+const LOG_BUCKET: &str = "allow backups.rds.amazonaws.com to put objects into the temporary bucket, which must lie in the \
+                          instance's account and Region and not be encrypted with a KMS key: see docs/permissions.md";
+
 /// The first that fits decides.
 const KNOWN: &[Known] = &[
     // The option takes a few minutes to come into force; after that it is not there.
@@ -180,13 +184,13 @@ const KNOWN: &[Known] = &[
         &["There was a permissions error in processing the request"],
         "sqlserver-log-bucket-denied",
         Class::FixConfiguration,
-        "allow backups.rds.amazonaws.com to put objects into the temporary bucket, which must lie in the instance's account and Region and not be encrypted with a KMS key: see docs/permissions.md",
+        LOG_BUCKET,
     ),
     known(
         &["unable to process the request due to a lack of access"],
         "sqlserver-log-bucket-denied",
         Class::FixConfiguration,
-        "allow backups.rds.amazonaws.com to put objects into the temporary bucket, which must lie in the instance's account and Region and not be encrypted with a KMS key: see docs/permissions.md",
+        LOG_BUCKET,
     ),
     known(
         &["Unable to generate credentials for enabling Access to Transaction Log Backups"],
@@ -217,6 +221,12 @@ const KNOWN: &[Known] = &[
         "sqlserver-task-busy",
         60,
         "wait until the other task for the database has ended, or cancel it with rds_cancel_task",
+    ),
+    known(
+        &["The specified STOPAT time is too early"],
+        "restore-moment-unavailable",
+        Class::Permanent,
+        "give a moment a few minutes earlier or later, or restore without --until",
     ),
     known(
         &["Cannot find server certificate"],

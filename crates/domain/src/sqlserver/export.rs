@@ -3,6 +3,7 @@
 use super::keys::BackupType;
 use super::manifest::{Database, File, Manifest};
 use crate::file_name;
+use crate::id::PointId;
 
 /// The names of the files that a database's backup goes to, in their order: `shop.bak`, `shop.differential.bak`,
 /// `shop.1-of-4.bak`; of log backups `shop.3507.trn`, by RDS's number of each.
@@ -27,19 +28,21 @@ pub fn metadata_file(database: &Database, file: &File, name: &str) -> Option<(St
 }
 
 /// What is to be known of the files of these databases before somebody restores them.
-pub fn remarks(manifest: &Manifest, chosen: &[&Database]) -> Vec<String> {
+/// `foundation` is the point that theirs stands on: the manifest of a copied one names the original's.
+pub fn remarks(manifest: &Manifest, chosen: &[&Database], foundation: Option<&PointId>) -> Vec<String> {
     let version = &manifest.server_version;
     let mut remarks = vec![format!("SQL Server must be of version {version} or a later one to read these files.")];
     for database in chosen {
         let name = &database.name;
-        match (&database.stands_on, database.backup_type) {
+        match (foundation.or(database.stands_on.as_ref()), database.backup_type) {
             (Some(full), BackupType::Log) => remarks.push(format!(
-                "The backups of {name:?} are of its log: restore the full one of restore point {full} first, then each of                  these in its order, all WITH NORECOVERY, and end with RESTORE DATABASE … WITH RECOVERY."
+                "The backups of {name:?} are of its log: restore the full one of restore point {full} first, then each of \
+                 these in its order, all WITH NORECOVERY, and end with RESTORE DATABASE … WITH RECOVERY."
             )),
-            (Some(full), _) => remarks.push(format!(
+            (Some(full), BackupType::Differential) => remarks.push(format!(
                 "The backup of {name:?} is differential: restore the full one of restore point {full} first, WITH NORECOVERY."
             )),
-            (None, _) => {}
+            (None, _) | (_, BackupType::Full) => {}
         }
         if database.encrypted {
             remarks.push(format!("{name:?} is encrypted: the server needs its certificate."));
@@ -105,7 +108,7 @@ mod tests {
         shop.kms_key_arn = Some("arn:aws:kms:eu-central-1:111122223333:key/1".to_owned());
         let manifest = manifest(vec![shop, database("crm", base)]);
         let chosen: Vec<_> = manifest.databases.iter().collect();
-        let told = remarks(&manifest, &chosen);
+        let told = remarks(&manifest, &chosen, None);
         for (remark, part) in told.iter().skip(1).zip(["pnt-full", "certificate", "key/1"]) {
             assert!(remark.contains(part), "{remark}");
         }
@@ -116,7 +119,11 @@ mod tests {
         let each = |file: &str| format!("RESTORE LOG [a]]b] FROM DISK = N'{file}' WITH NORECOVERY");
         assert_eq!(of(BackupType::Log), [each("it''s.1"), each("2")]);
         let logs = super::super::manifest::tests::logs("shop", &[log(3507, 1, 2), log(3508, 2, 3)]);
-        assert!(remarks(&manifest, &[&logs])[1].contains("of its log"), "{:?}", remarks(&manifest, &[&logs]));
+        let copy = "pnt-copy".parse().ok();
+        for (foundation, full) in [(None, "pnt-full"), (copy.as_ref(), "pnt-copy")] {
+            let told = &remarks(&manifest, &[&logs], foundation)[1];
+            assert!(told.contains("of its log") && told.contains(full) && !told.contains("  "), "{told}");
+        }
         assert_eq!(file_names(&logs), ["shop.3507.trn", "shop.3508.trn"]);
     }
 }

@@ -64,6 +64,15 @@ impl Step<'_> {
             Self::Apply { backup, more_follows } => kind(backup.backup_type, *more_follows),
         }
     }
+
+    /// Whether it restores this very backup, or a part of it.
+    pub fn is_of(&self, database: &Database) -> bool {
+        match self {
+            Self::Apply { backup, .. } => std::ptr::eq(*backup, database),
+            Self::Log { file, .. } => database.files.iter().any(|own| std::ptr::eq(own, *file)),
+            Self::Finish => false,
+        }
+    }
 }
 
 /// What the task is called that restores such a backup.
@@ -127,7 +136,7 @@ pub fn steps<'a>(
     database: &str,
     options: RestoreOptions,
 ) -> Result<Vec<Step<'a>>, Refused> {
-    let last = points.last().ok_or_else(|| Refused::Unknown(Vec::new()))?;
+    let (last, others) = points.split_last().ok_or_else(|| Refused::Unknown(Vec::new()))?;
     let known = || last.manifest.databases.iter().map(|database| database.name.clone()).collect();
     let wanted = last.manifest.database(database).ok_or_else(|| Refused::Unknown(known()))?;
     if options.until.is_some() && wanted.backup_type != BackupType::Log {
@@ -138,7 +147,10 @@ pub fn steps<'a>(
     }
     let under = wanted.stands_on.as_ref();
     let none = || Refused::NoFull(under.map_or_else(|| "without a name".to_owned(), ToString::to_string));
-    let full = points.iter().find(|point| Some(&point.point) == under).ok_or_else(none)?;
+    // The manifest of a copy names the original, and what it is handed out with is a copy as well: the numbers of the log tell
+    // whether it fits.
+    let named = others.iter().find(|point| Some(&point.point) == under);
+    let full = named.or_else(|| others.first()).ok_or_else(none)?;
     let clocks = (full.manifest.utc_offset_minutes, last.manifest.utc_offset_minutes);
     let full = full.manifest.database(database).filter(|full| full.backup_type == BackupType::Full).ok_or_else(none)?;
     let mut steps = vec![Step::Apply { backup: full, more_follows: true }];

@@ -13,8 +13,8 @@
 //! Faults are the front's business: they surround a request and need nothing from here.
 //!
 //! Differences from AWS, all deliberate: entity tags are random unless the client sent `Content-MD5`; nothing is forced
-//! to the disk; a bucket's ownership and default encryption are kept and change nothing in its objects; requests are answered in whatever Region they are signed for; `aws:SecureTransport` is true on the plain
-//! loopback port; a public access block is kept, but has nothing to block, as nobody gets in unsigned; governance becomes
+//! to the disk; a bucket's ownership and default encryption are kept and change nothing in its objects; requests are answered
+//! in whatever Region they are signed for; `aws:SecureTransport` is true on the plain loopback port; a public access block is kept, but has nothing to block, as nobody gets in unsigned; governance becomes
 //! compliance by a bypass alone, which AWS does not say; archive classes, ACLs, MFA delete and customer keys answer
 //! `NotImplemented`.
 

@@ -14,7 +14,7 @@ const LONG_WINDOW: usize = 128;
 const SHORT_BASE: usize = 1 << 20;
 /// A shorter stretch at the very end of both is not worth a copy.
 const SHORTEST_TAIL: usize = 8;
-/// Most slots that are kept for a base: twice as many as any base has windows.
+/// Most slots that are kept for a base: twice as many as one of 8 MiB has windows.
 const MOST_SLOTS: usize = 1 << 17;
 
 /// A stretch of a chunk that its base has too.

@@ -66,7 +66,7 @@ const QUICK: [CParameter; 3] =
 /// the longest chunk of such rows. On those it costs next to nothing, and the window alone stores a quarter less.
 const DENSE: [CParameter; 5] = [
     CParameter::Strategy(Strategy::ZSTD_dfast),
-    CParameter::WindowLog(22),
+    CParameter::WindowLog(23),
     CParameter::HashLog(17),
     CParameter::ChainLog(16),
     CParameter::MinMatch(7),

@@ -206,6 +206,13 @@ async fn online(wanted: &Wanted<'_>, what: &str, context: &Context) -> Result<()
         let Some(pause) = patience.pause() else {
             let state = found.map_or_else(|| "not there".to_owned(), |found| format!("{:?}", found.state));
             let cause = format!("RDS says that it has restored {:?}, which is {state}", wanted.restored_under());
+            let stopped_early =
+                matches!(wanted.steps.last(), Some(Step::Log { stop_at: Some(_), more_follows: false, .. }));
+            if stopped_early && found.is_some_and(|database| database.state == State::Restoring) {
+                let cause = format!("{cause}: its log has nothing as late as that moment");
+                let remedy = "restore without --keep-cdc, to an earlier moment, or without --until";
+                return Err(Failure::new("restore-moment-unavailable", what, cause, remedy).into());
+            }
             let remedy = "look at the instance's events and error log, then run again";
             return Err(Failure::new("sqlserver-not-online", what, cause, remedy).retryable().into());
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use haulier_domain::clash;
 use haulier_domain::failure::Failure;
 use haulier_domain::sqlserver::keys::{self, FileSet};
-use haulier_domain::sqlserver::manifest::Database;
+use haulier_domain::sqlserver::manifest::{Database, Manifest};
 use haulier_domain::sqlserver::names::{self, NameRefused};
 use haulier_domain::sqlserver::preflight;
 use haulier_domain::sqlserver::restore::{self, PointManifest, Refused, Request, Step};
@@ -86,19 +86,21 @@ pub(super) async fn plan<'a>(
     }
     for asked in open {
         let wanted = want(scope, points, &tasks, &mut taken, asked)?;
-        for step in &wanted.steps {
-            let Step::Apply { backup, .. } = step else { continue };
-            let source =
-                points.iter().find(|point| point.manifest.databases.iter().any(|own| std::ptr::eq(own, *backup)));
-            if let Some(source) = source {
-                let told = preflight::restore(&server, &source.manifest, backup, job.options)?;
-                planned.warnings.extend(told);
-            }
+        for (manifest, backup) in sources(points, &wanted) {
+            planned.warnings.extend(preflight::restore(&server, manifest, backup, job.options)?);
         }
         planned.open.push(wanted);
     }
     planned.warnings.dedup();
     Ok(planned)
+}
+
+/// What is applied, with the manifest that says of which server it is. Log backups count as one: their server may have become
+/// another since the full one.
+fn sources<'a>(points: &'a [PointManifest], wanted: &Wanted<'a>) -> Vec<(&'a Manifest, &'a Database)> {
+    let has = |backup: &Database| wanted.steps.iter().any(|step| step.is_of(backup));
+    let all = points.iter().flat_map(|point| point.manifest.databases.iter().map(move |own| (&point.manifest, own)));
+    all.filter(|(_, own)| has(own)).collect()
 }
 
 fn want<'a>(

@@ -31,6 +31,9 @@ fn a_full_backup_is_enough_and_a_differential_needs_its_own() {
         steps(&points, "shop", keep_cdc).unwrap(),
         [Step::Apply { backup: under, more_follows: true }, Step::Apply { backup: over, more_follows: false }]
     );
+    let mut copies = points.clone();
+    (copies[0].point, copies[1].point) = ("pnt-full-copy".parse().unwrap(), "pnt-diff-copy".parse().unwrap());
+    assert_eq!(steps(&copies, "shop", PLAIN), steps(&points, "shop", PLAIN));
     let alone = steps(&points, "crm", PLAIN).unwrap();
     assert_eq!(alone, [Step::Apply { backup: &points[1].manifest.databases[1], more_follows: false }]);
     assert_eq!(steps(&points, "x", PLAIN).unwrap_err(), Refused::Unknown(vec!["shop".into(), "crm".into()]));

@@ -54,7 +54,8 @@ impl LogTarget {
         if let Some(current) = current.filter(|current| !is_left_over(current)) {
             context.obey(context.tasks.log_target_replaced(&current)).await?;
             context.info(&format!("the instance copied log backups to {current} so far"));
-            self.before().get_or_insert(current);
+            // Where the operator has set another since an earlier worker replaced the first, that one counts.
+            *self.before() = Some(current);
         }
         self.set(&self.own, &what, context).await
     }

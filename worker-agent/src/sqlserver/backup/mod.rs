@@ -122,6 +122,8 @@ async fn run_within(job: &BackupJob, target: &LogTarget, context: &Context) -> R
     let mut scope = Scope { job, server, full, target, logs, tasks, moves, expected: AtomicU64::new(0) };
     if job.backup_type == BackupType::Log {
         scope.logs = plan_logs(&scope, &selected.chosen, context).await?;
+        // That may have waited for an hour, in which the clock may have been changed for summer or winter.
+        scope.server = context.read(&what, || context.server.facts()).await?;
     }
     context.phase("data");
     let backed_up = each(&scope, &selected.chosen, context).await?;

@@ -14,6 +14,7 @@ use haulier_domain::failure::Failure;
 use haulier_domain::id::{Epoch, SessionId, WorkerId};
 use haulier_domain::postgres::left_behind;
 use haulier_domain::secret::SecretBytes;
+use haulier_domain::sqlserver::log_target;
 use haulier_proto::worker::v1 as wire;
 use haulier_proto::worker::v1::attach_response::Message;
 use tokio::task::JoinError;
@@ -253,7 +254,7 @@ impl Session {
             self.cancel.cancelled().await;
             tokio::time::sleep(STOPPING.min(grace)).await;
             if let Some(more) = grace.checked_sub(STOPPING).filter(|more| !more.is_zero()) {
-                self.desk.log(Severity::Info, "stopping: what was begun on the target is being removed");
+                self.desk.log(Severity::Info, "stopping: what was begun on the instance is being undone");
                 tokio::time::sleep(more).await;
             }
         };
@@ -277,7 +278,7 @@ impl Session {
                 self.desk.done(report.warnings, report.document);
             }
             Ok(Err(stopped)) if self.cancel.is_cancelled() => match stopped {
-                Stopped::Failed(failure) if failure.code == left_behind::CODE => self.desk.cancelled(Some(failure)),
+                Stopped::Failed(failure) if is_left(&failure) => self.desk.cancelled(Some(failure)),
                 Stopped::Failed(failure) => {
                     self.desk.log(Severity::Warning, &format!("stopped with: {failure}"));
                     self.desk.cancelled(None);
@@ -310,6 +311,11 @@ impl Session {
     fn lock(&self) -> MutexGuard<'_, Job> {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a failure says what work that was stopped has left on an instance.
+fn is_left(failure: &Failure) -> bool {
+    [left_behind::CODE, log_target::CODE].contains(&failure.code.as_str())
 }
 
 fn broken(cause: &str) -> Failure {

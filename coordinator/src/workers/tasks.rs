@@ -28,15 +28,15 @@ pub async fn of_session(state: &State, session: &SessionId) -> Result<Vec<Task>>
     Ok(together(&submitted, &ended))
 }
 
-/// Where the session's instance copied log backups to before the session, as the first of its workers that replaced it has
-/// told: an ARN. `None` while none has.
+/// Where the session's instance copied log backups to before the session, as the last of its workers that replaced it has
+/// told: an ARN. The operator may have set another one in between. `None` while none has.
 ///
 /// # Errors
 /// Where the state cannot be read.
 pub(crate) async fn log_target(state: &State, session: &SessionId) -> Result<Option<String>> {
     let told = state.events_of_session(session, EVENT_LOG_TARGET).await?;
     let read = |event: &WorkerEvent| LogTargetReplaced::decode(event.body.as_slice()).ok();
-    Ok(told.iter().find_map(read).map(|told| told.target_arn))
+    Ok(told.iter().rev().find_map(read).map(|told| told.target_arn))
 }
 
 /// Which of these sessions have a task of which no worker has said that it has ended.

@@ -103,7 +103,7 @@ fn a_prepared_bucket_is_left_as_it_is() {
 }
 
 #[test]
-fn the_next_worker_is_told_where_the_log_was_copied_to_at_first() {
+fn the_next_worker_is_told_where_the_log_was_copied_to_last() {
     let scene = scene(Script::Obedient);
     let running = scene.start();
     back_up(&running, "crm");
@@ -111,7 +111,7 @@ fn the_next_worker_is_told_where_the_log_was_copied_to_at_first() {
     back_up(&running, "crm");
     let told = scene.fleet.log().native_backups.lock().unwrap().clone();
     let targets: Vec<&str> = told[1..].iter().map(|backup| backup.log_target_arn.as_str()).collect();
-    assert_eq!(targets, ["", "arn:aws:s3:::found-by-1", "arn:aws:s3:::found-by-1"]);
+    assert_eq!(targets, ["", "arn:aws:s3:::found-by-1", "arn:aws:s3:::found-by-2"]);
 }
 
 #[test]

@@ -90,21 +90,26 @@ impl Runner for Movers {
         match &assignment.work {
             Some(wire::assignment::Work::RestorePostgres(message)) => restore::left_behind(message, session),
             Some(wire::assignment::Work::RestoreSqlServer(message)) => native::left_behind(message, session),
+            Some(wire::assignment::Work::BackupSqlServer(message)) => native::log_target_left(message),
             _ => None,
         }
     }
 }
 
 /// How long a scratch server may take to go: the machine goes with it, so nothing outlives a hurry. And how long RDS may take
-/// to hear that the tasks of a backup are to be cancelled: what it writes goes with the temporary bucket.
+/// to hear that the tasks of a full or differential backup are to be cancelled: what it writes goes with the temporary bucket.
 const ENDING: Duration = Duration::from_secs(5);
 /// A dump, a copy, a check and a prune leave nothing anywhere that somebody would have to remove.
 const LETTING_GO: Duration = Duration::from_millis(1_200);
 
 fn tidying(assignment: &wire::Assignment) -> Duration {
-    match assignment.work {
+    match &assignment.work {
         // The mover stops within two seconds; what it has to drop may take the server longer.
         Some(wire::assignment::Work::RestorePostgres(_) | wire::assignment::Work::RestoreSqlServer(_)) => {
+            SessionKind::DatabaseRestore.tidying()
+        }
+        // The instance's place for log backups must be put back, which RDS does only once its tasks have ended.
+        Some(wire::assignment::Work::BackupSqlServer(backup)) if backup.r#type() == wire::NativeBackupType::Log => {
             SessionKind::DatabaseRestore.tidying()
         }
         Some(wire::assignment::Work::VerifyRestore(_) | wire::assignment::Work::BackupSqlServer(_)) => ENDING,

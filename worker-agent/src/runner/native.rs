@@ -7,6 +7,7 @@ use haulier_domain::failure::Failure;
 use haulier_domain::id::SessionId;
 use haulier_domain::native_backup::Engine;
 use haulier_domain::sqlserver::left_behind::LeftBehind;
+use haulier_domain::sqlserver::log_target;
 use haulier_domain::sqlserver::task::{Lifecycle, Submitted, Task};
 use haulier_proto::worker::v1 as wire;
 use haulier_repository::PointRoot;
@@ -27,13 +28,32 @@ impl Bench<'_> {
     pub(super) async fn backup_natively(&self, work: BackupNatively) -> Result<Report, Stopped> {
         let what = format!("storing the backup of {}", work.source.instance.id);
         self.task.desk.phase("index");
-        let domain = self.domain(&work.place, work.level).await?;
-        let base = base_point(&domain, work.base.as_ref(), &self.task.desk).await;
-        let streams = RepositoryStreams::writing(domain, base, work.full.as_ref(), self.task.desk.clone())
-            .await
-            .map_err(|error| failures::repository("loading the repository's index", &error))?;
-        let streams = Arc::new(streams);
-        let context = self.native_context(&work.source, &work.temporary, streams.clone()).await?;
+        let prepared = async {
+            let domain = self.domain(&work.place, work.level).await?;
+            let base = base_point(&domain, work.base.as_ref(), &self.task.desk).await;
+            let streams = RepositoryStreams::writing(domain, base, work.full.as_ref(), self.task.desk.clone())
+                .await
+                .map_err(|error| failures::repository("loading the repository's index", &error))?;
+            let streams = Arc::new(streams);
+            let full = work.full.as_ref().map(|root| point(root, &what)).transpose()?;
+            let context = self.native_context(&work.source, &work.temporary, streams.clone()).await?;
+            Ok::<_, Failure>((streams, full, context))
+        };
+        let (streams, full, context) = match (prepared.await, &work.log_target) {
+            (Ok(prepared), _) => prepared,
+            // An earlier worker has replaced it, and this one cannot put it back.
+            (Err(failure), Some(before)) => {
+                let left = |why: &str| log_target::left(&work.source.instance.id, before, why);
+                let is_cancelled = self.task.cancel.is_cancelled();
+                let said = if is_cancelled {
+                    left(&failure.to_string())
+                } else {
+                    log_target::add_to(failure, &left("this worker could not begin"))
+                };
+                return Err(said.into());
+            }
+            (Err(failure), None) => return Err(failure.into()),
+        };
         let job = BackupJob {
             instance: work.source.instance.id,
             databases: work.databases,
@@ -41,7 +61,7 @@ impl Bench<'_> {
             backup_type: work.backup_type,
             files: work.files,
             kms_key_arn: work.kms_key_arn,
-            full: work.full.as_ref().map(|root| point(root, &what)).transpose()?,
+            full,
             submitted: work.submitted,
             log_target: work.log_target,
         };
@@ -143,6 +163,14 @@ pub(super) fn left_behind(message: &wire::RestoreSqlServer, session: &SessionId)
     let databases = unrestored(&work.databases, &work.restored);
     let left = LeftBehind { key: session.as_str(), instance: &work.target.instance.id, databases: &databases };
     (!databases.is_empty()).then(|| left.failure("the restore was broken off before it had tidied up"))
+}
+
+/// What such a backup may leave where it is broken off: the place of log backups that earlier workers have replaced.
+pub(super) fn log_target_left(message: &wire::BackupSqlServer) -> Option<Failure> {
+    let instance = message.instance.as_ref()?;
+    let why = "the backup was broken off before it had put it back";
+    let before = Some(message.log_target_arn.as_str()).filter(|arn| !arn.is_empty())?;
+    Some(log_target::left(&instance.id, before, why))
 }
 
 #[async_trait]

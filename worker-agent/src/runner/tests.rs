@@ -1,5 +1,7 @@
 //! Assignments carried out over a repository in memory.
 
+mod log_backups;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

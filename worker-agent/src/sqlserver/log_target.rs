@@ -8,9 +8,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use haulier_domain::failure::Failure;
 use haulier_domain::native_backup::temporary::NAME_PREFIX;
 use haulier_domain::sqlserver::diagnosis::{self, Class};
 use haulier_domain::sqlserver::keys::TemporaryPlace;
+use haulier_domain::sqlserver::log_target::left;
 use tokio::time::{Instant, timeout};
 
 use super::calls::Patience;
@@ -54,34 +56,39 @@ impl LogTarget {
         if let Some(current) = current.filter(|current| !is_left_over(current)) {
             context.obey(context.tasks.log_target_replaced(&current)).await?;
             context.info(&format!("the instance copied log backups to {current} so far"));
-            self.before().get_or_insert(current);
+            // Where the operator has set another since an earlier worker replaced the first, that one counts.
+            *self.before() = Some(current);
         }
-        self.set(&self.own, &what, context).await
+        self.set(&self.own, &what, context.pace.busy, context).await
+    }
+
+    /// Whether there is something to put back.
+    pub(super) fn has_replaced(&self) -> bool {
+        self.before().is_some()
     }
 
     /// Puts back what was there, even after the order to stop. Gives what an operator must do where that cannot be had in so long.
-    pub(super) async fn put_back(&self, context: &Context, limit: Duration) -> Option<String> {
+    pub(super) async fn put_back(&self, context: &Context, limit: Duration) -> Option<Failure> {
         let before = self.before().clone()?;
         let what = format!("having {} copy log backups to {before} again", self.instance);
+        // There is no time for the usual pauses.
+        let busy = context.pace.busy.min(limit / 10);
         let putting = async {
             let current = context.read(&what, || context.server.log_target()).await?;
             // Somebody else's hand since then has the last word.
             let is_ours = current.is_some_and(|current| is_same_target(&current, &self.own));
-            if is_ours { self.set(&before, &what, context).await } else { Ok(()) }
+            if is_ours { self.set(&before, &what, busy, context).await } else { Ok(()) }
         };
         let why = match timeout(limit, putting).await {
             Ok(Ok(())) => return None,
             Ok(Err(stopped)) => stopped.to_string(),
             Err(_) => "it was not done in time".to_owned(),
         };
-        let literal = before.replace('\'', "''");
-        Some(format!(
-            "{what}: {why}: run on the instance: exec msdb.dbo.rds_tlog_copy_setup @target_s3_arn = N'{literal}'"
-        ))
+        Some(left(&self.instance, &before, why))
     }
 
-    /// Sets it, once the instance has no pending task.
-    async fn set(&self, arn: &str, what: &str, context: &Context) -> Result<(), Stopped> {
+    /// Sets it, once the instance has no pending task; where it has one, tries again after a pause of `busy`.
+    async fn set(&self, arn: &str, what: &str, busy: Duration, context: &Context) -> Result<(), Stopped> {
         let began = Instant::now();
         let mut patience = Patience::new(&context.pace);
         let mut waits = false;
@@ -94,13 +101,13 @@ impl LogTarget {
             let failure = failures::call(what, &error);
             if let CallError::Refused { text, .. } = &error {
                 let known = diagnosis::of_text(text).filter(|known| known.class == Class::RetryLater);
-                if known.is_none_or(|known| began.elapsed() + context.pace.busy > known.patience) {
+                if known.is_none_or(|known| began.elapsed() + busy > known.patience) {
                     return Err(failure.into());
                 }
                 if !std::mem::replace(&mut waits, true) {
                     context.warn(&format!("waiting: {failure}"));
                 }
-                context.pause(context.pace.busy).await?;
+                context.pause(busy).await?;
                 continue;
             }
             let pause = patience.pause().filter(|_| failure.retryable);

@@ -4,6 +4,7 @@
 use haulier_domain::clash::OnClash;
 use haulier_domain::sqlserver::keys::BackupType;
 use haulier_domain::sqlserver::task::Lifecycle;
+use haulier_worker_agent::sqlserver::BackupJob;
 
 use crate::crashes::{back_up, restore};
 use crate::gate::{Gate, When};
@@ -48,6 +49,28 @@ async fn log_backups_are_copied_after_every_kill() {
             "{when:?}: {calls} calls, {cancelled} cancelled"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_backup_in_place_of_log_backups_is_told_after_every_kill() {
+    let (mut calls, mut begun) = (0, 0);
+    loop {
+        let source = source();
+        let full = source.point("ses-1", "pnt-full", None).await;
+        // RDS has no log backup.
+        let scene = source.next("ses-2");
+        let job = || BackupJob { databases: vec!["shop".into()], ..scene.log_job(&full) };
+        let (outcome, killed) = back_up(&scene, job, Gate::deadly(calls, When::After)).await;
+        assert_eq!(outcome.manifest.databases[0].backup_type, BackupType::Full, "{calls}");
+        let [warning] = &outcome.warnings[..] else { panic!("{calls}: {:?}", outcome.warnings) };
+        assert!(warning.contains("is backed up in full") && scene.said(warning), "{calls}: {warning}");
+        begun += usize::from(warning.contains("as an earlier worker has begun it"));
+        if !killed {
+            break;
+        }
+        calls += 1;
+    }
+    assert!(calls > 12 && begun > 1, "{calls} calls, {begun} begun");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,17 @@
 //! Log backups: what RDS has taken since the full one is stored, and brings a database to any moment since.
 
+use std::time::Duration;
+
+use haulier_cloud::doubles::{Fault as BucketFault, Rule};
 use haulier_domain::clash::OnClash;
 use haulier_domain::sqlserver::keys::BackupType;
 use haulier_domain::sqlserver::options::RestoreOptions;
-use haulier_worker_agent::sqlserver::{FullPoint, RestoreJob};
+use haulier_worker_agent::mover::sinks::Stopped;
+use haulier_worker_agent::sqlserver::{self, BackupJob, Context, FullPoint, Pace, RestoreJob};
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::timeout;
 
+use crate::gate::Gate;
 use crate::instance::Fault;
 use crate::scene::{Scene, failure, wanted};
 
@@ -166,6 +172,56 @@ async fn the_place_of_log_backups_is_left_as_it_was() {
             assert_eq!(told.as_deref(), before.filter(|before| *before == OPERATORS));
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_operators_last_word_on_the_place_counts() {
+    let scene = Scene::new(&[("shop", "s1")]);
+    scene.instance.copies_logs_to(OPERATORS);
+    let full = scene.point("ses-1", "pnt-full", None).await;
+    scene.instance.back_up_logs();
+    let next = scene.next("ses-2");
+    // An earlier worker has replaced the first one; the operators have set another since.
+    let job = BackupJob { log_target: Some(OPERATORS.into()), ..next.log_job(&full) };
+    let later = "arn:aws:s3:::operators-logs/later";
+    next.instance.copies_logs_to(later);
+    next.back_up(job).await.unwrap();
+    assert_eq!(scene.instance.log_target().as_deref(), Some(later));
+    assert_eq!(next.memory.log_target.lock().unwrap().as_deref(), Some(later));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_says_what_to_run_where_the_place_cannot_be_put_back() {
+    let scene = Scene::new(&[("shop", "s1")]);
+    scene.instance.copies_logs_to(OPERATORS);
+    let full = scene.point("ses-1", "pnt-full", None).await;
+    scene.instance.back_up_logs();
+    let next = scene.next("ses-2");
+    next.instance.fault(Fault::Vanish);
+    let failure = failure(next.back_up(next.log_job(&full)).await);
+    assert_eq!(failure.code, "db-connection-lost", "{failure}");
+    assert!(failure.cause.contains("it was not done in time"), "{failure}");
+    let statement = format!("rds_tlog_copy_setup @target_s3_arn = N'{OPERATORS}'");
+    assert!(failure.remedy.contains(&statement) && next.said(&statement), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn putting_the_place_back_has_time_of_its_own() {
+    let scene = Scene::new(&[("shop", "s1")]);
+    scene.instance.copies_logs_to(OPERATORS);
+    let full = scene.point("ses-1", "pnt-full", None).await;
+    scene.instance.back_up_logs();
+    let next = scene.next("ses-2");
+    let context = Context { pace: Pace::default(), ..next.context(&Gate::default()) };
+    next.faults.add(Rule::once("*", BucketFault::Hang));
+    let mut worker = Box::pin(sqlserver::backup::run(next.log_job(&full), &context));
+    assert!(timeout(Duration::from_secs(3_600), &mut worker).await.is_err());
+    assert_eq!(next.faults.fired(), 1);
+    // More calls in vain than the end of tasks is waited for, and than were made if it were waited for all of the time.
+    next.instance.fault(Fault::Away(9));
+    next.cancel.cancel();
+    assert_eq!(worker.await.unwrap_err(), Stopped::Cancelled);
+    assert_eq!(scene.instance.log_target().as_deref(), Some(OPERATORS));
 }
 
 #[tokio::test(start_paused = true)]

@@ -44,7 +44,7 @@ impl TaskSink for Memory {
     }
 
     async fn log_target_replaced(&self, before: &str) {
-        self.log_target.lock().unwrap().get_or_insert_with(|| before.to_owned());
+        *self.log_target.lock().unwrap() = Some(before.to_owned());
     }
 }
 

@@ -12,6 +12,7 @@ pub mod export;
 pub mod keys;
 pub mod left_behind;
 pub mod log_chain;
+pub mod log_target;
 pub mod manifest;
 pub mod names;
 pub mod options;

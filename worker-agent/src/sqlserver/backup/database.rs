@@ -32,7 +32,9 @@ pub(super) async fn back_up(scope: &Scope<'_>, database: &DatabaseFacts, context
     match scope.logs.get(&database.name) {
         Some(Plan::Copy(logs, earlier)) => return logs::back_up(scope, database, (logs, *earlier), context).await,
         Some(Plan::Full(why)) => warnings.push(in_full(&database.name, why)),
-        Some(Plan::Begun) | None => {}
+        Some(Plan::Begun) => warnings
+            .push(format!("database {:?} is backed up in full, as an earlier worker has begun it", database.name)),
+        None => {}
     }
     let folder = scope.job.place.folder(&database.name, "");
     let (set, backup_set) = write(scope, database, &folder, &mut warnings, context).await?;

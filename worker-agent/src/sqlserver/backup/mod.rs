@@ -13,11 +13,13 @@ mod logs;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use haulier_domain::failure::Failure;
 use haulier_domain::point::{DatabaseSummary, PointSummary};
 use haulier_domain::sqlserver::keys::BackupType;
+use haulier_domain::sqlserver::log_target;
 use haulier_domain::sqlserver::manifest::{self, Manifest};
 use haulier_domain::sqlserver::preflight;
 use haulier_domain::sqlserver::restore::PointManifest;
@@ -60,7 +62,8 @@ struct Scope<'a> {
 ///
 /// # Errors
 /// Whatever kept it from being complete; nothing of it may become a restore point then. Tasks of RDS that ran are
-/// cancelled, as far as that can be had in time.
+/// cancelled, as far as that can be had in time. Where the instance's place for log backups could not be put back, the failure
+/// says so, after a cancellation too.
 pub async fn run(job: BackupJob, context: &Context) -> Result<BackupOutcome, Stopped> {
     // What fails first stops the rest, without touching the caller's token.
     let cancel = context.cancel.child_token();
@@ -68,27 +71,32 @@ pub async fn run(job: BackupJob, context: &Context) -> Result<BackupOutcome, Sto
     let outcome = run_within(&job, &target, &context.obeying(cancel.clone())).await;
     cancel.cancel();
     let last = context.obeying(CancellationToken::new());
-    let began = Instant::now();
+    let (began, tidying) = (Instant::now(), context.pace.tidying);
     if outcome.is_err() {
-        end_tasks(&job, &last).await;
+        // RDS puts nothing back while a task is pending, and a task that will not end must not leave it no time at all.
+        let limit = if target.has_replaced() { tidying * 2 / 3 } else { tidying };
+        end_tasks(&job, &last, limit).await;
     }
-    let left = context.pace.tidying.saturating_sub(began.elapsed());
-    let unset = target.put_back(&last, left).await;
-    if let Some(text) = &unset {
-        context.warn(text);
+    let unset = target.put_back(&last, tidying.saturating_sub(began.elapsed())).await;
+    if let Some(left) = &unset {
+        context.warn(&left.to_string());
     }
-    match outcome {
-        Ok(mut outcome) => {
-            outcome.warnings.extend(unset);
+    match (outcome, unset) {
+        (Ok(mut outcome), unset) => {
+            outcome.warnings.extend(unset.map(|left| left.to_string()));
             Ok(outcome)
         }
-        Err(_) if context.cancel.is_cancelled() => Err(Stopped::Cancelled),
-        Err(stopped) => Err(stopped),
+        (Err(_), None) if context.cancel.is_cancelled() => Err(Stopped::Cancelled),
+        (Err(stopped), None) => Err(stopped),
+        (Err(Stopped::Failed(failure)), Some(left)) if !context.cancel.is_cancelled() => {
+            Err(log_target::add_to(failure, &left).into())
+        }
+        (Err(_), Some(left)) => Err(left.into()),
     }
 }
 
-async fn end_tasks(job: &BackupJob, context: &Context) {
-    let open = timeout(context.pace.tidying, tasks::cancel_open(context, &job.place)).await;
+async fn end_tasks(job: &BackupJob, context: &Context, limit: Duration) {
+    let open = timeout(limit, tasks::cancel_open(context, &job.place)).await;
     for task in open.unwrap_or_default() {
         context.warn(&format!("{task} may go on"));
     }
@@ -122,6 +130,8 @@ async fn run_within(job: &BackupJob, target: &LogTarget, context: &Context) -> R
     let mut scope = Scope { job, server, full, target, logs, tasks, moves, expected: AtomicU64::new(0) };
     if job.backup_type == BackupType::Log {
         scope.logs = plan_logs(&scope, &selected.chosen, context).await?;
+        // That may have waited for an hour, in which the clock may have been changed for summer or winter.
+        scope.server = context.read(&what, || context.server.facts()).await?;
     }
     context.phase("data");
     let backed_up = each(&scope, &selected.chosen, context).await?;

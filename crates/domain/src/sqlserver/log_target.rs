@@ -1,0 +1,44 @@
+//! An instance that may still copy log backups to a session's place, since nobody could put back what was there, and how that
+//! is said.
+
+use std::fmt::Display;
+
+use crate::failure::Failure;
+
+/// Code of the failure.
+pub const CODE: &str = "sqlserver-log-target-left";
+
+/// The failure of a session that would have ended without one. `before` is the ARN that the instance had, `why` what kept it
+/// from being put back. The remedy is the statement to run.
+pub fn left(instance: &str, before: &str, why: impl Display) -> Failure {
+    let literal = before.replace('\'', "''");
+    Failure::new(
+        CODE,
+        format!("having {instance} copy log backups to {before} again"),
+        format!("{instance} may still copy them to the temporary bucket, and not to {before}: {why}"),
+        format!("run on the instance: exec msdb.dbo.rds_tlog_copy_setup @target_s3_arn = N'{literal}'"),
+    )
+}
+
+/// Says in the failure that a session ends with what is left.
+#[must_use]
+pub fn add_to(mut failure: Failure, left: &Failure) -> Failure {
+    failure.cause.push_str(&format!("; and then, {}: {}", left.what, left.cause));
+    failure.remedy = format!("{}; {}", left.remedy, failure.remedy);
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_is_named_with_the_statement_to_run() {
+        let left = left("orders", "arn:aws:s3:::it's/logs", "it was not done in time");
+        assert!(left.cause.contains("it's/logs: it was not done in time"), "{left}");
+        assert!(left.remedy.ends_with("exec msdb.dbo.rds_tlog_copy_setup @target_s3_arn = N'arn:aws:s3:::it''s/logs'"));
+        let said = add_to(Failure::new("x", "backing up", "no", "see there").retryable(), &left);
+        assert!(said.code == "x" && said.retryable && said.cause.starts_with("no; and then, "), "{said}");
+        assert!(said.cause.ends_with(&left.cause) && said.remedy == format!("{}; see there", left.remedy), "{said}");
+    }
+}

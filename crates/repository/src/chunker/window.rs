@@ -74,13 +74,16 @@ mod tests {
         assert_ne!(window.as_ptr(), first);
         let second = window.as_ptr();
         assert_eq!(window.take(1_000), [2; 1_000][..]);
-        // The first is held, the second is not.
+        // The first is held, and the second has been cut only now.
         fill(&mut window, 3);
+        assert!(![first, second].contains(&window.as_ptr()));
+        assert_eq!(window.take(1_000), [3; 1_000][..]);
+        fill(&mut window, 4);
         assert_eq!(window.as_ptr(), second);
         assert_eq!(held, [1; 1_000][..]);
         drop(held);
-        assert_eq!(window.take(1_000), [3; 1_000][..]);
-        fill(&mut window, 4);
+        assert_eq!(window.take(1_000), [4; 1_000][..]);
+        fill(&mut window, 5);
         assert_eq!(window.as_ptr(), first);
     }
 

@@ -276,7 +276,9 @@ async fn the_next_backup_stores_again_what_a_lost_or_cut_off_pack_held() {
     let fixture = Fixture::new().await;
     let data = noise(9_000_000, 4);
     fixture.publish(&fixture.domain().await, "a", &data).await;
-    let packs = fixture.bucket.keys("/packs/");
+    // Names are hashes: a pack that holds the end of the stream alone may come first.
+    let mut packs = fixture.bucket.keys("/packs/");
+    packs.retain(|key| fixture.bucket.object(key).len() > 1_000_000);
     assert!(packs.len() > 2);
     fixture.bucket.remove(&packs[0]);
     fixture.bucket.truncate(&packs[1], 1_000);

@@ -17,6 +17,7 @@ pub(crate) mod shared;
 mod similarity;
 mod stats;
 mod stream_writer;
+mod taking_over;
 mod uploader;
 
 use std::sync::Arc;

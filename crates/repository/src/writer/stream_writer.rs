@@ -209,14 +209,20 @@ impl StreamWriter {
             content: self.shared.watch(content)?,
         };
         if let Some(catalogue) = self.catalogue.take() {
-            let mut line = serde_json::to_vec(&root)
-                .map_err(|error| Error::Invalid(format!("stream {:?} has no description: {error}", root.name)))?;
-            line.push(b'\n');
-            catalogue.lock().await.write(Bytes::from(line)).await?;
-            self.shared.stats.streams.fetch_add(1, Ordering::Relaxed);
+            enter(&self.shared, &catalogue, &root).await?;
         }
         Ok(root)
     }
+}
+
+/// Enters a stream that is finished into the catalogue.
+pub(super) async fn enter(shared: &Shared, catalogue: &Mutex<StreamWriter>, root: &StreamRoot) -> Result<()> {
+    let mut line = serde_json::to_vec(root)
+        .map_err(|error| Error::Invalid(format!("stream {:?} has no description: {error}", root.name)))?;
+    line.push(b'\n');
+    catalogue.lock().await.write(Bytes::from(line)).await?;
+    shared.stats.streams.fetch_add(1, Ordering::Relaxed);
+    Ok(())
 }
 
 impl Drop for StreamWriter {

@@ -18,11 +18,11 @@ use haulier_cloud::object_store::ObjectStore;
 use haulier_domain::immutability::{Immutability, RetentionMode};
 use haulier_domain::secret::SecretString;
 use haulier_repository::check::CheckDepth;
-use haulier_repository::{Error, NewKey, ObjectKind, Removal, Repository, Unlock};
+use haulier_repository::{Error, NewKey, ObjectKind, Removal, Repository, StreamKind, Unlock};
 use jiff::{SignedDuration, Timestamp};
 
-use scene::{Scene, TERMS, days};
-use support::{PREFIX, cheap, noise, passphrase, rows};
+use scene::{Made, Scene, TERMS, days};
+use support::{PREFIX, cheap, noise, passphrase, point, rows, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_a_point_needs_is_locked_as_long_as_the_point() {
@@ -74,6 +74,25 @@ async fn a_later_point_extends_what_it_takes_over_once_that_is_due_and_nothing_e
     // All packs but one, perhaps, that has nothing but the first point's manifest.
     assert!(packs.keys().filter(|key| later[*key] < 19.0).count() <= 1, "{later:?}");
     scene.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_taken_over_unread_is_locked_like_one_that_was_written() {
+    let scene = Scene::new().await;
+    let first = scene.back_up("a", &noise(12_000_000, 1), None).await;
+    assert!(first.stream.chunks > 32, "it has list pages");
+    scene.pass(days(9));
+    let writer = scene.domain().await.writer().await.unwrap();
+    assert_eq!(writer.take_over(&first.stream).await.unwrap().as_ref(), Some(&first.stream));
+    let manifest = write(&writer, "manifest", StreamKind::Document, b"b").await.unwrap();
+    let root = point("b", manifest, writer.finish().await.unwrap());
+    let second = Made { root, ..first.clone() };
+    scene.publish(&second).await.unwrap();
+    // The first point's own locks would have ended.
+    scene.pass(days(9));
+    scene.attack().await;
+    scene.reveal().await;
+    scene.assert_restorable(&second).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

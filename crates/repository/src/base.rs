@@ -10,15 +10,21 @@ use crate::error::Result;
 use crate::stream::StreamRoot;
 
 /// The streams of an earlier point, by name. A hint for a writer: where it is wrong or absent, a backup grows, no more.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct BasePoint {
     pub(crate) streams: HashMap<String, StreamRoot>,
+    manifest: StreamRoot,
 }
 
 impl BasePoint {
     /// How many streams it has.
     pub fn streams(&self) -> usize {
         self.streams.len()
+    }
+
+    /// Its manifest: a mover may find streams there to take over, see [`crate::Writer::take_over`].
+    pub fn manifest(&self) -> &StreamRoot {
+        &self.manifest
     }
 }
 
@@ -39,6 +45,6 @@ impl Domain {
             // Of streams of the same name the last one was finished last: an attempt that was repeated.
             streams.insert(stream.name.clone(), stream);
         }
-        Ok(BasePoint { streams })
+        Ok(BasePoint { streams, manifest: root.manifest })
     }
 }

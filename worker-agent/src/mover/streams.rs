@@ -59,6 +59,12 @@ pub trait StreamStore: Send + Sync {
     /// Begins a stream. Several may be written at once.
     async fn create(&self, kind: StreamKind, name: &str) -> Result<Box<dyn StreamWriter>, StoreError>;
 
+    /// Has a stream of an earlier restore point as one of the new point, without a byte of it being moved. Gives what the new
+    /// point knows it by; `None` where that cannot be had, and it has to be written.
+    async fn take_over(&self, _earlier: &StreamReference) -> Result<Option<StreamReference>, StoreError> {
+        Ok(None)
+    }
+
     /// Opens a stream to read it from its start.
     async fn open(&self, reference: &StreamReference) -> Result<Box<dyn StreamReader>, StoreError>;
 }

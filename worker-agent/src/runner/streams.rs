@@ -87,6 +87,19 @@ fn store_error(doing: String, error: Error) -> StoreError {
     StoreError { doing, damaged: is_damage(&error), source: Box::new(error) }
 }
 
+fn only_read() -> Error {
+    Error::Invalid("these streams are only read".to_owned())
+}
+
+/// The description of a stream, as whoever works with it is told that there is none.
+fn described(reference: &StreamReference) -> Result<StreamRoot, StoreError> {
+    root_of(reference).map_err(|error| StoreError {
+        doing: "reading the description of a stream".to_owned(),
+        damaged: true,
+        source: Box::new(error),
+    })
+}
+
 fn kind_of(kind: mover::StreamKind) -> StreamKind {
     match kind {
         mover::StreamKind::Archive => StreamKind::Archive,
@@ -117,19 +130,24 @@ impl StreamStore for RepositoryStreams {
     async fn create(&self, kind: mover::StreamKind, name: &str) -> Result<Box<dyn mover::StreamWriter>, StoreError> {
         let doing = || format!("beginning stream {name:?}");
         let writer = self.writer.read().await;
-        let closed = || store_error(doing(), Error::Invalid("these streams are only read".to_owned()));
-        let writer = writer.as_ref().ok_or_else(closed)?;
+        let writer = writer.as_ref().ok_or_else(|| store_error(doing(), only_read()))?;
         let inner = writer.stream(name, kind_of(kind)).map_err(|error| store_error(doing(), error))?;
         let progress = Box::new(writer.progress());
         Ok(Box::new(Writing { name: name.to_owned(), inner, progress, meter: self.meter.clone() }))
     }
 
+    async fn take_over(&self, earlier: &StreamReference) -> Result<Option<StreamReference>, StoreError> {
+        let root = described(earlier)?;
+        let doing = || format!("taking over stream {:?}", root.name);
+        let writer = self.writer.read().await;
+        let Some(writer) = writer.as_ref() else { return Err(store_error(doing(), only_read())) };
+        let taken = writer.take_over(&root).await.map_err(|error| store_error(doing(), error))?;
+        let reference = taken.as_ref().map(reference_to).transpose();
+        reference.map_err(|error| StoreError { doing: doing(), damaged: false, source: Box::new(error) })
+    }
+
     async fn open(&self, reference: &StreamReference) -> Result<Box<dyn mover::StreamReader>, StoreError> {
-        let root = root_of(reference).map_err(|error| StoreError {
-            doing: "reading the description of a stream".to_owned(),
-            damaged: true,
-            source: Box::new(error),
-        })?;
+        let root = described(reference)?;
         let parts = Box::pin(self.domain.read(&root));
         Ok(Box::new(Reading { name: root.name, parts }))
     }

@@ -329,7 +329,7 @@ async fn a_backup_whose_lock_cannot_be_extended_fails() {
     let store: Arc<dyn ObjectStore> = Arc::new(Faulty::new(scene.store.clone(), faults.clone()));
     let domain = scene.domain_on(store).await;
     let writer = domain.writer().await.unwrap();
-    support::write(&writer, "data", haulier_repository::StreamKind::TableRows, &data).await.unwrap();
+    write(&writer, "data", StreamKind::TableRows, &data).await.unwrap();
     faults.add(Rule::once("PutObjectRetention", Fault::Before(ErrorKind::Denied)).always());
     let error = writer.finish().await.unwrap_err();
     assert!(matches!(&error, Error::Store { .. }) && error.object().is_some(), "{error:?}");

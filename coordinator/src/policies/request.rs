@@ -30,6 +30,7 @@ pub(super) fn backup(policy: &Policy, found: &Found) -> BackupRequest {
         native: NativeOptions {
             files: policy.sqlserver.files.unwrap_or_default(),
             kms_key_arn: policy.sqlserver.key_in(&found.place.region).map(str::to_owned),
+            log_kms_key_arn: policy.sqlserver.log_key_in(&found.place.region).map(str::to_owned),
             full_every_days: policy.sqlserver.full_every_days.unwrap_or_default(),
             log_backups: policy.sqlserver.log_backups,
             bucket: bucket_for(policy, &found.place),

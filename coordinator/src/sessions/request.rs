@@ -111,6 +111,8 @@ pub struct NativeOptions {
     pub files: u32,
     /// ARN of the KMS key that RDS encrypts the files with; `None`: it encrypts them with none.
     pub kms_key_arn: Option<String>,
+    /// ARN of the KMS key that RDS copies log backups with where the instance's storage is encrypted; `None`: that of the files.
+    pub log_kms_key_arn: Option<String>,
     /// Days from one full backup to the next, with differential ones between; 0 means that every backup is full.
     pub full_every_days: u32,
     /// Log backups between them, in place of differential ones.

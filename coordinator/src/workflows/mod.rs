@@ -23,4 +23,4 @@ pub(crate) use flow::BackOff;
 
 /// Version of the workflows' code. A session is carried on by the version that began it; one of another version is torn
 /// down from the ledger. Raise it with every change to the order or the names of steps.
-pub const VERSION: &str = "5";
+pub const VERSION: &str = "6";

@@ -21,13 +21,14 @@ pub(super) async fn backup(
 ) -> Flowed<Completed> {
     let work = flow.work();
     let key = request.native.kms_key_arn.as_deref();
-    let remarks = flow.step("check-option-group", || native::ready(work, source, key)).await?;
+    let mut remarks = flow.step("check-option-group", || native::ready(work, source, key)).await?;
     flow.step("wait-for-quiet", || native::quiet(work, source)).await?;
-    let instance_arn = if request.native.log_backups {
-        Some(flow.step("check-log-backups", || native::log_backups(work, source)).await?)
-    } else {
-        None
-    };
+    let mut logs = None;
+    if request.native.log_backups {
+        let found = flow.step("check-log-backups", || native::log_backups(work, source, &request.native)).await?;
+        remarks.extend(found.remarks.iter().cloned());
+        logs = Some(found);
+    }
     let chosen = flow.step("choose-type", || native::choose(work, request, source, domain)).await?;
     let snapshot = request.snapshot && chosen.full_point().is_none();
     if snapshot {
@@ -39,10 +40,12 @@ pub(super) async fn backup(
         None => None,
     };
     let bucket = request.native.bucket.as_ref();
-    let logs_of = instance_arn.as_deref().filter(|_| chosen.takes_logs());
+    let logs = logs.filter(|_| chosen.takes_logs());
+    let logs_of = logs.as_ref().map(|logs| logs.instance_arn.as_str());
     let temporary = flow.step("open-temporary-bucket", || temporary::open(work, bucket, logs_of)).await?;
     let parts = Parts { instance: source, login, domain, temporary: &temporary };
-    let job = native_job::backup(work, request, parts, &chosen, full_root.as_deref())?;
+    let log_key = logs.as_ref().and_then(|logs| logs.kms_key_arn.as_deref());
+    let job = native_job::backup(work, request, parts, (&chosen, log_key), full_root.as_deref())?;
     let delivered = Box::pin(on_a_worker(flow, source, &job)).await?;
     let standing = Standing { snapshot, full_point: chosen.full_point().cloned() };
     flow.step("publish", || publish::point(work, request, source, (domain, &standing), delivered.epoch)).await?;

@@ -1,7 +1,8 @@
 //! Sessions of log backups: what is chosen, what RDS may write into the temporary bucket, and what is refused.
 
+use haulier_cloud::ErrorKind;
 use haulier_cloud::databases::{Databases as _, DbInstance};
-use haulier_cloud::doubles::MemoryBucket;
+use haulier_cloud::doubles::{Fault, MemoryBucket, Rule};
 use haulier_coordinator::sessions::{BackupRequest, PreparedBucket};
 use haulier_domain::id::{PointId, SessionId};
 use haulier_domain::session::SessionState;
@@ -119,7 +120,7 @@ fn what_aws_does_not_allow_is_refused_before_anything_is_made() {
     type Change = fn(&mut DbInstance);
     let cases: [(&str, Change); 3] = [
         ("automated backups are off", |_| {}),
-        ("not support yet", |instance| (instance.backup_retention_days, instance.encrypted) = (1, true)),
+        ("customer managed key", |instance| (instance.backup_retention_days, instance.encrypted) = (1, true)),
         ("read replica of orders", |instance| {
             (instance.backup_retention_days, instance.replica_of) = (1, Some("orders".into()));
         }),
@@ -134,4 +135,72 @@ fn what_aws_does_not_allow_is_refused_before_anything_is_made() {
         assert!(failure.code == "log-backups-unavailable" && failure.cause.contains(said), "{failure}");
         assert_eq!(scene.leftovers(&[]), [""; 0]);
     }
+}
+
+fn key(id: &str) -> Option<String> {
+    Some(format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/{id}"))
+}
+
+/// A session with these keys for native backups and for log backups.
+fn start_with(running: &Running, kms_key_arn: Option<String>, log_kms_key_arn: Option<String>) -> SessionId {
+    let mut request = log_backup_of("crm");
+    (request.native.kms_key_arn, request.native.log_kms_key_arn) = (kms_key_arn, log_kms_key_arn);
+    running.start_backup(request)
+}
+
+#[test]
+fn the_log_of_encrypted_storage_is_copied_with_its_key_and_the_worker_is_told() {
+    for (encrypted, kms_key, log_kms_key, told) in [
+        (true, None, key("logs"), key("logs")),
+        (true, key("all"), key("logs"), key("logs")),
+        (true, key("all"), None, key("all")),
+        // RDS takes no key for its log.
+        (false, None, key("logs"), None),
+    ] {
+        let scene = scene(Script::Obedient);
+        change(&scene, "crm", |instance| instance.encrypted = encrypted);
+        let running = scene.start();
+        // The full one first: it has no log to copy.
+        for _ in 0..2 {
+            let id = start_with(&running, kms_key.clone(), log_kms_key.clone());
+            running.assert_state(&id, SessionState::Succeeded);
+        }
+        let backups = scene.fleet.log().native_backups.lock().unwrap().clone();
+        let keys: Vec<_> = backups.iter().map(|it| (it.kms_key_arn.as_str(), it.log_kms_key_arn.as_str())).collect();
+        let (kms_key, told) = (kms_key.unwrap_or_default(), told.unwrap_or_default());
+        assert_eq!(keys, [(kms_key.as_str(), ""), (&kms_key, &told)]);
+    }
+}
+
+#[test]
+fn a_key_for_the_log_that_rds_cannot_use_is_refused_before_anything_is_made() {
+    let cases = [
+        (true, None, key("00000000-0000-0000-0000-000000000000"), "sqlserver-key-missing", "sqlserver.log_kms_key"),
+        (true, None, key("old"), "sqlserver-key-unfit", "enable the key"),
+        // RDS would copy the log without it.
+        (false, key("all"), key("logs"), "log-backups-unavailable", "remove sqlserver.kms_key"),
+    ];
+    for (encrypted, kms_key, log_kms_key, code, remedy) in cases {
+        let scene = scene(Script::Obedient);
+        scene.access.keys.lose(&key("old").unwrap());
+        change(&scene, "crm", |instance| instance.encrypted = encrypted);
+        let running = scene.start();
+        let id = start_with(&running, kms_key, log_kms_key);
+        let session = running.assert_state(&id, SessionState::Failed);
+        let failure = session.failure().unwrap();
+        assert!(failure.code == code && failure.remedy.contains(remedy), "{failure}");
+        assert_eq!(scene.leftovers(&[]), [""; 0]);
+    }
+}
+
+#[test]
+fn a_key_for_the_log_that_may_not_be_looked_at_is_a_remark() {
+    let scene = scene(Script::Obedient);
+    change(&scene, "crm", |instance| instance.encrypted = true);
+    scene.access.faults.add(Rule::once("DescribeKey", Fault::Before(ErrorKind::Denied)));
+    let running = scene.start();
+    let id = start_with(&running, None, key("logs"));
+    let session = running.assert_state(&id, SessionState::Warning);
+    let [warning] = &session.completed().unwrap().warnings[..] else { panic!("one warning") };
+    assert!(warning.contains("key/logs") && warning.contains("kms:DescribeKey"), "{warning}");
 }

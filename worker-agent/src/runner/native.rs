@@ -61,6 +61,7 @@ impl Bench<'_> {
             backup_type: work.backup_type,
             files: work.files,
             kms_key_arn: work.kms_key_arn,
+            log_kms_key_arn: work.log_kms_key_arn,
             full,
             submitted: work.submitted,
             log_target: work.log_target,

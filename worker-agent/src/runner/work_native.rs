@@ -23,6 +23,8 @@ pub(super) struct BackupNatively {
     pub(super) files: Option<u32>,
     /// ARN of the KMS key that RDS encrypts the files with.
     pub(super) kms_key_arn: Option<String>,
+    /// ARN of the KMS key that RDS is given for copies of log backups.
+    pub(super) log_kms_key_arn: Option<String>,
     pub(super) level: Option<i32>,
     /// An earlier point that the new one is likely to resemble.
     pub(super) base: Option<PointId>,
@@ -84,6 +86,7 @@ impl TryFrom<wire::BackupSqlServer> for BackupNatively {
             backup_type,
             files: (message.files > 0).then_some(message.files),
             kms_key_arn: (!message.kms_key_arn.is_empty()).then_some(message.kms_key_arn),
+            log_kms_key_arn: Some(message.log_kms_key_arn).filter(|arn| !arn.is_empty()),
             level: level(message.compression_level, NAME)?,
             base: base_point(&message.base_point_id, NAME)?,
             full,
@@ -199,6 +202,10 @@ mod tests {
         assert_eq!((read.backup_type, read.files, read.full), (BackupType::Full, None, None));
         assert_eq!((read.submitted[0].id, &read.submitted[0].kind), (TaskId(5), &TaskType::BackupDb));
         assert_eq!(read.temporary.place, TemporaryPlace::new("eu-central-1", "temp", "ses-1"));
+        assert_eq!((read.kms_key_arn, read.log_kms_key_arn), (None, None));
+        let keys = wire::BackupSqlServer { kms_key_arn: "all".into(), log_kms_key_arn: "logs".into(), ..backup() };
+        let read = BackupNatively::try_from(keys).unwrap();
+        assert_eq!((read.kms_key_arn.as_deref(), read.log_kms_key_arn.as_deref()), (Some("all"), Some("logs")));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct BackupJob {
     pub backup_type: BackupType,
     /// ARN of the KMS key that RDS encrypts the files with; `None`: it encrypts them with none.
     pub kms_key_arn: Option<String>,
+    /// ARN of the KMS key that RDS is given for copies of log backups; `None`: the instance's storage is not encrypted.
+    pub log_kms_key_arn: Option<String>,
     /// Files to each database; `None` means by its size.
     pub files: Option<u32>,
     /// The point whose full backups a differential one, or log backups, stand on.

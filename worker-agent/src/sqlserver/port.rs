@@ -59,6 +59,8 @@ pub enum TaskRequest {
         first: u64,
         /// That of the last one.
         last: u64,
+        /// ARN of the KMS key that an instance with encrypted storage asks for; it takes none otherwise.
+        kms_key_arn: Option<String>,
     },
     /// `rds_restore_database`, or `rds_restore_log`.
     Restore {

@@ -104,7 +104,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let temporary = Arc::new(MemoryObjectStore::new());
         let mut instance = Instance::new(temporary.clone(), &[("shop", "s1"), ("crm", "c1")]);
-        instance.length = 3_000_000;
+        (instance.length, instance.encrypted) = (3_000_000, true);
         let (repository, secrets) = (Arc::new(MemoryObjectStore::new()), Arc::new(MemorySecrets::new()));
         secrets.put(SECRET, r#"{"username":"master","password":"a-planted-password"}"#);
         let cost = PassphraseCost { memory_kib: 8, iterations: 1, lanes: 1 };
@@ -324,4 +324,49 @@ async fn a_login_by_iam_is_refused() {
     let (heard, end) = scene.assign(assignment::Work::BackupSqlServer(iam)).await;
     let finished::Result::Failure(failure) = end else { panic!("{end:?}") };
     assert!(failure.code == "db-iam-unsupported" && heard.proposal.is_none(), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_encrypted_storage_is_copied_with_the_key_that_the_worker_is_told() {
+    let scene = Scene::new().await;
+    let key = "arn:aws:kms:eu-central-1:111122223333:key/logs";
+    let backup = wire::BackupSqlServer {
+        point_id: "pnt-1".into(),
+        instance: instance(),
+        domain: Some(scene.place.clone()),
+        temporary: temporary(),
+        databases: vec!["shop".into()],
+        ..Default::default()
+    };
+    let (heard, _) = scene.assign(assignment::Work::BackupSqlServer(backup.clone())).await;
+    let full = heard.proposal.unwrap();
+    scene.domain.publish_point(&serde_json::from_slice(&full).unwrap()).await.unwrap();
+    scene.cloud.instance.change("shop", "s2");
+    scene.cloud.instance.back_up_logs();
+    // Of another session.
+    let prefix = "ses-2".to_owned();
+    let backup = wire::BackupSqlServer {
+        point_id: "pnt-2".into(),
+        temporary: temporary().map(|place| wire::TemporaryLocation { prefix, ..place }),
+        r#type: wire::NativeBackupType::Log.into(),
+        full_root: full,
+        log_kms_key_arn: key.into(),
+        ..backup
+    };
+    let (heard, end) = scene.assign(assignment::Work::BackupSqlServer(backup)).await;
+    assert!(matches!(end, finished::Result::Done(_)), "{end:?}");
+    let root: PointRoot = serde_json::from_slice(&heard.proposal.unwrap()).unwrap();
+    scene.domain.publish_point(&root).await.unwrap();
+    let to = scene.folder.path().join("export");
+    let exported = native::run(&scene.domain, &root, &[], &to, &mut Silent).await.unwrap();
+    let [shop] = &exported.databases[..] else { panic!("{exported:?}") };
+    assert_eq!(shop.kms_key_arn.as_deref(), Some(key));
+    assert!(exported.remarks.iter().any(|remark| remark.contains("rds_restore_log")), "{exported:?}");
+    let ([file], [beside]) = (&shop.files[..], &shop.metadata_files[..]) else { panic!("{shop:?}") };
+    assert!(beside.to_str().unwrap().ends_with(".trn.metadata.json"), "{}", beside.display());
+    let keys = scene.cloud.temporary.keys();
+    let copied = keys.iter().find(|key| key.contains("/log/")).unwrap();
+    assert!(std::fs::read(file).unwrap() == scene.cloud.temporary.get(copied).await.unwrap(), "{}", file.display());
+    let kept: UserMetadata = serde_json::from_slice(&std::fs::read(beside).unwrap()).unwrap();
+    assert_eq!(Some(kept), scene.cloud.temporary.metadata(copied).await.unwrap());
 }

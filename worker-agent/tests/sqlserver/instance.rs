@@ -43,6 +43,10 @@ pub(crate) enum Fault {
     LoseFile,
     /// The next task of a backup leaves no data key with its files.
     LoseDataKey,
+    /// The next copy of log backups leaves no data key with the first.
+    LoseDataKeyOfLog,
+    /// The next copy of log backups has them as they are, whatever the key.
+    CopyPlain,
     /// Renaming is refused.
     KeepNames,
     /// Nothing answers any more, from the next task's failure on.
@@ -105,6 +109,8 @@ pub(crate) struct Instance {
     pub(crate) gate: Gate,
     /// Bytes of a native backup.
     pub(crate) length: usize,
+    /// Whether its storage is encrypted.
+    pub(crate) encrypted: bool,
     pub(crate) edition: &'static str,
     pub(crate) version: &'static str,
 }
@@ -118,6 +124,7 @@ impl Instance {
             store,
             gate: Gate::default(),
             length: 100_000,
+            encrypted: false,
             edition: "Standard Edition (64-bit)",
             version: "15.0.4430.1",
         }
@@ -246,10 +253,20 @@ impl Instance {
             let text = format!("A task has already been issued for database: {}", request.database());
             return Err(CallError::Refused { number: 50_000, text });
         }
+        self.check_key(request)?;
         let lost = fault == Some(Fault::LoseAnswer);
         let of_task = matches!(
             &fault,
-            Some(Fault::Fail(_) | Fault::Hang | Fault::Snapshot | Fault::LoseFile | Fault::LoseDataKey | Fault::Vanish)
+            Some(
+                Fault::Fail(_)
+                    | Fault::Hang
+                    | Fault::Snapshot
+                    | Fault::LoseFile
+                    | Fault::LoseDataKey
+                    | Fault::LoseDataKeyOfLog
+                    | Fault::CopyPlain
+                    | Fault::Vanish
+            )
         );
         let fault = if lost || of_task { Some(world.faults.remove(0)) } else { None };
         let id = world.push(request.clone());

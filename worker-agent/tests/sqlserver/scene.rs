@@ -136,6 +136,7 @@ impl Scene {
             backup_type: BackupType::Full,
             files: None,
             kms_key_arn: None,
+            log_kms_key_arn: None,
             full: None,
             submitted: self.memory.submitted.lock().unwrap().clone(),
             log_target: self.memory.log_target.lock().unwrap().clone(),

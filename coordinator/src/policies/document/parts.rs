@@ -92,12 +92,14 @@ fn number<T: FromStr>(fields: &Fields<'_>, key: &'static str) -> Option<T> {
 
 /// Reads `sqlserver`.
 pub(super) fn sql_server(value: Reader<'_>) -> SqlServer {
-    const KEYS: &[&str] = &["files", "full_every_days", "kms_key", "temporary_buckets", "log_backups"];
+    const KEYS: &[&str] = &["files", "full_every_days", "kms_key", "log_kms_key", "temporary_buckets", "log_backups"];
     let Some(fields) = value.fields(KEYS) else { return SqlServer::default() };
     let buckets = fields.optional("temporary_buckets").and_then(|value| value.list()).unwrap_or_default();
+    let texts = |key| fields.optional(key).and_then(|value| value.text_or_texts()).unwrap_or_default();
     SqlServer {
         files: number(&fields, "files"),
-        kms_key: fields.optional("kms_key").and_then(|value| value.text_or_texts()).unwrap_or_default(),
+        kms_key: texts("kms_key"),
+        log_kms_key: texts("log_kms_key"),
         full_every_days: number(&fields, "full_every_days"),
         log_backups: fields.optional("log_backups").and_then(|value| value.boolean()).unwrap_or_default(),
         temporary_buckets: buckets.into_iter().map(temporary_bucket).collect(),

@@ -103,6 +103,22 @@ const CASES: &[(&str, &str, &[&str])] = &[
             "6 sqlserver.kms_key: no key of eu-central-1 is named",
         ],
     ),
+    (
+        "repository: main",
+        "repository: main\nsqlserver:\n  log_kms_key:\n    - arn:aws:kms:eu-west-1:111122223333:key/x",
+        &[
+            "7 sqlserver.log_kms_key: no key of eu-central-1 is named",
+            "7 sqlserver.log_kms_key: it is for log backups, and sqlserver.log_backups does not ask for any",
+        ],
+    ),
+    (
+        "repository: main",
+        "repository: main\nsqlserver: {full_every_days: 7, log_backups: true, log_kms_key: alias/mine}",
+        &[
+            "6 sqlserver.log_kms_key: \"alias/mine\" is not the ARN of a KMS key",
+            "6 sqlserver.log_kms_key: no key of eu-central-1 is named",
+        ],
+    ),
     ("repository: main", "repository: main\npriority: 5000", &["6 priority: 5000 is too high"]),
     ("repository: main", "repository: main\nretention: 30", &["6 retention: unknown key \"retention\""]),
     ("repository: main", "repository: main\nsnapshot: maybe", &["6 snapshot: \"maybe\" is not true or false"]),

@@ -6,17 +6,18 @@ use haulier_domain::failure::Failure;
 use haulier_domain::id::PointId;
 use haulier_domain::native_backup::Engine;
 use haulier_domain::native_backup::choice::{self, Asked, Choice, Earlier, Taken};
+use haulier_domain::native_backup::key::{self, Purpose};
+use haulier_domain::native_backup::logs;
 use haulier_domain::native_backup::option_group::{self, Membership, Readiness, readiness};
 use haulier_domain::native_backup::trust::{Trust, trust};
 use haulier_domain::native_backup::window::{self, Verdict, Windows};
-use haulier_domain::native_backup::{key, logs};
 use haulier_domain::session::Severity;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::preflight::{self, Source};
 use super::publish::{self, DomainPlace};
-use crate::sessions::BackupRequest;
+use crate::sessions::{BackupRequest, NativeOptions};
 use crate::state::{PointFilter, StateError};
 use crate::workflows::flow::Work;
 use crate::workflows::trouble::{Attempt, During as _};
@@ -29,13 +30,13 @@ pub(in crate::workflows) async fn ready(work: &Work, source: &Source, key: Optio
     let mut remarks =
         work.wait(limit, || late(what, "it did not come into force in time"), in_force(work, source)).await?;
     if let Some(arn) = key {
-        remarks.extend(key_usable(work, source, arn).await?);
+        remarks.extend(key_usable(work, source, Purpose::Backups, arn).await?);
     }
     Ok(remarks)
 }
 
 /// Checks the key. One that may not be looked at is a remark.
-async fn key_usable(work: &Work, source: &Source, arn: &str) -> Attempt<Option<String>> {
+async fn key_usable(work: &Work, source: &Source, purpose: Purpose, arn: &str) -> Attempt<Option<String>> {
     let what = || format!("looking up KMS key {arn}");
     let keys = work.services.cloud.account_keys(work.place()).await.during(what)?;
     let found = match keys.key(arn).await {
@@ -44,7 +45,7 @@ async fn key_usable(work: &Work, source: &Source, arn: &str) -> Attempt<Option<S
         }
         found => found.during(what)?,
     };
-    key::usable(&source.id, arn, found.as_ref())?;
+    key::usable(&source.id, purpose, arn, found.as_ref())?;
     Ok(None)
 }
 
@@ -191,16 +192,39 @@ impl Chosen {
     }
 }
 
-/// Checks that RDS gives log backups of the instance at all. Returns the instance's ARN.
-pub(in crate::workflows) async fn log_backups(work: &Work, source: &Source) -> Attempt<String> {
+/// How log backups of an instance are to be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::workflows) struct LogBackups {
+    /// ARN of the instance.
+    pub(in crate::workflows) instance_arn: String,
+    /// ARN of the KMS key that RDS is to copy them with; `None` where it takes none.
+    pub(in crate::workflows) kms_key_arn: Option<String>,
+    /// What an operator should know all the same.
+    pub(in crate::workflows) remarks: Vec<String>,
+}
+
+/// Checks that RDS gives log backups of the instance at all, and can use the KMS key that it is to copy them with.
+pub(in crate::workflows) async fn log_backups(
+    work: &Work,
+    source: &Source,
+    options: &NativeOptions,
+) -> Attempt<LogBackups> {
     let instance = preflight::described(work, work.request().instance()).await?;
-    logs::allowed(logs::Facts {
+    let key = logs::allowed(logs::Facts {
         instance: &source.id,
         retention_days: instance.backup_retention_days,
         encrypted: instance.encrypted,
         replica_of: instance.replica_of.as_deref(),
+        kms_key: options.kms_key_arn.as_deref(),
+        log_kms_key: options.log_kms_key_arn.as_deref(),
     })?;
-    Ok(instance.arn)
+    // That of all native backups has been looked at with the option group.
+    let remark = match key.filter(|arn| options.kms_key_arn.as_deref() != Some(*arn)) {
+        Some(arn) => key_usable(work, source, Purpose::Logs, arn).await?,
+        None => None,
+    };
+    let kms_key_arn = key.map(str::to_owned);
+    Ok(LogBackups { kms_key_arn, remarks: remark.into_iter().collect(), instance_arn: instance.arn })
 }
 
 /// Chooses between full and what has come since the last full one.

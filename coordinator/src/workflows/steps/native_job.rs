@@ -27,12 +27,13 @@ pub(in crate::workflows) struct Parts<'a> {
     pub(in crate::workflows) temporary: &'a TemporaryPlace,
 }
 
-/// Have RDS back up the databases of the instance, and store the files.
+/// Have RDS back up the databases of the instance, and store the files. With the choice comes the ARN of the KMS key that log
+/// backups are to be copied with, where they take one.
 pub(in crate::workflows) fn backup(
     work: &Work,
     request: &BackupRequest,
     parts: Parts<'_>,
-    chosen: &Chosen,
+    (chosen, log_kms_key_arn): (&Chosen, Option<&str>),
     full_root: Option<&str>,
 ) -> Result<Job, Failure> {
     let backup_type = match chosen.choice {
@@ -54,6 +55,7 @@ pub(in crate::workflows) fn backup(
         submitted: Vec::new(),
         kms_key_arn: request.native.kms_key_arn.clone().unwrap_or_default(),
         log_target_arn: String::new(),
+        log_kms_key_arn: log_kms_key_arn.unwrap_or_default().to_owned(),
     });
     job(work, assigned, parts, true)
 }

@@ -4,6 +4,25 @@
 
 use crate::failure::Failure;
 
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// RDS encrypts native backups with it.
+    Backups,
+    /// RDS copies log backups with it.
+    Logs,
+}
+
+impl Purpose {
+    /// The key of a policy that names it, and what it is named for.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Backups => ("sqlserver.kms_key", "native backups"),
+            Self::Logs => ("sqlserver.log_kms_key", "log backups"),
+        }
+    }
+}
+
 /// A key as KMS describes it, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFacts {
@@ -19,19 +38,19 @@ pub struct KeyFacts {
 ///
 /// # Errors
 /// RDS cannot use it.
-pub fn usable(instance: &str, arn: &str, found: Option<&KeyFacts>) -> Result<(), Failure> {
-    const OTHER: &str =
-        "name a symmetric key of your own, in the instance's Region, as sqlserver.kms_key of the policy";
-    let what = || format!("checking the KMS key of the native backups of {instance}");
+pub fn usable(instance: &str, purpose: Purpose, arn: &str, found: Option<&KeyFacts>) -> Result<(), Failure> {
+    let (field, backups) = purpose.words();
+    let other = format!("name a symmetric key of your own, in the instance's Region, as {field} of the policy");
+    let what = || format!("checking the KMS key of the {backups} of {instance}");
     let Some(key) = found else {
-        return Err(Failure::new("sqlserver-key-missing", what(), format!("key {arn} does not exist"), OTHER));
+        return Err(Failure::new("sqlserver-key-missing", what(), format!("key {arn} does not exist"), other));
     };
     let unfit = |cause: String, remedy: &str| Err(Failure::new("sqlserver-key-unfit", what(), cause, remedy));
     if key.spec != "SYMMETRIC_DEFAULT" {
-        return unfit(format!("key {arn} is of the kind {}, and RDS takes symmetric keys", key.spec), OTHER);
+        return unfit(format!("key {arn} is of the kind {}, and RDS takes symmetric keys", key.spec), &other);
     }
     if key.manager != "CUSTOMER" {
-        return unfit(format!("key {arn} is managed by {}, and RDS takes no such key", key.manager), OTHER);
+        return unfit(format!("key {arn} is managed by {}, and RDS takes no such key", key.manager), &other);
     }
     if key.state != "Enabled" {
         let remedy = "enable the key, or cancel its deletion, then run again; or name another";
@@ -63,7 +82,7 @@ mod tests {
         for (change, expected) in cases {
             let mut key = key.clone();
             change(&mut key);
-            match (usable("crm", arn, Some(&key)), expected) {
+            match (usable("crm", Purpose::Backups, arn, Some(&key)), expected) {
                 (Ok(()), None) => {}
                 (Err(failure), Some(part)) => {
                     assert!(failure.code == "sqlserver-key-unfit" && failure.cause.contains(part), "{failure}");
@@ -71,6 +90,9 @@ mod tests {
                 (other, _) => panic!("{key:?}: {other:?}"),
             }
         }
-        assert_eq!(usable("crm", arn, None).unwrap_err().code, "sqlserver-key-missing");
+        for (purpose, field) in [(Purpose::Backups, "sqlserver.kms_key"), (Purpose::Logs, "sqlserver.log_kms_key")] {
+            let failure = usable("crm", purpose, arn, None).unwrap_err();
+            assert!(failure.code == "sqlserver-key-missing" && failure.remedy.contains(field), "{failure}");
+        }
     }
 }

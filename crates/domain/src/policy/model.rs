@@ -65,6 +65,10 @@ pub struct SqlServer {
     /// ARNs of KMS keys that RDS encrypts the files with, one for each Region; otherwise it encrypts them with none.
     #[serde(default)]
     pub kms_key: Vec<String>,
+    /// ARNs of KMS keys that RDS copies log backups with, one for each Region, of instances with encrypted storage, which have no
+    /// log backups without; otherwise those of `kms_key`.
+    #[serde(default)]
+    pub log_kms_key: Vec<String>,
     /// Days from one full backup to the next, with differential ones between; otherwise every backup is full.
     pub full_every_days: Option<u32>,
     /// Log backups in place of differential ones.

@@ -18,14 +18,15 @@ pub(super) fn check(found: &mut Faults, sqlserver: &SqlServer, regions: &[String
         let remedy = "write 1 to 365, or remove the key: every backup is full by default";
         found.add("sqlserver.full_every_days", format!("{days} days are out of range"), remedy);
     }
-    check_keys(found, &sqlserver.kms_key, regions);
+    check_keys(found, "sqlserver.kms_key", &sqlserver.kms_key, regions);
+    check_keys(found, "sqlserver.log_kms_key", &sqlserver.log_kms_key, regions);
     if sqlserver.log_backups && sqlserver.full_every_days.is_none_or(|days| days > KEPT_DAYS) {
         let cause = "log backups stand on a full one, and RDS keeps them for seven days";
         found.add("sqlserver.log_backups", cause, "set sqlserver.full_every_days to 1 to 7, or remove the key");
     }
-    if sqlserver.log_backups && !sqlserver.kms_key.is_empty() {
-        let cause = "RDS would copy the log without the key that sqlserver.kms_key names";
-        found.add("sqlserver.log_backups", cause, "remove one of the two keys");
+    if !sqlserver.log_backups && !sqlserver.log_kms_key.is_empty() {
+        let cause = "it is for log backups, and sqlserver.log_backups does not ask for any";
+        found.add("sqlserver.log_kms_key", cause, "write sqlserver.log_backups: true, or remove the key");
     }
     for (index, bucket) in sqlserver.temporary_buckets.iter().enumerate() {
         check_bucket(found, &format!("sqlserver.temporary_buckets[{index}]"), bucket);
@@ -38,21 +39,25 @@ pub(super) fn check(found: &mut Faults, sqlserver: &SqlServer, regions: &[String
 }
 
 /// RDS uses a key of the instance's own Region alone. Once keys are named, no Region goes without: its backups would silently
-/// not be encrypted.
-fn check_keys(found: &mut Faults, keys: &[String], regions: &[String]) {
-    const FIELD: &str = "sqlserver.kms_key";
+/// not be encrypted, or its log not be copied.
+fn check_keys(found: &mut Faults, field: &str, keys: &[String], regions: &[String]) {
     for arn in keys.iter().filter(|arn| region_of_key(arn).is_none()) {
         let remedy = "write the key's own ARN, arn:aws:kms:<region>:<account>:key/<id>, of a symmetric key of yours: RDS takes no alias";
-        found.add(FIELD, format!("{arn:?} is not the ARN of a KMS key"), remedy);
+        found.add(field, format!("{arn:?} is not the ARN of a KMS key"), remedy);
     }
     let of: Vec<String> = keys.iter().filter_map(|arn| region_of_key(arn)).collect();
     for (_, region) in repeated(of.iter().cloned()) {
-        found.add(FIELD, format!("two keys of {region} are named"), "name one for each Region");
+        found.add(field, format!("two keys of {region} are named"), "name one for each Region");
     }
     for region in regions.iter().filter(|region| !keys.is_empty() && !of.contains(region)) {
         let remedy = "list a key of each of the policy's Regions, or give those without a policy of their own";
-        found.add(FIELD, format!("no key of {region} is named"), remedy);
+        found.add(field, format!("no key of {region} is named"), remedy);
     }
+}
+
+fn key_in<'k>(keys: &'k [String], region: &str) -> Option<&'k str> {
+    let found = keys.iter().find(|arn| region_of_key(arn).as_deref() == Some(region));
+    found.map(String::as_str)
 }
 
 fn region_of_key(arn: &str) -> Option<String> {
@@ -82,8 +87,12 @@ fn check_bucket(found: &mut Faults, at: &str, bucket: &TemporaryBucket) {
 impl SqlServer {
     /// ARN of the KMS key for instances of a Region.
     pub fn key_in(&self, region: &str) -> Option<&str> {
-        let found = self.kms_key.iter().find(|arn| region_of_key(arn).as_deref() == Some(region));
-        found.map(String::as_str)
+        key_in(&self.kms_key, region)
+    }
+
+    /// ARN of the KMS key that is named for copies of log backups of instances of a Region.
+    pub fn log_key_in(&self, region: &str) -> Option<&str> {
+        key_in(&self.log_kms_key, region)
     }
 
     /// The prepared bucket for instances of an account and Region: one for the account rather than one for all.
@@ -110,7 +119,8 @@ mod tests {
             files: Some(11),
             full_every_days: Some(0),
             kms_key: vec!["alias/mine".into()],
-            log_backups: false,
+            log_kms_key: vec!["alias/logs".into()],
+            log_backups: true,
             temporary_buckets: vec![
                 bucket(Some("1"), "here", "B", Some("/x")),
                 bucket(None, "eu-central-1", "fine", None),
@@ -126,6 +136,7 @@ mod tests {
                 "sqlserver.files".to_owned(),
                 "sqlserver.full_every_days".to_owned(),
                 "sqlserver.kms_key".to_owned(),
+                "sqlserver.log_kms_key".to_owned(),
                 format!("{at}[0].account"),
                 format!("{at}[0].region"),
                 format!("{at}[0].bucket"),
@@ -165,15 +176,21 @@ mod tests {
             (vec![other, there.clone()], told)
         }));
         for (keys, expected) in cases {
-            let sqlserver = SqlServer { kms_key: keys, ..SqlServer::default() };
-            let mut found = Faults::default();
-            check(&mut found, &sqlserver, &regions);
-            assert!(found.fields().iter().all(|field| *field == "sqlserver.kms_key"));
-            assert_eq!(found.messages(), expected, "{sqlserver:?}");
+            let logs = SqlServer { full_every_days: Some(7), log_backups: true, ..SqlServer::default() };
+            for (field, sqlserver) in [
+                ("sqlserver.kms_key", SqlServer { kms_key: keys.clone(), ..SqlServer::default() }),
+                ("sqlserver.log_kms_key", SqlServer { log_kms_key: keys.clone(), ..logs }),
+            ] {
+                let mut found = Faults::default();
+                check(&mut found, &sqlserver, &regions);
+                assert!(found.fields().iter().all(|told| *told == field), "{found:?}");
+                assert_eq!(found.messages(), expected, "{sqlserver:?}");
+            }
         }
-        let sqlserver = SqlServer { kms_key: vec![here, there.clone()], ..SqlServer::default() };
-        assert_eq!(sqlserver.key_in("eu-west-1"), Some(there.as_str()));
-        assert_eq!(sqlserver.key_in("us-east-1"), None);
+        let sqlserver =
+            SqlServer { kms_key: vec![here.clone()], log_kms_key: vec![here, there.clone()], ..SqlServer::default() };
+        assert_eq!((sqlserver.key_in("eu-west-1"), sqlserver.log_key_in("eu-west-1")), (None, Some(there.as_str())));
+        assert_eq!((sqlserver.key_in("us-east-1"), sqlserver.log_key_in("us-east-1")), (None, None));
     }
 
     #[test]
@@ -188,11 +205,19 @@ mod tests {
             check(&mut found, &SqlServer { full_every_days, log_backups, ..SqlServer::default() }, &[]);
             assert_eq!(found.fields(), faults, "{full_every_days:?}");
         }
-        let kms_key = vec!["arn:aws:kms:eu-central-1:111122223333:key/mrk-1".to_owned()];
-        let both = SqlServer { full_every_days: Some(7), log_backups: true, kms_key, ..SqlServer::default() };
-        let mut found = Faults::default();
-        check(&mut found, &both, &["eu-central-1".to_owned()]);
-        assert_eq!(found.fields(), ["sqlserver.log_backups"]);
+    }
+
+    #[test]
+    fn a_key_for_log_backups_is_for_log_backups_alone() {
+        let (regions, kms_key) =
+            (["eu-central-1".to_owned()], vec!["arn:aws:kms:eu-central-1:111122223333:key/1".into()]);
+        let logs = SqlServer { full_every_days: Some(7), log_backups: true, ..SqlServer::default() };
+        let keys = SqlServer { kms_key: kms_key.clone(), log_kms_key: kms_key, ..logs };
+        for (log_backups, faults) in [(true, &[][..]), (false, &["sqlserver.log_kms_key"])] {
+            let mut found = Faults::default();
+            check(&mut found, &SqlServer { log_backups, ..keys.clone() }, &regions);
+            assert_eq!(found.fields(), faults);
+        }
     }
 
     #[test]

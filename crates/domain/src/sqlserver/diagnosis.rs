@@ -178,7 +178,8 @@ const KNOWN: &[Known] = &[
         &["must provide a KMS Key ARN as input parameter"],
         "log-backups-unavailable",
         Class::FixConfiguration,
-        "remove sqlserver.log_backups from the policies of this instance, whose storage is encrypted",
+        "name a key of the instance's Region as sqlserver.log_kms_key of the policy, since its storage is encrypted; where it names one, \
+         have workers boot an image that is as new as the coordinator",
     ),
     known(
         &["There was a permissions error in processing the request"],

@@ -34,11 +34,19 @@ pub fn remarks(manifest: &Manifest, chosen: &[&Database], foundation: Option<&Po
     let mut remarks = vec![format!("SQL Server must be of version {version} or a later one to read these files.")];
     for database in chosen {
         let name = &database.name;
+        let is_log = database.backup_type == BackupType::Log;
         match (foundation.or(database.stands_on.as_ref()), database.backup_type) {
-            (Some(full), BackupType::Log) => remarks.push(format!(
-                "The backups of {name:?} are of its log: restore the full one of restore point {full} first, then each of \
-                 these in its order, all WITH NORECOVERY, and end with RESTORE DATABASE … WITH RECOVERY."
-            )),
+            (Some(full), BackupType::Log) => {
+                // What RDS has encrypted, nothing else restores.
+                let (without_recovery, end) = match database.kms_key_arn {
+                    Some(_) => ("with @with_norecovery = 1", "rds_finish_restore"),
+                    None => ("WITH NORECOVERY", "RESTORE DATABASE … WITH RECOVERY"),
+                };
+                remarks.push(format!(
+                    "The backups of {name:?} are of its log: restore the full one of restore point {full} first, then each of \
+                     these in its order, all {without_recovery}, and end with {end}."
+                ));
+            }
             (Some(full), BackupType::Differential) => remarks.push(format!(
                 "The backup of {name:?} is differential: restore the full one of restore point {full} first, WITH NORECOVERY."
             )),
@@ -48,9 +56,10 @@ pub fn remarks(manifest: &Manifest, chosen: &[&Database], foundation: Option<&Po
             remarks.push(format!("{name:?} is encrypted: the server needs its certificate."));
         }
         if let Some(key) = &database.kms_key_arn {
+            let procedure = if is_log { "rds_restore_log" } else { "rds_restore_database" };
             remarks.push(format!(
                 "RDS has encrypted the backup of {name:?} with KMS key {key}, and nothing but RDS can read it: upload each file with \
-                 the metadata beside it (.metadata.json), without which it is worthless, and restore it with rds_restore_database, \
+                 the metadata beside it (.metadata.json), without which it is worthless, and restore it with {procedure}, \
                  @kms_master_key_arn that key."
             ));
         }
@@ -123,7 +132,13 @@ mod tests {
         for (foundation, full) in [(None, "pnt-full"), (copy.as_ref(), "pnt-copy")] {
             let told = &remarks(&manifest, &[&logs], foundation)[1];
             assert!(told.contains("of its log") && told.contains(full) && !told.contains("  "), "{told}");
+            assert!(told.contains("WITH RECOVERY"), "{told}");
         }
+        let encrypted =
+            Database { kms_key_arn: Some("arn:aws:kms:eu-central-1:111122223333:key/1".into()), ..logs.clone() };
+        let told = remarks(&manifest, &[&encrypted], None);
+        assert!(told[1].contains("rds_finish_restore") && !told[1].contains("WITH RECOVERY"), "{told:?}");
+        assert!(told[2].contains("key/1") && told[2].contains("rds_restore_log"), "{told:?}");
         assert_eq!(file_names(&logs), ["shop.3507.trn", "shop.3508.trn"]);
     }
 }

@@ -75,8 +75,8 @@ pub struct Database {
     pub collation: String,
     /// Whether it is encrypted (TDE): a target needs its certificate.
     pub encrypted: bool,
-    /// ARN of the KMS key that RDS has encrypted the files with; absent where it has not. RDS alone reads such files, and is
-    /// given that key.
+    /// ARN of the KMS key that RDS has encrypted the files with; absent where it has not, or has not said so of log backups. RDS
+    /// alone reads such files, and is given that key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key_arn: Option<String>,
     /// The backup as the server has it in its history; absent where it was not found there. Nothing can stand on such a

@@ -42,6 +42,8 @@ pub enum Step<'a> {
     },
     /// Restore a log backup.
     Log {
+        /// The database's log backups, of which it is one.
+        backup: &'a Database,
         /// Which one.
         log: &'a LogBackup,
         /// Its file.
@@ -68,8 +70,7 @@ impl Step<'_> {
     /// Whether it restores this very backup, or a part of it.
     pub fn is_of(&self, database: &Database) -> bool {
         match self {
-            Self::Apply { backup, .. } => std::ptr::eq(*backup, database),
-            Self::Log { file, .. } => database.files.iter().any(|own| std::ptr::eq(own, *file)),
+            Self::Apply { backup, .. } | Self::Log { backup, .. } => std::ptr::eq(*backup, database),
             Self::Finish => false,
         }
     }
@@ -191,7 +192,7 @@ fn logs<'a>(
         let stop_at = options.until.filter(|_| is_last);
         let stop_at = stop_at.map(|at| on_clock(at, clocks)).transpose()?;
         let more_follows = !is_last || !options.keep_cdc;
-        steps.extend(found.map(|(log, file)| Step::Log { log, file, stop_at, more_follows }));
+        steps.extend(found.map(|(log, file)| Step::Log { backup: wanted, log, file, stop_at, more_follows }));
     }
     Ok(steps)
 }

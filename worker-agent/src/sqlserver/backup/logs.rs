@@ -2,7 +2,6 @@
 //!
 //! Which ones is decided for all databases before any task is asked for: RDS lets nobody say where they go while one is pending.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use haulier_cloud::object_store::ObjectMeta;
@@ -15,7 +14,7 @@ use haulier_domain::sqlserver::server::DatabaseFacts;
 use haulier_domain::sqlserver::task::{Task, TaskId};
 
 use super::database::Done;
-use super::{Scope, choice};
+use super::{Scope, choice, log_encryption};
 use crate::mover::sinks::{ProgressEvent, Stopped};
 use crate::sqlserver::context::Context;
 use crate::sqlserver::fetch::{self, Fetched};
@@ -82,13 +81,24 @@ pub(super) async fn back_up(
     let expected = scope.expected.fetch_add(bytes, Ordering::Relaxed) + bytes;
     context.progress.report(ProgressEvent::Expected(expected));
     context.progress.report(ProgressEvent::Current(database.name.clone()));
-    let (mut files, mut consistent_at) = (Vec::new(), scope.server.to_utc(scope.server.now));
+    let mut with_metadata = Vec::new();
     for (log, object) in copied {
+        let metadata = objects::metadata(context, &object.key).await?;
+        with_metadata.push((log, object, metadata));
+    }
+    // Before any bytes: files that nothing could ever be made of are not worth moving.
+    let told = with_metadata.iter().map(|(_, object, metadata)| (object.key.as_str(), metadata));
+    let given = scope.job.log_kms_key_arn.as_deref();
+    let restored_with = log_encryption::restored_with(&database.name, given, &told.collect::<Vec<_>>())?;
+    if let Some(text) = &restored_with.warning {
+        context.warn(text);
+    }
+    let (mut files, mut consistent_at) = (Vec::new(), scope.server.to_utc(scope.server.now));
+    for (log, object, metadata) in with_metadata {
         let shown = format!("{}/log/{}", database.name, log.sequence);
         let Fetched { stream, sha256 } = fetch::fetch(context, &object.key, object.size, &shown).await?;
         consistent_at = log.at;
-        let (name, metadata) = (log.file_name(), BTreeMap::new());
-        files.push(File { name, stream, bytes: object.size, sha256, metadata, log: Some(log) });
+        files.push(File { name: log.file_name(), stream, bytes: object.size, sha256, metadata, log: Some(log) });
     }
     let database = Database {
         name: database.name.clone(),
@@ -99,11 +109,11 @@ pub(super) async fn back_up(
         recovery_model: database.recovery_model.clone(),
         collation: database.collation.clone(),
         encrypted: database.encrypted,
-        kms_key_arn: None,
+        kms_key_arn: restored_with.kms_key_arn,
         backup_set: None,
         stands_on: scope.full.as_ref().map(|full| full.point.clone()),
     };
-    Ok(Done { database, warnings: Vec::new() })
+    Ok(Done { database, warnings: restored_with.warning.into_iter().collect() })
 }
 
 /// The log backups that lie in the temporary bucket, with their objects. What an earlier worker has asked for may have been
@@ -136,6 +146,7 @@ async fn copied(
         target_arn: scope.target.own().to_owned(),
         first: number(logs.iter().min_by_key(|log| log.sequence)),
         last: number(logs.iter().max_by_key(|log| log.sequence)),
+        kms_key_arn: scope.job.log_kms_key_arn.clone(),
     };
     let id = tasks::submit(context, what, &request, earlier).await?;
     let task = tasks::follow(context, what, id, size).await?;

@@ -9,6 +9,7 @@
 
 mod choice;
 mod database;
+mod log_encryption;
 mod logs;
 
 use std::collections::BTreeMap;

@@ -141,13 +141,12 @@ async fn ask(
             };
             (request, given_up)
         }
-        Some(Step::Log { stop_at, more_follows, .. }) => {
+        Some(Step::Log { backup, stop_at, more_follows, .. }) => {
             let (backup_type, more_follows) = (BackupType::Log, *more_follows);
             let request = TaskRequest::Restore {
                 database,
                 object_arn: arn(index).unwrap_or_default(),
-                // RDS copies the log as it is.
-                kms_key_arn: None,
+                kms_key_arn: backup.kms_key_arn.clone(),
                 backup_type,
                 more_follows,
                 stop_at: *stop_at,

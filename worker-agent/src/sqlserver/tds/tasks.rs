@@ -52,23 +52,25 @@ pub(super) fn call(request: &TaskRequest) -> Call {
                 .with("overwrite_s3_backup_file", 0)
                 .with_any("kms_master_key_arn", kms_key_arn.clone())
         }
-        TaskRequest::CopyLogs { database, first, last, .. } => Call::of("rds_tlog_backup_copy_to_S3")
+        TaskRequest::CopyLogs { database, first, last, kms_key_arn, .. } => Call::of("rds_tlog_backup_copy_to_S3")
             .with("db_name", database.clone())
             .with("rds_backup_starting_seq_id", i32::try_from(*first).unwrap_or(i32::MAX))
-            .with("rds_backup_ending_seq_id", i32::try_from(*last).unwrap_or(i32::MAX)),
+            .with("rds_backup_ending_seq_id", i32::try_from(*last).unwrap_or(i32::MAX))
+            .with_any("kms_key_arn", kms_key_arn.clone()),
         TaskRequest::Restore {
             database,
             object_arn,
             backup_type: BackupType::Log,
             more_follows,
+            kms_key_arn,
             stop_at,
             options,
-            ..
         } => {
             Call::of("rds_restore_log")
                 .with("restore_db_name", database.clone())
                 .with("s3_arn_to_restore_from", object_arn.clone())
                 .with("with_norecovery", i32::from(*more_follows))
+                .with_any("kms_master_key_arn", kms_key_arn.clone())
                 // With a T it means the same in every language.
                 .with_any("stopat", stop_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%S").to_string()))
                 .with_any("keep_cdc", options.keep_cdc.then_some(1))
@@ -122,23 +124,32 @@ mod tests {
         };
         assert!(call(&backup(Some("key".into()))).sql.ends_with(", @kms_master_key_arn = @P6"));
         assert!(!call(&backup(None)).sql.contains("kms"));
-        let log = |stop_at| TaskRequest::Restore {
+        let log = |kms_key_arn, stop_at| TaskRequest::Restore {
             database: "shop".into(),
             object_arn: "arn".into(),
             backup_type: BackupType::Log,
             more_follows: true,
             stop_at,
-            kms_key_arn: None,
+            kms_key_arn,
             options: RestoreOptions::default(),
         };
         let begin = "EXEC msdb.dbo.rds_restore_log @restore_db_name = @P1, @s3_arn_to_restore_from = @P2, \
                      @with_norecovery = @P3";
-        assert_eq!(call(&log(None)).sql, begin);
-        assert_eq!(call(&log("2026-11-28T01:02:03".parse().ok())).sql, format!("{begin}, @stopat = @P4"));
-        let copy = TaskRequest::CopyLogs { database: "shop".into(), target_arn: "arn".into(), first: 5, last: 7 };
+        let at = "2026-11-28T01:02:03".parse().ok();
+        assert_eq!(call(&log(None, None)).sql, begin);
+        assert_eq!(call(&log(None, at)).sql, format!("{begin}, @stopat = @P4"));
+        let with_key = call(&log(Some("key".into()), at));
+        let more = ", @kms_master_key_arn = @P4, @stopat = @P5";
+        assert_eq!((with_key.sql, with_key.arguments.len()), (format!("{begin}{more}"), 5));
+        let copy = |kms_key_arn| {
+            let (database, target_arn) = ("shop".into(), "arn".into());
+            TaskRequest::CopyLogs { database, target_arn, first: 5, last: 7, kms_key_arn }
+        };
         let sql = "EXEC msdb.dbo.rds_tlog_backup_copy_to_S3 @db_name = @P1, @rds_backup_starting_seq_id = @P2, \
                    @rds_backup_ending_seq_id = @P3";
-        assert_eq!(call(&copy).sql, sql);
+        assert_eq!(call(&copy(None)).sql, sql);
+        let with_key = call(&copy(Some("key".into())));
+        assert_eq!((with_key.sql, with_key.arguments.len()), (format!("{sql}, @kms_key_arn = @P4"), 4));
         let finish = call(&TaskRequest::Finish { database: "shop".into() });
         assert_eq!(finish.sql, "EXEC msdb.dbo.rds_finish_restore @db_name = @P1");
     }

@@ -95,7 +95,7 @@ impl Instance {
             }
             fault => match &request {
                 TaskRequest::Backup { .. } => self.back_up(&request, fault.as_ref()).await,
-                TaskRequest::CopyLogs { .. } => self.copy_logs(&request).await,
+                TaskRequest::CopyLogs { .. } => self.copy_logs(&request, fault.as_ref()).await,
                 TaskRequest::Restore { backup_type: BackupType::Log, .. } => self.restore_log(&request).await,
                 TaskRequest::Restore { .. } => self.restore(&request).await,
                 TaskRequest::Finish { database } => self.finish(database),

@@ -2,7 +2,7 @@
 //! JSON: which records it has, and what was in the database when.
 
 use bytes::Bytes;
-use haulier_cloud::object_store::ObjectStore as _;
+use haulier_cloud::object_store::{ObjectStore as _, UserMetadata};
 use haulier_domain::sqlserver::log_chain::LogBackup;
 use haulier_worker_agent::sqlserver::{CallError, TaskRequest};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::carrying::BUCKET;
-use super::{Instance, World};
+use super::{Fault, Instance, World, sealing};
 
 /// Seconds since the epoch at which numbers begin: 02:00 UTC, 03:00 on the server's clock.
 const BEGIN: i64 = 1_795_140_000;
@@ -122,8 +122,26 @@ impl Instance {
         self.world.lock().unwrap().logs.broken = true;
     }
 
-    pub(super) async fn copy_logs(&self, request: &TaskRequest) -> Result<(), String> {
-        let TaskRequest::CopyLogs { database, first, last, .. } = request else { unreachable!("{request:?}") };
+    /// Encrypted storage has its log copied with a key, and other storage without.
+    pub(super) fn check_key(&self, request: &TaskRequest) -> Result<(), CallError> {
+        let TaskRequest::CopyLogs { kms_key_arn, .. } = request else { return Ok(()) };
+        let text = match (self.encrypted, kms_key_arn) {
+            (true, None) => {
+                "You must provide a KMS Key ARN as input parameter to the stored procedure for storage encrypted instances."
+            }
+            (false, Some(_)) => {
+                "You cannot provide a KMS Key ARN as input parameter to the stored procedure for instances that are not \
+                 storage-encrypted."
+            }
+            _ => return Ok(()),
+        };
+        Err(CallError::Refused { number: 50_000, text: text.to_owned() })
+    }
+
+    pub(super) async fn copy_logs(&self, request: &TaskRequest, fault: Option<&Fault>) -> Result<(), String> {
+        let TaskRequest::CopyLogs { database, first, last, kms_key_arn, .. } = request else {
+            unreachable!("{request:?}")
+        };
         let (target, copied) = {
             let world = self.world.lock().unwrap();
             let within = |(of, number, _): &&(String, u32, Image)| {
@@ -133,22 +151,35 @@ impl Instance {
             (world.logs.target.clone().ok_or("there is no target")?, copied)
         };
         let folder = target.strip_prefix(BUCKET).ok_or("Access Denied")?;
-        for (_, number, image) in copied {
+        for (place, (_, number, image)) in copied.into_iter().enumerate() {
             let at = BEGIN + i64::from(number);
             let key = format!("{folder}/5.{database}/5.{database}.{number}.{at}");
             let line = serde_json::to_vec(&image).unwrap();
+            let (body, mut metadata) = match kms_key_arn.as_deref().filter(|_| fault != Some(&Fault::CopyPlain)) {
+                Some(arn) => sealing::seal(&line, arn, number, 1),
+                None => (line, UserMetadata::new()),
+            };
+            if fault == Some(&Fault::LoseDataKeyOfLog) && place == 0 {
+                metadata.clear();
+            }
             let _ = self.store.delete(&key).await;
-            self.store.put_new(&key, Bytes::from(line)).await.unwrap();
+            self.store.put_new_with(&key, Bytes::from(body), &metadata).await.unwrap();
         }
         Ok(())
     }
 
     pub(super) async fn restore_log(&self, request: &TaskRequest) -> Result<(), String> {
-        let TaskRequest::Restore { database, object_arn, more_follows, stop_at, options, .. } = request else {
+        let TaskRequest::Restore { database, object_arn, more_follows, kms_key_arn, stop_at, options, .. } = request
+        else {
             unreachable!("{request:?}")
         };
-        let bytes = self.store.get(object_arn.strip_prefix(BUCKET).unwrap()).await.unwrap();
-        let image: Image = serde_json::from_slice(&bytes).unwrap();
+        let key = object_arn.strip_prefix(BUCKET).unwrap();
+        let mut bytes = self.store.get(key).await.unwrap().to_vec();
+        if let Some(arn) = kms_key_arn {
+            bytes = sealing::open(&bytes, arn, &self.store.metadata(key).await.unwrap().unwrap())?;
+        }
+        let image: Image =
+            serde_json::from_slice(&bytes).map_err(|_| "The media family on device 'x' is incorrectly formed.")?;
         let mut world = self.world.lock().unwrap();
         let there = world.databases.get_mut(database).filter(|it| it.restoring).ok_or("it is not restoring")?;
         if image.first > there.end {

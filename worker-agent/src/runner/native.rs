@@ -31,15 +31,17 @@ impl Bench<'_> {
         let prepared = async {
             let domain = self.domain(&work.place, work.level).await?;
             let base = base_point(&domain, work.base.as_ref(), &self.task.desk).await;
+            let before = base.as_ref().map(|base| reference_to(base.manifest())).transpose();
+            let before = before.map_err(|error| unwritable(&what, &error))?;
             let streams = RepositoryStreams::writing(domain, base, work.full.as_ref(), self.task.desk.clone())
                 .await
                 .map_err(|error| failures::repository("loading the repository's index", &error))?;
             let streams = Arc::new(streams);
             let full = work.full.as_ref().map(|root| point(root, &what)).transpose()?;
             let context = self.native_context(&work.source, &work.temporary, streams.clone()).await?;
-            Ok::<_, Failure>((streams, full, context))
+            Ok::<_, Failure>((streams, full, before, context))
         };
-        let (streams, full, context) = match (prepared.await, &work.log_target) {
+        let (streams, full, before, context) = match (prepared.await, &work.log_target) {
             (Ok(prepared), _) => prepared,
             // An earlier worker has replaced it, and this one cannot put it back.
             (Err(failure), Some(before)) => {
@@ -63,6 +65,7 @@ impl Bench<'_> {
             kms_key_arn: work.kms_key_arn,
             log_kms_key_arn: work.log_kms_key_arn,
             full,
+            before,
             submitted: work.submitted,
             log_target: work.log_target,
         };

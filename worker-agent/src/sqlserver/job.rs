@@ -30,6 +30,8 @@ pub struct BackupJob {
     pub files: Option<u32>,
     /// The point whose full backups a differential one, or log backups, stand on.
     pub full: Option<FullPoint>,
+    /// Manifest of the point that the new one is likely to resemble: what of its log backups the new one has too is taken over.
+    pub before: Option<StreamReference>,
     /// Tasks that earlier workers have submitted.
     pub submitted: Vec<Submitted>,
     /// ARN of where the instance copied log backups to before earlier workers have replaced it.

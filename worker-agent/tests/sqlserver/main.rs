@@ -18,3 +18,4 @@ mod scene;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod taken_over;

@@ -138,6 +138,7 @@ impl Scene {
             kms_key_arn: None,
             log_kms_key_arn: None,
             full: None,
+            before: None,
             submitted: self.memory.submitted.lock().unwrap().clone(),
             log_target: self.memory.log_target.lock().unwrap().clone(),
         }

@@ -20,6 +20,11 @@ impl Streams {
         self.0.lock().unwrap()[reference.0.as_str().unwrap()].clone()
     }
 
+    /// Loses a stream.
+    pub(crate) fn lose(&self, reference: &StreamReference) {
+        assert!(self.0.lock().unwrap().remove(reference.0.as_str().unwrap()).is_some());
+    }
+
     /// Changes a byte.
     pub(crate) fn damage(&self, reference: &StreamReference) {
         let mut kept = self.0.lock().unwrap();
@@ -34,6 +39,11 @@ impl Streams {
 impl StreamStore for Streams {
     async fn create(&self, kind: StreamKind, name: &str) -> Result<Box<dyn StreamWriter>, StoreError> {
         Ok(Box::new(Writer { kept: self.0.clone(), kind, name: name.to_owned(), bytes: BytesMut::new() }))
+    }
+
+    async fn take_over(&self, earlier: &StreamReference) -> Result<Option<StreamReference>, StoreError> {
+        let has = self.0.lock().unwrap().contains_key(earlier.0.as_str().unwrap());
+        Ok(has.then(|| earlier.clone()))
     }
 
     async fn open(&self, reference: &StreamReference) -> Result<Box<dyn StreamReader>, StoreError> {

@@ -14,7 +14,7 @@ use haulier_domain::sqlserver::server::DatabaseFacts;
 use haulier_domain::sqlserver::task::{Task, TaskId};
 
 use super::database::Done;
-use super::{Scope, choice, log_encryption};
+use super::{Scope, choice, log_encryption, taken_over};
 use crate::mover::sinks::{ProgressEvent, Stopped};
 use crate::sqlserver::context::Context;
 use crate::sqlserver::fetch::{self, Fetched};
@@ -72,9 +72,10 @@ pub(super) async fn back_up(
     context: &Context,
 ) -> Result<Done, Stopped> {
     let what = format!("backing up database {:?} (log)", database.name);
+    let mut files = taken_over::take_over(scope, &database.name, logs, context).await?;
     let copied = {
         let _task = context.turn(&scope.tasks).await?;
-        copied(scope, database, (logs, earlier), &what, context).await?
+        copied(scope, database, (&logs[files.len()..], earlier), &what, context).await?
     };
     let _move = context.turn(&scope.moves).await?;
     let bytes = copied.iter().map(|(_, object)| object.size).sum::<u64>();
@@ -87,22 +88,22 @@ pub(super) async fn back_up(
         with_metadata.push((log, object, metadata));
     }
     // Before any bytes: files that nothing could ever be made of are not worth moving.
-    let told = with_metadata.iter().map(|(_, object, metadata)| (object.key.as_str(), metadata));
+    let told_before = files.iter().map(|file| (file.name.as_str(), &file.metadata));
+    let told = with_metadata.iter().map(|(_, object, metadata)| (object.key.as_str(), metadata)).chain(told_before);
     let given = scope.job.log_kms_key_arn.as_deref();
     let restored_with = log_encryption::restored_with(&database.name, given, &told.collect::<Vec<_>>())?;
     if let Some(text) = &restored_with.warning {
         context.warn(text);
     }
-    let (mut files, mut consistent_at) = (Vec::new(), scope.server.to_utc(scope.server.now));
     for (log, object, metadata) in with_metadata {
         let shown = format!("{}/log/{}", database.name, log.sequence);
         let Fetched { stream, sha256 } = fetch::fetch(context, &object.key, object.size, &shown).await?;
-        consistent_at = log.at;
         files.push(File { name: log.file_name(), stream, bytes: object.size, sha256, metadata, log: Some(log) });
     }
+    let last = files.last().and_then(|file| file.log.as_ref());
     let database = Database {
         name: database.name.clone(),
-        consistent_at,
+        consistent_at: last.map_or_else(|| scope.server.to_utc(scope.server.now), |log| log.at),
         backup_type: BackupType::Log,
         files,
         server_bytes: database.bytes,
@@ -139,6 +140,9 @@ async fn copied(
                 return Ok(whole);
             }
         }
+    }
+    if logs.is_empty() {
+        return Ok(Vec::new());
     }
     let number = |log: Option<&LogBackup>| log.map_or(0, |log| log.sequence);
     let request = TaskRequest::CopyLogs {

@@ -11,6 +11,7 @@ mod choice;
 mod database;
 mod log_encryption;
 mod logs;
+mod taken_over;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -49,6 +50,8 @@ struct Scope<'a> {
     job: &'a BackupJob,
     server: ServerFacts,
     full: Option<PointManifest>,
+    /// What the point before has, in a session of log backups.
+    before: Option<Manifest>,
     /// Where RDS copies log backups to.
     target: &'a LogTarget,
     /// How each database is backed up, by name, where it is by log backups.
@@ -128,8 +131,9 @@ async fn run_within(job: &BackupJob, target: &LogTarget, context: &Context) -> R
     }
     let (tasks, moves) = (Semaphore::new(TASKS), Semaphore::new(MOVES));
     let logs = BTreeMap::new();
-    let mut scope = Scope { job, server, full, target, logs, tasks, moves, expected: AtomicU64::new(0) };
+    let mut scope = Scope { job, server, full, before: None, target, logs, tasks, moves, expected: AtomicU64::new(0) };
     if job.backup_type == BackupType::Log {
+        scope.before = taken_over::read(&scope, context).await?;
         scope.logs = plan_logs(&scope, &selected.chosen, context).await?;
         // That may have waited for an hour, in which the clock may have been changed for summer or winter.
         scope.server = context.read(&what, || context.server.facts()).await?;

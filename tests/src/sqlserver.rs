@@ -61,6 +61,31 @@ impl Cloud {
     /// # Errors
     /// Where a part cannot be made.
     pub fn create_sqlserver(&self, id: &str, master_password: &str, role: &NativeRole) -> Result<()> {
+        self.make_sqlserver(id, master_password, role, None)
+    }
+
+    /// Creates one as [`Cloud::create_sqlserver`] does, whose storage is encrypted with a key of KMS's. The role may use a key for
+    /// copies of log backups only where its policy says so.
+    ///
+    /// # Errors
+    /// Where a part cannot be made.
+    pub fn create_encrypted_sqlserver(
+        &self,
+        id: &str,
+        master_password: &str,
+        role: &NativeRole,
+        kms_key_arn: &str,
+    ) -> Result<()> {
+        self.make_sqlserver(id, master_password, role, Some(kms_key_arn))
+    }
+
+    fn make_sqlserver(
+        &self,
+        id: &str,
+        master_password: &str,
+        role: &NativeRole,
+        kms_key_arn: Option<&str>,
+    ) -> Result<()> {
         let name = option_group_of(id);
         let role_arn = self.create_role(&name, &role.trust)?;
         self.put_role_policy(&name, "native-backups", &role.permissions)?;
@@ -89,6 +114,7 @@ impl Cloud {
             "option_group": name,
             "master_user": "master",
             "master_password": master_password,
+            "kms_key_arn": kms_key_arn,
         });
         self.control("POST", "/instances", Some(&instance))?;
         let (backup, maintenance) = quiet_windows(SystemTime::now());

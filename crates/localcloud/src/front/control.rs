@@ -96,6 +96,9 @@ struct NewInstance {
     manage_master_user_password: bool,
     #[serde(default)]
     iam_authentication: bool,
+    /// ARN of the key of KMS's that its storage is encrypted with; without it, it is not encrypted.
+    #[serde(default)]
+    kms_key_arn: Option<String>,
     #[serde(default)]
     database: Option<String>,
     #[serde(default)]
@@ -151,6 +154,10 @@ async fn create_instance(State(context): Shared, Json(new): Json<NewInstance>) -
         params.set("DBName", database);
     }
     params.set("EnableIAMDatabaseAuthentication", new.iam_authentication.to_string());
+    if let Some(key) = &new.kms_key_arn {
+        params.set("StorageEncrypted", "true");
+        params.set("KmsKeyId", key);
+    }
     params.set("DBSubnetGroupName", bootstrap.db_subnet_group);
     let groups = if new.security_group_ids.is_empty() {
         vec![bootstrap.database_security_group_id]

@@ -148,7 +148,7 @@ impl Surroundings for Around {
         let body = json!({"KeyId": key, "KeySpec": "AES_256"});
         let answer = self.kms(role, "kms:GenerateDataKey", key, body).await?;
         let sealed = answer["CiphertextBlob"].as_str().unwrap_or_default().to_owned();
-        Ok(DataKey { open: open_key(&answer)?, sealed })
+        Ok(DataKey { open: open_key(&answer)?, sealed, sealed_by: key.to_owned() })
     }
 
     async fn open_key(&self, role: &Credential, key: &str, sealed: &str) -> Result<[u8; 32], KeyFault> {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 
-use super::surroundings::Surroundings;
+use super::surroundings::{DataKey, Surroundings};
 use crate::credentials::Credential;
 use crate::front::{Element, encode};
 
@@ -51,6 +51,19 @@ struct Reply {
 
 /// Header that holds the sealed data key of a file that is encrypted, where Amazon's S3 encryption clients have it.
 const SEALED_KEY: &str = "x-amz-meta-x-amz-key-v2";
+
+/// A request's header.
+type Header = (&'static str, String);
+
+/// What Amazon's S3 encryption clients keep beside a file that is encrypted with a data key.
+fn envelope(data_key: Option<&DataKey>) -> Vec<Header> {
+    let Some(DataKey { sealed, sealed_by, .. }) = data_key else { return Vec::new() };
+    vec![
+        (SEALED_KEY, sealed.clone()),
+        ("x-amz-meta-x-amz-wrap-alg", "kms".to_owned()),
+        ("x-amz-meta-x-amz-matdesc", format!(r#"{{"kms_cmk_id":"{sealed_by}"}}"#)),
+    ]
+}
 
 impl Bucket {
     pub(crate) fn new(surroundings: Arc<dyn Surroundings>, credential: Credential, name: &str) -> Self {
@@ -99,7 +112,7 @@ impl Bucket {
     /// Bytes of an object.
     pub(crate) async fn read(&self, key: &str, offset: u64, length: u64) -> Result<Bytes, S3Error> {
         let range = format!("bytes={offset}-{}", offset + length - 1);
-        let reply = self.call(Method::GET, key, "", &[("range", &range)], Bytes::new()).await?;
+        let reply = self.call(Method::GET, key, "", &[("range", range)], Bytes::new()).await?;
         if reply.body.len() as u64 == length {
             Ok(reply.body)
         } else {
@@ -107,24 +120,17 @@ impl Bucket {
         }
     }
 
-    /// Puts an object in one request. The bucket's owner is to own it, whoever puts it.
-    pub(crate) async fn put(&self, key: &str, bytes: Bytes) -> Result<(), S3Error> {
-        let headers = [("x-amz-acl", "bucket-owner-full-control")];
+    /// Puts an object in one request, encrypted already where there is a data key. The bucket's owner is to own it, whoever
+    /// puts it.
+    pub(crate) async fn put(&self, key: &str, bytes: Bytes, data_key: Option<&DataKey>) -> Result<(), S3Error> {
+        let mut headers = envelope(data_key);
+        headers.push(("x-amz-acl", "bucket-owner-full-control".to_owned()));
         self.call(Method::PUT, key, "", &headers, bytes).await.map(drop)
     }
 
-    /// Begins a multipart upload; of one that is encrypted, with the data key, which the named key of KMS's has sealed.
-    pub(crate) async fn begin(&self, key: &str, sealed: Option<(&str, &str)>) -> Result<String, S3Error> {
-        let described = sealed.map(|(_, arn)| format!(r#"{{"kms_cmk_id":"{arn}"}}"#)).unwrap_or_default();
-        let headers: Vec<(&str, &str)> = match sealed {
-            Some((sealed, _)) => vec![
-                (SEALED_KEY, sealed),
-                ("x-amz-meta-x-amz-wrap-alg", "kms"),
-                ("x-amz-meta-x-amz-matdesc", &described),
-            ],
-            None => Vec::new(),
-        };
-        let reply = self.call(Method::POST, key, "uploads=", &headers, Bytes::new()).await?;
+    /// Begins a multipart upload, of bytes that are encrypted already where there is a data key.
+    pub(crate) async fn begin(&self, key: &str, data_key: Option<&DataKey>) -> Result<String, S3Error> {
+        let reply = self.call(Method::POST, key, "uploads=", &envelope(data_key), Bytes::new()).await?;
         let root = Element::parse(&String::from_utf8_lossy(&reply.body)).unwrap_or_default();
         let id = root.text_at(&["UploadId"]).map(str::to_owned);
         id.ok_or_else(|| S3Error::Other("the upload has no id".to_owned()))
@@ -159,7 +165,7 @@ impl Bucket {
         method: Method,
         key: &str,
         query: &str,
-        headers: &[(&str, &str)],
+        headers: &[Header],
         body: Bytes,
     ) -> Result<Reply, S3Error> {
         let mut last = S3Error::Other("S3 does not answer".to_owned());
@@ -179,7 +185,7 @@ impl Bucket {
         method: &Method,
         key: &str,
         query: &str,
-        headers: &[(&str, &str)],
+        headers: &[Header],
         body: Bytes,
     ) -> Result<Result<Reply, S3Error>, String> {
         let request = self.signed(method, key, query, headers, body).map_err(|error| format!("{error:#}"))?;
@@ -213,7 +219,7 @@ impl Bucket {
         method: &Method,
         key: &str,
         query: &str,
-        headers: &[(&str, &str)],
+        headers: &[Header],
         body: Bytes,
     ) -> anyhow::Result<Request<Body>> {
         let region = self.surroundings.region();
@@ -223,7 +229,7 @@ impl Bucket {
         let target = if query.is_empty() { target } else { format!("{target}?{query}") };
         let mut request = Request::builder().method(method).uri(&target).header("host", &host);
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            request = request.header(*name, value);
         }
         let mut request = request.header("content-length", body.len()).body(Body::from(body))?;
         let credential = &self.credential;

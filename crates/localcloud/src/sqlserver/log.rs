@@ -32,7 +32,7 @@ pub(crate) struct LogBackup {
     pub(crate) sequence: u32,
     pub(crate) set: BackupSet,
     pub(crate) changes: Vec<Change>,
-    /// Bytes of its file.
+    /// Bytes of its file, as long as no key encrypts it.
     pub(crate) bytes: u64,
 }
 

@@ -35,6 +35,8 @@ pub struct DataKey {
     pub open: [u8; 32],
     /// What KMS opens again, in base64.
     pub sealed: String,
+    /// The key of KMS's that has sealed it, as it was named.
+    pub sealed_by: String,
 }
 
 /// What the cloud is to its SQL Server instances.

@@ -72,6 +72,14 @@ impl Cloud {
         (cloud, instance)
     }
 
+    /// A cloud with one instance, with native backup and encrypted storage.
+    pub(crate) async fn with_encrypted_instance() -> (Self, Instance) {
+        let cloud = Self::start().await;
+        let more = json!({"engine": "sqlserver-se", "kms_key_arn": cloud.facts.bootstrap.kms_key_arn});
+        let instance = cloud.instance("shop", &more).await;
+        (cloud, instance)
+    }
+
     pub(crate) async fn close(self) {
         self.cloud.close().await.unwrap();
     }

@@ -30,6 +30,7 @@ async fn it_is_made_by_rds_and_native_backup_is_an_option() {
             "&MasterUserPassword=local-cloud-password&EnableIAMDatabaseAuthentication=true",
             "InvalidParameterCombination",
         ),
+        ("&MasterUserPassword=local-cloud-password&KmsKeyId=alias/aws/rds", "InvalidParameterCombination"),
     ] {
         let (status, answer) = cloud.try_query("rds", &create(&cloud, "orders", more)).await;
         assert!(!status.is_success() && text(&answer, "Code") == code, "{more}: {answer}");

@@ -4,13 +4,13 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::cloud::{BUCKET, Cloud, text};
+use super::cloud::{BUCKET, Cloud};
 use super::logs::{
     TARGET, allow, commit, copied, full, list, own, path, restore_full, restore_log, run, set_policy, set_up,
     statement, take,
 };
 
-const COPY: &str = "EXEC msdb.dbo.rds_tlog_backup_copy_to_S3";
+pub(crate) const COPY: &str = "EXEC msdb.dbo.rds_tlog_backup_copy_to_S3";
 const NO_PERMISSION: &str = "There was a permissions error in processing the request.";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -294,41 +294,6 @@ async fn one_copy_per_database_in_the_queue_of_two() {
     assert_eq!(sql.end(copy).await["lifecycle"], "CANCELLED");
     sql.done("rds_tlog_backup_copy_to_S3", "'orders', @rds_backup_starting_seq_id = 1").await;
     run(&mut sql, "EXEC msdb.dbo.rds_tlog_copy_setup 'arn:aws:s3:::haulier-native/other'").await;
-    cloud.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn encrypted_storage_wants_a_key_that_the_role_may_use() {
-    let cloud = Cloud::start().await;
-    let bootstrap = &cloud.facts.bootstrap;
-    // Makes the option group that the next instance is given.
-    cloud.instance("plain", &json!({"engine": "sqlserver-se"})).await;
-    let plain = cloud.query("rds", "Action=DescribeDBInstances&DBInstanceIdentifier=plain").await;
-    let form = format!(
-        "Action=CreateDBInstance&DBInstanceIdentifier=shop&DBInstanceClass=db.t3.large&Engine=sqlserver-se\
-         &LicenseModel=license-included&AllocatedStorage=20&MasterUsername=master&MasterUserPassword=local-cloud-password\
-         &StorageEncrypted=true&OptionGroupName={}&DBSubnetGroupName={}&VpcSecurityGroupIds.VpcSecurityGroupId.1={}",
-        text(&plain, "OptionGroupName"),
-        bootstrap.db_subnet_group,
-        bootstrap.database_security_group_id
-    );
-    cloud.query("rds", &form).await;
-    cloud.wait_for("shop", "available").await;
-    let instance = cloud.look("shop").await;
-    cloud.make(&instance, "orders", 64).await;
-    let mut sql = cloud.sql(&instance).await;
-    allow(&cloud, &instance).await;
-    set_up(&mut sql).await;
-    commit(&cloud, &instance, 1).await;
-    take(&cloud, &instance).await;
-    let copy = "'orders', @rds_backup_starting_seq_id = 1";
-    let (_, told) = sql.error(&format!("{COPY} {copy}")).await;
-    assert!(told.starts_with("You must provide a KMS Key ARN as input parameter"), "{told}");
-    let missing = bootstrap.kms_key_arn.replace("key/", "key/0");
-    let info = sql.fails("rds_tlog_backup_copy_to_S3", &format!("{copy}, @kms_key_arn = '{missing}'")).await;
-    assert!(info.contains(&format!("Key {missing} does not exist")), "{info}");
-    sql.done("rds_tlog_backup_copy_to_S3", &format!("{copy}, @kms_key_arn = '{}'", bootstrap.kms_key_arn)).await;
-    assert_eq!(copied(&cloud).await.len(), 1);
     cloud.close().await;
 }
 

@@ -10,6 +10,7 @@ mod clients;
 mod cloud;
 mod faults;
 mod instance;
+mod log_keys;
 mod log_refusals;
 mod logs;
 mod tasks;

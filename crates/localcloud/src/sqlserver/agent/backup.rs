@@ -53,14 +53,7 @@ pub(super) async fn run(run: &Run, kind: Kind) -> Result<(), Failure> {
             }
         }
     }
-    // Each file has one of its own.
-    let mut data_keys = Vec::new();
-    for _ in &keys {
-        data_keys.push(match run.key() {
-            Some(key) => Some(instance.surroundings.data_key(bucket.role(), key).await?),
-            None => None,
-        });
-    }
+    let data_keys = run.data_keys(keys.len()).await?;
     let plan = plan(run, kind)?;
     if keys.len() > 1 {
         let names: Vec<&str> = keys.iter().map(|key| name_of(key)).collect();
@@ -171,8 +164,7 @@ struct Upload<'a> {
 
 impl Upload<'_> {
     async fn file(&self, source: Source, key: String, data_key: Option<DataKey>) -> Result<(), Failure> {
-        let sealed = data_key.as_ref().map(|key| key.sealed.as_str()).zip(self.run.key());
-        let id = self.bucket.begin(&key, sealed).await?;
+        let id = self.bucket.begin(&key, data_key.as_ref()).await?;
         let upload = (self.bucket.clone(), key.clone(), id.clone());
         locked(&self.run.uploads).push(upload);
         let mut packer = Packer::new(self.compress, data_key.as_ref().map(|key| &key.open))?;

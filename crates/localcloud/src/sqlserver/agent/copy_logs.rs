@@ -1,8 +1,13 @@
 //! The copy of log backups to S3: by the service itself, not by the option group's role, so that the bucket's policy decides.
+//!
+//! A key encrypts the files as it does those of a full backup, and there the role decides. AWS says of instances with encrypted
+//! storage only that the key is needed. That the files are encrypted with it is inferred from how they are restored: with
+//! `@kms_master_key_arn`.
 
 use std::sync::Arc;
 
 use super::super::bucket::{Bucket, S3Error};
+use super::super::frames::Packer;
 use super::super::log_target::LogTarget;
 use super::{Failure, NOT_ENABLED, Run};
 
@@ -22,13 +27,9 @@ pub(super) async fn run(run: &Run) -> Result<(), Failure> {
     if !fits {
         return Err(Failure(vec![NO_PERMISSION.to_owned()]));
     }
-    if let Some(key) = run.key() {
-        // What is encrypted at rest is read with the key; the copy is not encrypted with it.
-        let role = surroundings.backup_role(&instance.id).ok_or(S3Error::Denied)?;
-        surroundings.data_key(&role, key).await?;
-    }
+    let data_keys = run.data_keys(order.logs.len()).await?;
     let bucket = Bucket::new(Arc::clone(surroundings), surroundings.log_writer(&instance.id), &target.bucket);
-    for (number, sequence) in (1_u64..).zip(&order.logs) {
+    for ((number, sequence), data_key) in (1_u64..).zip(&order.logs).zip(data_keys) {
         let found = instance.read(|state| {
             let database = state.get(&order.database)?;
             let backup = database.log.backups.iter().find(|backup| backup.sequence == *sequence)?;
@@ -37,8 +38,10 @@ pub(super) async fn run(run: &Run) -> Result<(), Failure> {
         let missing = || Failure(vec![format!("Transaction log backup {sequence} is not there any more.")]);
         let (name, (header, records)) = found.ok_or_else(missing)?;
         let key = target.key(&name);
-        let image = tokio::task::spawn_blocking(move || records.image(&header)).await?;
-        bucket.put(&key, image.into()).await.map_err(|error| match error {
+        let open = data_key.as_ref().map(|key| key.open);
+        let packed =
+            tokio::task::spawn_blocking(move || Packer::new(false, open.as_ref())?.push(records.image(&header), true));
+        bucket.put(&key, packed.await??.into(), data_key.as_ref()).await.map_err(|error| match error {
             S3Error::Denied | S3Error::NoBucket => Failure(vec![NO_PERMISSION.to_owned()]),
             other => other.into(),
         })?;

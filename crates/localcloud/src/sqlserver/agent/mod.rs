@@ -16,7 +16,9 @@ use super::backup::Kind;
 use super::bucket::{Bucket, S3Error};
 use super::instance::{Instance, locked, now};
 use super::location::Location;
+use super::surroundings::DataKey;
 use super::tasks::{Lifecycle, Order, Refused, Task, Work};
+use crate::credentials::Credential;
 use crate::front::Effect;
 
 /// Why a task fails: what `task_info` is to say.
@@ -179,12 +181,27 @@ impl Run {
         if !surroundings.is_backup_enabled(&self.instance.id) {
             return Err(Failure(vec![NOT_ENABLED.to_owned()]));
         }
-        let role = surroundings.backup_role(&self.instance.id).ok_or(S3Error::Denied)?;
-        let bucket = Bucket::new(Arc::clone(surroundings), role, &location.bucket);
+        let bucket = Bucket::new(Arc::clone(surroundings), self.role()?, &location.bucket);
         if bucket.region().await? != surroundings.region() {
             return Err(Failure(vec!["Please specify a bucket that is in the same region as RDS instance".to_owned()]));
         }
         Ok((bucket, location))
+    }
+
+    /// Credentials of the role of the option group.
+    fn role(&self) -> Result<Credential, S3Error> {
+        self.instance.surroundings.backup_role(&self.instance.id).ok_or(S3Error::Denied)
+    }
+
+    /// For each of so many files a data key of its own, which the role has KMS make; none where no key encrypts them.
+    async fn data_keys(&self, files: usize) -> Result<Vec<Option<DataKey>>, Failure> {
+        let Some(key) = self.key() else { return Ok(vec![None; files]) };
+        let role = self.role()?;
+        let mut data_keys = Vec::with_capacity(files);
+        for _ in 0..files {
+            data_keys.push(Some(self.instance.surroundings.data_key(&role, key).await?));
+        }
+        Ok(data_keys)
     }
 
     /// ARN of the key to encrypt with, or to decrypt with.

@@ -1,11 +1,9 @@
 //! RESTORE_DB_LOG and RESTORE_DB_LOG_NORECOVERY.
 
-use std::io;
-use std::path::Path;
-
 use super::super::backup::{Header, Inspected, Kind, Records, inspect};
+use super::super::restore::CannotRestore;
 use super::super::roll_forward::{CannotRollForward, FALLS_SHORT, check};
-use super::restore::{RANGE, incoming, objects};
+use super::restore::{Incoming, RANGE, incoming, objects};
 use super::{Failure, Run};
 
 pub(super) async fn run(run: &Run, norecovery: bool) -> Result<(), Failure> {
@@ -22,9 +20,7 @@ pub(super) async fn run(run: &Run, norecovery: bool) -> Result<(), Failure> {
     if !file.unpacker.is_whole() {
         return Err(Failure(vec![format!("The volume on device '{}' is incomplete.", file.key)]));
     }
-    let Some((header, records)) = tokio::task::spawn_blocking(move || read(file.draft.path())).await?? else {
-        return Err(CannotRollForward::OtherKind.into());
-    };
+    let (header, records) = tokio::task::spawn_blocking(move || read(&file)).await??;
     let done = run.instance.change(|state| {
         let outcome = check(&header, records, state.get(&order.database), order.stop)?;
         let falls_short = outcome.falls_short;
@@ -46,11 +42,15 @@ pub(super) async fn run(run: &Run, norecovery: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The log in a file; `None` where it is no log backup of ours. Blocking.
-fn read(path: &Path) -> io::Result<Option<(Box<Header>, Records)>> {
-    let Inspected::Plain(header, range) = inspect(path)? else { return Ok(None) };
-    if header.kind != Kind::Log {
-        return Ok(None);
-    }
-    Ok(Records::read(path, &range)?.map(|records| (header, records)))
+/// The log in a file that came whole. Blocking.
+fn read(file: &Incoming) -> Result<(Box<Header>, Records), Failure> {
+    let path = file.draft.path();
+    let (header, range) = match inspect(path)? {
+        Inspected::Plain(header, range) if header.kind == Kind::Log => (header, range),
+        // Also what is encrypted, where no key was given.
+        Inspected::Foreign => return Err(CannotRestore::Malformed(file.key.clone()).into()),
+        Inspected::Plain(..) | Inspected::Compressed => return Err(CannotRollForward::OtherKind.into()),
+    };
+    let records = Records::read(path, &range)?.ok_or(CannotRollForward::OtherKind)?;
+    Ok((header, records))
 }

@@ -289,6 +289,11 @@ fn settings(engine: Engine, params: &Params, managed: bool) -> Result<Settings, 
         }
     };
     let encrypted = flag(params, "StorageEncrypted");
+    if !encrypted && params.get("KmsKeyId").is_some() {
+        let text =
+            format!("You must enable StorageEncrypted when you specify KmsKeyId for DB engine {}", engine.name());
+        return Err(AwsError::new("InvalidParameterCombination", text));
+    }
     Ok(Settings {
         engine,
         class: params.required("DBInstanceClass")?.to_owned(),

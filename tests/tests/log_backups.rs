@@ -3,9 +3,12 @@
 
 mod documented;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use e2e::documented::native_key;
+use e2e::sqlserver::option_group_of;
 use e2e::stage::{MASTER_PASSWORD, Stage};
 use e2e::wait;
 use jiff::{SignedDuration, Timestamp, Unit};
@@ -26,11 +29,21 @@ const LOGS: &str = "sqlserver: { full_every_days: 7, log_backups: true }";
 
 /// A stage with two instances of SQL Server, and what the cloud lists before the first session.
 fn set() -> Result<(Stage, Vec<String>)> {
-    let mut stage = Stage::set()?;
-    for instance in [SOURCE, TARGET] {
-        let role = native_role(&stage, instance)?;
-        stage.cloud.create_sqlserver(instance, MASTER_PASSWORD, &role)?;
-    }
+    let stage = Stage::set()?;
+    stage.cloud.create_sqlserver(SOURCE, MASTER_PASSWORD, &native_role(&stage, SOURCE)?)?;
+    furnished(stage)
+}
+
+/// The same, where the storage of the one that is backed up is encrypted.
+fn set_encrypted() -> Result<(Stage, Vec<String>)> {
+    let stage = Stage::set()?;
+    let key = stage.cloud.create_key()?;
+    stage.cloud.create_encrypted_sqlserver(SOURCE, MASTER_PASSWORD, &native_role(&stage, SOURCE)?, &key)?;
+    furnished(stage)
+}
+
+fn furnished(mut stage: Stage) -> Result<(Stage, Vec<String>)> {
+    stage.cloud.create_sqlserver(TARGET, MASTER_PASSWORD, &native_role(&stage, TARGET)?)?;
     stage.cloud.set_backup_retention(SOURCE, 1)?;
     stage.cloud.make_pages(SOURCE, DATABASE, SEED, PAGES)?;
     permit_alone(&mut stage, "backups")?;
@@ -40,7 +53,15 @@ fn set() -> Result<(Stage, Vec<String>)> {
 
 /// Applies the policy, runs it, and gives the session and its point.
 fn back_up(stage: &Stage) -> Result<(Value, Value)> {
-    stage.apply_policy(&format!("resources: {{ include: [{{ ids: [{SOURCE}] }}] }}\n{LOGS}"))?;
+    back_up_by(stage, LOGS)
+}
+
+fn apply(stage: &Stage, sqlserver: &str) -> Result<()> {
+    stage.apply_policy(&format!("resources: {{ include: [{{ ids: [{SOURCE}] }}] }}\n{sqlserver}"))
+}
+
+fn back_up_by(stage: &Stage, sqlserver: &str) -> Result<(Value, Value)> {
+    apply(stage, sqlserver)?;
     let session = stage.succeeded(&stage.run_policy()?)?;
     let point = stage.haulier().json(&["point", "show", id(&session, "point_id")?])?;
     Ok((session, point))
@@ -101,7 +122,7 @@ fn a_database_comes_back_as_it_was_at_any_moment_of_its_log() -> Result<()> {
 }
 
 /// The log backups leave the repository as files, without a coordinator.
-fn assert_exported(stage: &Stage, point: &str, expected: &[(String, u64)]) -> Result<()> {
+fn export(stage: &Stage, point: &str) -> Result<(PathBuf, Value)> {
     let to = stage.folder().join("exported");
     let (folder, passphrase) = (to.display().to_string(), stage.passphrase_file()?);
     let place = stage.bucket();
@@ -110,6 +131,12 @@ fn assert_exported(stage: &Stage, point: &str, expected: &[(String, u64)]) -> Re
     let exported = stage.offline().json(&arguments)?;
     ensure!(exported["databases"][0]["backup_type"] == "log", "{exported:#}");
     ensure!(exported["remarks"].to_string().contains("of its log"), "{exported:#}");
+    Ok((to, exported))
+}
+
+/// They are the files that RDS wrote.
+fn assert_exported(stage: &Stage, point: &str, expected: &[(String, u64)]) -> Result<()> {
+    let (to, exported) = export(stage, point)?;
     for (name, bytes) in expected {
         let found = std::fs::metadata(to.join(name)).with_context(|| format!("{name} of {exported:#}"))?.len();
         ensure!(found == *bytes, "{name} has {found} bytes, and RDS wrote {bytes}");
@@ -140,5 +167,48 @@ fn a_lost_log_backup_makes_a_full_one_and_what_rds_does_not_allow_is_refused() -
     stage.cloud.set_backup_retention(SOURCE, 0)?;
     let refused = stage.ended(&stage.run_policy()?)?;
     ensure!(refused["failure"]["code"] == "log-backups-unavailable", "{refused:#}");
+    stage.assert_nothing_left_since(&before)
+}
+
+#[test]
+fn the_log_of_encrypted_storage_comes_back_by_its_key() -> Result<()> {
+    let (stage, before) = set_encrypted()?;
+    let key = stage.cloud.create_key()?;
+    let with_key = format!("sqlserver: {{ full_every_days: 7, log_backups: true, log_kms_key: \"{key}\" }}");
+    apply(&stage, LOGS)?;
+    let refused = stage.ended(&stage.run_policy()?)?;
+    ensure!(refused["failure"]["code"] == "log-backups-unavailable", "{refused:#}");
+    ensure!(refused["failure"]["remedy"].to_string().contains("sqlserver.log_kms_key"), "{refused:#}");
+
+    let (_, full) = back_up_by(&stage, &with_key)?;
+    let moments = [change(&stage, 3)?, change(&stage, 4)?];
+    let taken = stage.cloud.take_log_backup(SOURCE, DATABASE)?;
+    let denied = stage.ended(&stage.run_policy()?)?;
+    ensure!(denied["failure"]["code"] == "sqlserver-key-denied", "{denied:#}");
+    stage.cloud.put_role_policy(&option_group_of(SOURCE), "native-key", &native_key(&key)?)?;
+    let (session, point) = back_up_by(&stage, &with_key)?;
+    ensure!(session["warnings"].as_array().is_none_or(Vec::is_empty), "{session:#}");
+    ensure!(point["full_point_id"] == full["id"] && point.to_string().contains(&key), "{point:#}");
+
+    let log = id(&point, "id")?;
+    let restore = |name: &str, more: &[&str]| stage.start_restore_into(TARGET, log, (DATABASE, name), more);
+    let denied = stage.ended(&restore("denied", &[])?)?;
+    ensure!(denied["failure"]["code"] == "sqlserver-key-denied", "{denied:#}");
+    stage.cloud.put_role_policy(&option_group_of(TARGET), "native-key", &native_key(&key)?)?;
+    // The policy names no key any more: the point remembers its own.
+    apply(&stage, "sqlserver: { full_every_days: 7 }")?;
+    stage.succeeded(&restore("to the end", &[])?)?;
+    assert_pages(&stage, "to the end", &moments[1].0)?;
+    stage.succeeded(&restore("moment", &["--until", &moments[0].1.to_string()])?)?;
+    assert_pages(&stage, "moment", &moments[0].0)?;
+
+    let (to, exported) = export(&stage, log)?;
+    ensure!(exported["databases"][0]["kms_key_arn"] == key.as_str(), "{exported:#}");
+    ensure!(exported["remarks"].to_string().contains("rds_restore_log"), "{exported:#}");
+    let name = format!("{DATABASE}.{}.trn", taken.sequence);
+    let bytes = std::fs::metadata(to.join(&name)).with_context(|| format!("{name} of {exported:#}"))?.len();
+    ensure!(exported["databases"][0]["bytes"] == bytes, "{name} has {bytes} bytes of {exported:#}");
+    let beside: Value = serde_json::from_slice(&std::fs::read(to.join(format!("{name}.metadata.json")))?)?;
+    ensure!(beside.as_object().is_some_and(|metadata| metadata.len() > 1), "{beside:#}");
     stage.assert_nothing_left_since(&before)
 }

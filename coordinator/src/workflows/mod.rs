@@ -22,5 +22,5 @@ mod verify;
 pub(crate) use flow::BackOff;
 
 /// Version of the workflows' code. A session is carried on by the version that began it; one of another version is torn
-/// down from the ledger. Raise it with every change to the order or the names of steps.
+/// down from the ledger. Raise it with every change to the order, the names or the results of steps.
 pub const VERSION: &str = "6";

@@ -7,7 +7,7 @@
 //! - [`key::usable`]: whether RDS can encrypt with a key of KMS;
 //! - [`window::verdict`]: whether now is a time for it;
 //! - [`choice::next`]: full, differential or the log, and on which full backup the latter two stand;
-//! - [`logs::allowed`]: whether RDS gives log backups of the instance;
+//! - [`logs::allowed`]: whether RDS gives log backups of the instance, and with which key of KMS;
 //! - [`temporary`]: names and protection of temporary buckets.
 //!
 //! Rules are AWS's: RDS User Guide, "Importing and exporting SQL Server databases using native backup and restore".

@@ -136,6 +136,18 @@ impl Scene {
         }
     }
 
+    /// A full backup of one database.
+    fn backup_of_shop(&self) -> wire::BackupSqlServer {
+        wire::BackupSqlServer {
+            point_id: "pnt-1".into(),
+            instance: instance(),
+            domain: Some(self.place.clone()),
+            temporary: temporary(),
+            databases: vec!["shop".into()],
+            ..Default::default()
+        }
+    }
+
     /// Has a new worker do the work, and hears it out.
     async fn assign(&self, work: assignment::Work) -> (Heard, finished::Result) {
         let mut coordinator = Coordinator::start(&[]).await;
@@ -271,16 +283,8 @@ async fn databases_are_backed_up_published_exported_and_restored() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_rds_has_encrypted_is_exported_with_what_decrypts_it() {
     let scene = Scene::new().await;
-    let backup = wire::BackupSqlServer {
-        point_id: "pnt-1".into(),
-        instance: instance(),
-        domain: Some(scene.place.clone()),
-        temporary: temporary(),
-        databases: vec!["shop".into()],
-        files: 2,
-        kms_key_arn: "arn:aws:kms:eu-central-1:111122223333:key/1".into(),
-        ..Default::default()
-    };
+    let kms_key_arn = "arn:aws:kms:eu-central-1:111122223333:key/1".into();
+    let backup = wire::BackupSqlServer { files: 2, kms_key_arn, ..scene.backup_of_shop() };
     let (heard, end) = scene.assign(assignment::Work::BackupSqlServer(backup.clone())).await;
     assert!(matches!(end, finished::Result::Done(_)), "{end:?}");
     let root: PointRoot = serde_json::from_slice(&heard.proposal.unwrap()).unwrap();
@@ -330,15 +334,7 @@ async fn a_login_by_iam_is_refused() {
 async fn the_log_of_encrypted_storage_is_copied_with_the_key_that_the_worker_is_told() {
     let scene = Scene::new().await;
     let key = "arn:aws:kms:eu-central-1:111122223333:key/logs";
-    let backup = wire::BackupSqlServer {
-        point_id: "pnt-1".into(),
-        instance: instance(),
-        domain: Some(scene.place.clone()),
-        temporary: temporary(),
-        databases: vec!["shop".into()],
-        ..Default::default()
-    };
-    let (heard, _) = scene.assign(assignment::Work::BackupSqlServer(backup.clone())).await;
+    let (heard, _) = scene.assign(assignment::Work::BackupSqlServer(scene.backup_of_shop())).await;
     let full = heard.proposal.unwrap();
     scene.domain.publish_point(&serde_json::from_slice(&full).unwrap()).await.unwrap();
     scene.cloud.instance.change("shop", "s2");
@@ -351,7 +347,7 @@ async fn the_log_of_encrypted_storage_is_copied_with_the_key_that_the_worker_is_
         r#type: wire::NativeBackupType::Log.into(),
         full_root: full,
         log_kms_key_arn: key.into(),
-        ..backup
+        ..scene.backup_of_shop()
     };
     let (heard, end) = scene.assign(assignment::Work::BackupSqlServer(backup)).await;
     assert!(matches!(end, finished::Result::Done(_)), "{end:?}");

@@ -32,7 +32,8 @@ fn the_example_is_valid_and_names_every_key() {
     assert_eq!(policy.configurations[0].worker.instance_types, ["m7i.xlarge", "m6i.xlarge"]);
     assert_eq!((policy.sqlserver.files, policy.sqlserver.full_every_days), (Some(4), Some(7)));
     assert_eq!(policy.sqlserver.temporary_buckets[0].bucket, "my-native-backups");
-    assert!(policy.regions.iter().all(|region| policy.sqlserver.key_in(region).is_some()), "{:?}", policy.sqlserver);
+    let keys = |region: &String| (policy.sqlserver.key_in(region), policy.sqlserver.log_key_in(region));
+    assert!(policy.regions.iter().all(|region| matches!(keys(region), (Some(_), Some(_)))), "{:?}", policy.sqlserver);
     for key in KEYS {
         assert!(text.contains(&format!("\n{key}:")), "the example lacks {key}");
     }

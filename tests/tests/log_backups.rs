@@ -100,6 +100,9 @@ fn a_database_comes_back_as_it_was_at_any_moment_of_its_log() -> Result<()> {
         let (session, point) = back_up(&stage)?;
         ensure!(session["warnings"].as_array().is_none_or(Vec::is_empty), "{session:#}");
         ensure!(point["full_point_id"] == full["id"], "{point:#}");
+        // What the first log point has is not copied again for the second one.
+        let story = stage.story(id(&session, "id")?);
+        ensure!(story.contains("the point before has the log backups of database") == (seed == 4), "{story}");
         ensure!(point["databases"][0]["restorable_from"].is_string(), "{point:#}");
         points.push(point);
     }

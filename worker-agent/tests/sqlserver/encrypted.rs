@@ -207,3 +207,26 @@ async fn log_backups_of_which_some_cannot_be_decrypted_are_not_stored() {
     assert_eq!(failure.code, "sqlserver-data-key-missing");
     assert!(failure.cause.contains("key/logs") && failure.cause.contains("1 of their 2"), "{failure}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn log_backups_are_taken_over_with_their_data_keys_and_never_under_another_key() {
+    for (same, copied) in [(true, 1), (false, 2)] {
+        let (source, full) = encrypted().await;
+        source.instance.back_up_logs();
+        let before = log_backup(&source.next("ses-2"), &full).await;
+        source.instance.change("shop", "s2");
+        source.instance.back_up_logs();
+        let next = source.next("ses-3");
+        let log_kms_key_arn = if same { key("logs") } else { key("other") };
+        let job = BackupJob { log_kms_key_arn, before: Some(before.manifest_stream), ..next.log_job(&full) };
+        let outcome = next.back_up(job).await.unwrap();
+        assert_eq!(next.store.keys().iter().filter(|key| key.contains("/log/")).count(), copied);
+        let (files, earlier) = (&outcome.manifest.databases[0].files, &before.manifest.databases[0].files);
+        assert_eq!((files.len(), files[0] == earlier[0]), (2, same));
+        let log = FullPoint { point: "pnt-log".parse().unwrap(), manifest: outcome.manifest_stream };
+        let scene = source.next("ses-4");
+        let job = scene.restore_job(&[&full, &log], vec![wanted("shop", "copy", OnClash::Refuse)]);
+        scene.restore(job).await.unwrap();
+        assert_eq!(scene.instance.contents()["copy"], "s2");
+    }
+}

@@ -47,9 +47,9 @@ pub(super) async fn take_over(
         let Some(stream) = taken.map_err(|error| streams::failure(&error))? else { break };
         files.push(File { stream, ..(*file).clone() });
     }
-    if !files.is_empty() {
-        let count = files.len();
-        context.info(&format!("{count} log backups of database {database:?} are those that the point before has"));
+    if let Some(last) = files.last().and_then(|file| file.log.as_ref()) {
+        let last = last.sequence;
+        context.info(&format!("the point before has the log backups of database {database:?} up to number {last}"));
     }
     Ok(files)
 }

@@ -141,7 +141,12 @@ impl Desk {
         if let Some(failure) = &left {
             tracing::error!(code = failure.code, %failure, "stopped on request");
         }
-        self.finish(finished::Result::Cancelled(wire::Cancelled { left: left.map(Into::into) }));
+        self.finish(finished::Result::Cancelled(wire::Cancelled { left: left.map(Into::into), not_begun: false }));
+    }
+
+    /// The work was stopped on request before it had begun.
+    pub(crate) fn cancelled_before(&self) {
+        self.finish(finished::Result::Cancelled(wire::Cancelled { left: None, not_begun: true }));
     }
 
     fn finish(&self, result: finished::Result) {

@@ -219,7 +219,7 @@ impl Session {
         }
         if !job.started {
             job.started = true;
-            self.desk.cancelled(None);
+            self.desk.cancelled_before();
         }
     }
 

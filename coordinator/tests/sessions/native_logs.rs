@@ -15,7 +15,7 @@ use crate::support::{ACCOUNT, REGION, Running, Scene};
 const SERVICE: &str = "backups.rds.amazonaws.com";
 
 /// A scene whose instances have automated backups.
-fn scene(script: Script) -> Scene {
+pub(crate) fn scene(script: Script) -> Scene {
     let scene = Scene::new(script);
     NATIVE.iter().for_each(|id| change(&scene, id, |instance| instance.backup_retention_days = 7));
     scene
@@ -29,13 +29,13 @@ fn change(scene: &Scene, id: &str, change: impl FnOnce(&mut DbInstance)) {
     databases.add(instance);
 }
 
-fn log_backup_of(id: &str) -> BackupRequest {
+pub(crate) fn log_backup_of(id: &str) -> BackupRequest {
     let mut request = native_backup_of(id, 7);
     request.native.log_backups = true;
     request
 }
 
-fn back_up(running: &Running, id: &str) -> (SessionId, PointId) {
+pub(crate) fn back_up(running: &Running, id: &str) -> (SessionId, PointId) {
     let session = running.start_backup(log_backup_of(id));
     (session.clone(), running.assert_state(&session, SessionState::Succeeded).point.unwrap())
 }

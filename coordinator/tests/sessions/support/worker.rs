@@ -47,6 +47,8 @@ pub(crate) enum Script {
     Tidies(Duration),
     /// Works until it is told to cancel, and has something that it cannot remove.
     LeavesBehind,
+    /// Is told to cancel before it has begun.
+    BeginsLate,
     /// Restores one database and says so. Its machine goes down then, as long as its epoch is at most this.
     RestoresOneUpTo(u64),
     /// Has RDS begin a task and says so. Its machine goes down then, as long as its epoch is at most this.
@@ -252,7 +254,8 @@ impl Worker {
                             tokio::time::sleep(time).await;
                         }
                         let left = (self.script == Script::LeavesBehind).then(left_behind);
-                        self.events.push(finished(1, wire::finished::Result::Cancelled(wire::Cancelled { left })));
+                        let not_begun = self.script == Script::BeginsLate;
+                        self.events.push(finished(1, wire::finished::Result::Cancelled(wire::Cancelled { left, not_begun })));
                         self.repeat(&sender).await;
                     }
                 }

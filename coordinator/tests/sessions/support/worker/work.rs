@@ -30,7 +30,10 @@ impl Worker {
         let done = wire::Done { warnings: Vec::new(), report: b"{}".to_vec(), totals: Some(totals) };
         let done = wire::finished::Result::Done(done);
         self.events = match (self.script, self.assignment.clone().and_then(|assignment| assignment.work)) {
-            (Script::Endless | Script::Deaf | Script::Tidies(_) | Script::LeavesBehind, _) => Vec::new(),
+            (
+                Script::Endless | Script::Deaf | Script::Tidies(_) | Script::LeavesBehind | Script::BeginsLate,
+                _,
+            ) => Vec::new(),
             (Script::RestoresOneUpTo(_), Some(wire::assignment::Work::RestorePostgres(restore)))
                 if self.dies_half_way() =>
             {

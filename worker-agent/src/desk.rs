@@ -30,6 +30,8 @@ struct Inner {
     /// The highest number that is safe.
     safe: watch::Sender<u64>,
     meter: Mutex<Meter>,
+    /// The last place of log backups that the coordinator was told of.
+    log_target: Mutex<Option<String>>,
     redactor: Redactor,
 }
 
@@ -45,6 +47,7 @@ impl Desk {
             grown: Notify::new(),
             safe: watch::Sender::new(0),
             meter: Mutex::new(Meter::new()),
+            log_target: Mutex::new(None),
             redactor,
         }))
     }
@@ -117,7 +120,13 @@ impl Desk {
 
     /// The instance is about to copy log backups elsewhere than it does so far.
     pub(crate) fn log_target_replaced(&self, target: wire::LogTargetReplaced) {
+        *lock(&self.0.log_target) = Some(target.target_arn.clone());
         self.push(Event::LogTargetReplaced(target));
+    }
+
+    /// Where the instance copied log backups to before this worker, as it has told; `None` where it has told nothing.
+    pub(crate) fn log_target(&self) -> Option<String> {
+        lock(&self.0.log_target).clone()
     }
 
     /// The work is done, perhaps with remarks.

@@ -5,6 +5,7 @@ use haulier_cloud::doubles::MemoryBucket;
 use haulier_coordinator::sessions::{BackupRequest, PreparedBucket};
 use haulier_domain::id::{PointId, SessionId};
 use haulier_domain::session::SessionState;
+use haulier_domain::sqlserver::log_target::is_of_session;
 use haulier_proto::worker::v1::NativeBackupType;
 
 use crate::support::native::{NATIVE, native_backup_of};
@@ -98,6 +99,9 @@ fn a_prepared_bucket_is_left_as_it_is() {
     request.native.bucket = Some(PreparedBucket { bucket: "prepared".into(), prefix: String::new() });
     let id = running.start_backup(request);
     running.assert_state(&id, SessionState::Succeeded);
+    let told = scene.fleet.log().native_backups.lock().unwrap()[1].temporary.clone().unwrap();
+    // The next session does not take it for somebody's, should this one leave it.
+    assert!(is_of_session(&format!("arn:aws:s3:::{}/{}/log", told.bucket, told.prefix)), "{told:?}");
     let found = buckets.described("prepared").unwrap();
     assert_eq!((found.policy, found.prefers_owner), (None, false));
 }

@@ -72,7 +72,7 @@ fn assert_named(session: &Session, code: &str, found_by: u64, last: u64) {
     assert_eq!(failure.code, code, "{failure}");
     assert_eq!(failure.cause.matches("crm may still copy them to the temporary bucket").count(), 1, "{failure}");
     assert!(failure.cause.contains(&format!("and not to {before}: ")), "{failure}");
-    assert!(failure.cause.contains(&format!("its worker of epoch {last}, ")), "{failure}");
+    assert!(failure.cause.contains(&format!("its worker of epoch {last}")), "{failure}");
     let statement = format!("exec msdb.dbo.rds_tlog_copy_setup @target_s3_arn = N'{before}'");
     assert_eq!(failure.remedy.matches(&statement).count(), 1, "{failure}");
 }
@@ -160,6 +160,16 @@ fn a_worker_that_ends_by_itself_has_the_last_word() {
         let told = backed.scene.fleet.log().native_backups.lock().unwrap()[2].log_target_arn.clone();
         assert_eq!(told, "arn:aws:s3:::found-by-1", "{script:?}");
     }
+}
+
+#[test]
+fn a_warning_of_the_place_is_not_lost_with_a_point_that_is_not_published() {
+    let backed = backed(Script::IdleLeaving);
+    let running = backed.scene.start();
+    let id = running.start_backup(log_backup_of("crm"));
+    let session = running.assert_state(&id, SessionState::Failed);
+    assert_named(&session, "worker-broke-protocol", 1, 1);
+    backed.assert_clean();
 }
 
 #[test]

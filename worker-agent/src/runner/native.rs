@@ -43,7 +43,8 @@ impl Bench<'_> {
             (Ok(prepared), _) => prepared,
             // An earlier worker has replaced it, and this one cannot put it back.
             (Err(failure), before) => {
-                let why = if self.task.cancel.is_cancelled() { &failure.to_string() } else { "this worker could not begin" };
+                let why =
+                    if self.task.cancel.is_cancelled() { &failure.to_string() } else { "this worker could not begin" };
                 let left = before.as_ref().map(|before| log_target::left(&work.source.instance.id, before, why));
                 return Err(self.leaving(failure, left).into());
             }

@@ -153,8 +153,7 @@ async fn the_place_of_log_backups_is_left_as_it_was() {
     let own = "arn:aws:s3:::temp/ses-2/log";
     let left_over = "arn:aws:s3:::haulier-temporary-0123-1-eu/ses-0/log";
     let in_prepared = "arn:aws:s3:::temp/backups/haulier-0123-native/log";
-    for (before, after) in
-        [(Some(OPERATORS), OPERATORS), (None, own), (Some(left_over), own), (Some(in_prepared), own)]
+    for (before, after) in [(Some(OPERATORS), OPERATORS), (None, own), (Some(left_over), own), (Some(in_prepared), own)]
     {
         for fails in [false, true] {
             let scene = Scene::new(&[("shop", "s1")]);

@@ -16,6 +16,7 @@ use haulier_domain::failure::Failure;
 use haulier_domain::id::Epoch;
 use haulier_domain::left_behind;
 use haulier_domain::session::{Outcome, Stop};
+use haulier_domain::sqlserver::log_target::is_said_in;
 use haulier_proto::worker::v1::assignment::Work as Assigned;
 use haulier_proto::worker::v1::{Assignment, Finished, finished};
 use prost::Message as _;
@@ -28,12 +29,19 @@ use crate::workers::{EVENT_FINISHED, worker_id};
 /// The outcome, with what may be left where nobody has said that it is not.
 pub(super) async fn said(state: &State, session: &Session, outcome: Outcome) -> Result<Outcome> {
     let Err(stop) = outcome else { return Ok(outcome) };
-    let Some(epoch) = without_a_word(state, session).await? else { return Ok(Err(stop)) };
+    let Some((epoch, word)) = last_word(state, session).await? else { return Ok(Err(stop)) };
     let ended = Ended { stop: &stop, epoch };
-    let failure = match &session.request {
-        Request::DatabaseRestore(request) => restore(state, session, request, &ended).await?,
-        Request::Backup(_) => log_target::said(state, session, &ended).await?,
-        Request::Verify(_) | Request::Maintenance(_) | Request::Replicate(_) => None,
+    let failure = match (&session.request, word) {
+        (Request::DatabaseRestore(request), None) => restore(state, session, request, &ended).await?,
+        (Request::Backup(_), None) => log_target::said(state, session, &ended, ended.why()).await?,
+        (Request::Backup(_), Some(finished::Result::Done(done)))
+            if done.warnings.iter().any(|text| is_said_in(text)) =>
+        {
+            // Its point was not published, and its warnings are nowhere else.
+            let why = format!("its worker of epoch {epoch} could not put it back");
+            log_target::said(state, session, &ended, why).await?
+        }
+        _ => None,
     };
     Ok(Err(match (failure, &stop) {
         (None, _) => stop,
@@ -42,7 +50,7 @@ pub(super) async fn said(state: &State, session: &Session, outcome: Outcome) -> 
     }))
 }
 
-/// How a session has ended whose worker of this epoch was the last at work, and has not come to its end.
+/// How a session has ended whose worker of this epoch was the last at work.
 struct Ended<'a> {
     stop: &'a Stop,
     epoch: Epoch,
@@ -54,7 +62,7 @@ impl Ended<'_> {
         self.stop.failure()
     }
 
-    /// Why nobody knows what is left.
+    /// Why nobody knows what is left where that worker has not come to its end.
     fn why(&self) -> String {
         format!("the session ended without a word from its worker of epoch {}, which was at work", self.epoch)
     }
@@ -76,15 +84,14 @@ async fn restore(
     }
 }
 
-/// The epoch of the last worker at work, where it has not come to its end. One that was stopped before it had begun does not
-/// count: it knows nothing of what an earlier one has left.
-async fn without_a_word(state: &State, session: &Session) -> Result<Option<Epoch>> {
+/// The epoch of the last worker at work, and its word, where it has come to its end. One that was stopped before it had begun
+/// does not count: it knows nothing of what an earlier one has left.
+async fn last_word(state: &State, session: &Session) -> Result<Option<(Epoch, Option<finished::Result>)>> {
     for epoch in state.at_work(&session.id).await? {
         let last = state.last_event(&session.id, epoch, EVENT_FINISHED).await?;
         match last.and_then(|event| Finished::decode(event.body.as_slice()).ok()?.result) {
-            None => return Ok(Some(epoch)),
             Some(finished::Result::Cancelled(cancelled)) if cancelled.not_begun => {}
-            Some(_) => return Ok(None),
+            word => return Ok(Some((epoch, word))),
         }
     }
     Ok(None)

@@ -57,6 +57,8 @@ pub(crate) enum Script {
     Fails,
     /// Reports done without having proposed a point.
     Idle,
+    /// The same of a session of log backups, with a warning that it could not put back the place that it has found.
+    IdleLeaving,
     /// Boots, and never says a word.
     Mute,
 }
@@ -255,7 +257,8 @@ impl Worker {
                         }
                         let left = (self.script == Script::LeavesBehind).then(left_behind);
                         let not_begun = self.script == Script::BeginsLate;
-                        self.events.push(finished(1, wire::finished::Result::Cancelled(wire::Cancelled { left, not_begun })));
+                        self.events
+                            .push(finished(1, wire::finished::Result::Cancelled(wire::Cancelled { left, not_begun })));
                         self.repeat(&sender).await;
                     }
                 }

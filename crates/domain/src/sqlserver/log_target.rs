@@ -21,6 +21,11 @@ pub fn left(instance: &str, before: &str, why: impl Display) -> Failure {
     )
 }
 
+/// Whether a text says it: the warning of a backup that is complete all the same.
+pub fn is_said_in(warning: &str) -> bool {
+    warning.contains(&format!("[{CODE}]: "))
+}
+
 /// Says in the failure that a session ends with what is left.
 #[must_use]
 pub fn add_to(mut failure: Failure, left: &Failure) -> Failure {
@@ -65,6 +70,7 @@ mod tests {
     fn the_place_is_named_with_the_statement_to_run() {
         let left = left("orders", "arn:aws:s3:::it's/logs", "it was not done in time");
         assert!(left.cause.contains("it's/logs: it was not done in time"), "{left}");
+        assert!(is_said_in(&left.to_string()) && !is_said_in(&left.cause), "{left}");
         assert!(left.remedy.ends_with("exec msdb.dbo.rds_tlog_copy_setup @target_s3_arn = N'arn:aws:s3:::it''s/logs'"));
         let said = add_to(Failure::new("x", "backing up", "no", "see there").retryable(), &left);
         assert!(said.code == "x" && said.retryable && said.cause.starts_with("no; and then, "), "{said}");

@@ -137,6 +137,22 @@ fn a_worker_that_ignores_a_cancel_or_was_stopped_before_it_had_begun_vouches_for
 }
 
 #[test]
+fn a_worker_that_boots_after_a_cancel_is_told_what_to_tidy_up() {
+    let backed = backed(Script::SubmitsUpTo(1));
+    let (running, id, frozen) = backed.between_two(3);
+    backed.scene.fleet.follow(Script::Late);
+    frozen.release();
+    running.until(&id, "its second worker", |session| session.epoch.0 == 2 && session.step == "transfer");
+    cancel(&running, &id);
+    backed.scene.fleet.follow(Script::Endless);
+    let session = running.assert_state(&id, SessionState::Cancelled);
+    assert_eq!(session.failure(), None, "it had its assignment, and has put the place back");
+    let told = backed.scene.fleet.log().native_backups.lock().unwrap()[2].log_target_arn.clone();
+    assert_eq!(told, "arn:aws:s3:::found-by-1");
+    backed.assert_clean();
+}
+
+#[test]
 fn a_worker_that_ends_by_itself_has_the_last_word() {
     for (script, state, code) in [
         (Script::Obedient, SessionState::Succeeded, None),

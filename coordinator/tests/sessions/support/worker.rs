@@ -61,6 +61,8 @@ pub(crate) enum Script {
     IdleLeaving,
     /// Boots, and never says a word.
     Mute,
+    /// Boots once workers that come after it follow another script, and follows that.
+    Late,
 }
 
 /// The workers of one cloud.
@@ -109,6 +111,7 @@ struct Worker {
     instance: String,
     user_data: UserData,
     script: Script,
+    current: Arc<Mutex<Script>>,
     log: Arc<Log>,
     key: KeyPair,
     assignment: Option<wire::Assignment>,
@@ -140,6 +143,7 @@ impl Fleet {
                             instance,
                             user_data,
                             script: *current.lock().unwrap(),
+                            current: current.clone(),
                             log: workers.clone(),
                             key: KeyPair::generate().unwrap(),
                             assignment: None,
@@ -175,6 +179,10 @@ enum Over {
 
 impl Worker {
     async fn live(mut self) {
+        while self.script == Script::Late && !self.is_gone() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.script = *self.current.lock().unwrap();
+        }
         let certificate = loop {
             if self.is_gone() || self.script == Script::Mute {
                 return;
@@ -256,7 +264,7 @@ impl Worker {
                             tokio::time::sleep(time).await;
                         }
                         let left = (self.script == Script::LeavesBehind).then(left_behind);
-                        let not_begun = self.script == Script::BeginsLate;
+                        let not_begun = self.script == Script::BeginsLate || self.assignment.is_none();
                         self.events
                             .push(finished(1, wire::finished::Result::Cancelled(wire::Cancelled { left, not_begun })));
                         self.repeat(&sender).await;

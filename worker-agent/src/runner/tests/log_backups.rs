@@ -194,6 +194,17 @@ async fn a_worker_that_is_stopped_puts_the_place_back_once_rds_lets_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_is_stopped_before_it_has_begun_puts_the_place_back_too() {
+    let bench = Bench::new().await;
+    let server = Slow::new(Duration::from_secs(1));
+    let cloud = Cloud { doubles: bench.doubles.clone(), server: server.clone() };
+    let movers = Movers::new(bench.movers.settings.clone(), Arc::new(cloud));
+    bench.task.cancel.cancel();
+    let ended = movers.run(assignment(backup(&bench)), bench.task.clone()).await;
+    assert_eq!((ended, server.target().as_str()), (Err(Stopped::Cancelled), OPERATORS));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_cannot_put_the_place_back_says_what_to_run() {
     let (ended, target) = stopped(Duration::from_secs(1_000)).await;
     let failure = failure(ended);

@@ -30,6 +30,8 @@ struct Inner {
     /// The highest number that is safe.
     safe: watch::Sender<u64>,
     meter: Mutex<Meter>,
+    /// The last place of log backups that the coordinator was told of.
+    log_target: Mutex<Option<String>>,
     redactor: Redactor,
 }
 
@@ -45,6 +47,7 @@ impl Desk {
             grown: Notify::new(),
             safe: watch::Sender::new(0),
             meter: Mutex::new(Meter::new()),
+            log_target: Mutex::new(None),
             redactor,
         }))
     }
@@ -117,7 +120,13 @@ impl Desk {
 
     /// The instance is about to copy log backups elsewhere than it does so far.
     pub(crate) fn log_target_replaced(&self, target: wire::LogTargetReplaced) {
+        *lock(&self.0.log_target) = Some(target.target_arn.clone());
         self.push(Event::LogTargetReplaced(target));
+    }
+
+    /// Where the instance copied log backups to before this worker, as it has told; `None` where it has told nothing.
+    pub(crate) fn log_target(&self) -> Option<String> {
+        lock(&self.0.log_target).clone()
     }
 
     /// The work is done, perhaps with remarks.
@@ -141,7 +150,12 @@ impl Desk {
         if let Some(failure) = &left {
             tracing::error!(code = failure.code, %failure, "stopped on request");
         }
-        self.finish(finished::Result::Cancelled(wire::Cancelled { left: left.map(Into::into) }));
+        self.finish(finished::Result::Cancelled(wire::Cancelled { left: left.map(Into::into), not_begun: false }));
+    }
+
+    /// The work was stopped on request before it had begun.
+    pub(crate) fn cancelled_before(&self) {
+        self.finish(finished::Result::Cancelled(wire::Cancelled { left: None, not_begun: true }));
     }
 
     fn finish(&self, result: finished::Result) {

@@ -43,8 +43,9 @@ pub trait Runner: Send + Sync + 'static {
         STOPPING
     }
 
-    /// What such an assignment may leave behind where it is broken off before it has ended by itself.
-    fn left_behind(&self, _assignment: &wire::Assignment, _session: &SessionId) -> Option<Failure> {
+    /// What such an assignment may leave behind where it is broken off before it has ended by itself. The desk knows what the
+    /// work has told until then.
+    fn left_behind(&self, _assignment: &wire::Assignment, _session: &SessionId, _desk: &Desk) -> Option<Failure> {
         None
     }
 }
@@ -219,7 +220,7 @@ impl Session {
         }
         if !job.started {
             job.started = true;
-            self.desk.cancelled(None);
+            self.desk.cancelled_before();
         }
     }
 
@@ -248,7 +249,8 @@ impl Session {
     /// Runs the job to its end and says how it ended.
     async fn supervise(&self, assignment: wire::Assignment, task: Task, grace: Duration) {
         let runner = self.runner.0.clone();
-        let left_behind = runner.left_behind(&assignment, &self.session_id);
+        let assigned = assignment.clone();
+        let left_behind = || self.runner.0.left_behind(&assigned, &self.session_id, &self.desk);
         let mut work = tokio::spawn(async move { runner.run(assignment, task).await }.in_current_span());
         let overdue = async {
             self.cancel.cancelled().await;
@@ -263,13 +265,13 @@ impl Session {
             () = overdue => {
                 work.abort();
                 self.desk.log(Severity::Warning, "the work did not stop in time and was broken off where it was");
-                self.desk.cancelled(left_behind);
+                self.desk.cancelled(left_behind());
             }
         }
     }
 
     /// Says how the job ended; `left` is what one that could not tidy up may have left.
-    fn conclude(&self, ended: Result<Result<Report, Stopped>, JoinError>, left: Option<Failure>) {
+    fn conclude(&self, ended: Result<Result<Report, Stopped>, JoinError>, left: impl FnOnce() -> Option<Failure>) {
         match ended {
             Ok(Ok(report)) => {
                 if let Some(root) = report.proposal {
@@ -289,7 +291,7 @@ impl Session {
             Ok(Err(Stopped::Cancelled)) => self.desk.failed(broken("the job stopped without being asked to")),
             Err(error) => {
                 let mut failure = broken(&error.to_string());
-                if let Some(left) = left {
+                if let Some(left) = left() {
                     failure.cause.push_str(&format!("; {}", left.cause));
                     failure.remedy = format!("{}; {}", left.remedy, failure.remedy);
                 }

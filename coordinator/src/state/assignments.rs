@@ -174,18 +174,19 @@ impl State {
         rows.iter().map(event).collect()
     }
 
-    /// The epoch of the session's last worker that was heard of and had something to do: nobody has worked after it.
+    /// The epochs of the session's workers that were heard of and had something to do, the last one first.
     ///
     /// # Errors
     /// Where the state cannot be read.
-    pub async fn last_at_work(&self, session: &SessionId) -> Result<Option<Epoch>> {
-        let row = sqlx::query(
-            "SELECT max(epoch) AS epoch FROM workers WHERE session = ? AND assignment IS NOT NULL AND last_seen IS NOT NULL",
+    pub async fn at_work(&self, session: &SessionId) -> Result<Vec<Epoch>> {
+        let rows = sqlx::query(
+            "SELECT epoch FROM workers WHERE session = ? AND assignment IS NOT NULL AND last_seen IS NOT NULL
+             ORDER BY epoch DESC",
         )
         .bind(session.as_str())
-        .fetch_one(&self.pool)
+        .fetch_all(&self.pool)
         .await
-        .map_err(doing("looking for a session's last worker"))?;
-        Ok(row.get::<Option<i64>, _>("epoch").map(|epoch| Epoch(epoch.cast_unsigned())))
+        .map_err(doing("looking for a session's workers"))?;
+        Ok(rows.iter().map(|row| Epoch(row.get::<i64, _>("epoch").cast_unsigned())).collect())
     }
 }

@@ -208,6 +208,10 @@ impl Stream {
             }
             return Ok(Next::Close);
         }
+        // An earlier worker may have left what only one that has the assignment can tidy up: it gets that before the cancel.
+        if worker.epoch > Epoch(1) && self.refresh.is_none() {
+            self.refresh().await?;
+        }
         if session.cancel_requested && !self.cancelled {
             self.send(ToWorker::Cancel(wire::Cancel { reason: session.cancel_reason })).await?;
             self.cancelled = true;

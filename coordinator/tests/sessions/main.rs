@@ -12,6 +12,7 @@ mod native;
 mod native_afterwards;
 mod native_crashes;
 mod native_faults;
+mod native_log_target;
 mod native_logs;
 mod reaper;
 mod replicate;

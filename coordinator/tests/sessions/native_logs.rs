@@ -6,6 +6,7 @@ use haulier_cloud::doubles::{Fault, MemoryBucket, Rule};
 use haulier_coordinator::sessions::{BackupRequest, PreparedBucket};
 use haulier_domain::id::{PointId, SessionId};
 use haulier_domain::session::SessionState;
+use haulier_domain::sqlserver::log_target::is_of_session;
 use haulier_proto::worker::v1::NativeBackupType;
 
 use crate::support::native::{NATIVE, native_backup_of};
@@ -16,7 +17,7 @@ use crate::support::{ACCOUNT, REGION, Running, Scene};
 const SERVICE: &str = "backups.rds.amazonaws.com";
 
 /// A scene whose instances have automated backups.
-fn scene(script: Script) -> Scene {
+pub(crate) fn scene(script: Script) -> Scene {
     let scene = Scene::new(script);
     NATIVE.iter().for_each(|id| change(&scene, id, |instance| instance.backup_retention_days = 7));
     scene
@@ -30,13 +31,13 @@ fn change(scene: &Scene, id: &str, change: impl FnOnce(&mut DbInstance)) {
     databases.add(instance);
 }
 
-fn log_backup_of(id: &str) -> BackupRequest {
+pub(crate) fn log_backup_of(id: &str) -> BackupRequest {
     let mut request = native_backup_of(id, 7);
     request.native.log_backups = true;
     request
 }
 
-fn back_up(running: &Running, id: &str) -> (SessionId, PointId) {
+pub(crate) fn back_up(running: &Running, id: &str) -> (SessionId, PointId) {
     let session = running.start_backup(log_backup_of(id));
     (session.clone(), running.assert_state(&session, SessionState::Succeeded).point.unwrap())
 }
@@ -99,6 +100,9 @@ fn a_prepared_bucket_is_left_as_it_is() {
     request.native.bucket = Some(PreparedBucket { bucket: "prepared".into(), prefix: String::new() });
     let id = running.start_backup(request);
     running.assert_state(&id, SessionState::Succeeded);
+    let told = scene.fleet.log().native_backups.lock().unwrap()[1].temporary.clone().unwrap();
+    // The next session does not take it for somebody's, should this one leave it.
+    assert!(is_of_session(&format!("arn:aws:s3:::{}/{}/log", told.bucket, told.prefix)), "{told:?}");
     let found = buckets.described("prepared").unwrap();
     assert_eq!((found.policy, found.prefers_owner), (None, false));
 }

@@ -161,6 +161,32 @@ fn a_cancel_that_is_ignored_or_comes_between_two_workers_names_what_may_be_left(
 }
 
 #[test]
+fn a_worker_that_was_stopped_before_it_had_begun_does_not_speak_for_an_earlier_one() {
+    for (first, named) in [(Script::RestoresOneUpTo(1), true), (Script::BeginsLate, false)] {
+        let prepared = prepared(first);
+        let (observer, frozen) = Observer::freezing("clear", Moment::Done);
+        let running = prepared.scene.start_with(prepared.scene.settings(), Arc::new(observer));
+        let id = prepared.restore(&running);
+        if named {
+            assert!(frozen.wait());
+            prepared.scene.fleet.follow(Script::BeginsLate);
+            frozen.release();
+        }
+        let (fleet, workers) = (prepared.scene.fleet.log(), if named { 2 } else { 1 });
+        running.until(&id, "the assignment", move |_| fleet.restores.lock().unwrap().len() == workers);
+        cancel(&running, &id);
+        let session = running.assert_state(&id, SessionState::Cancelled);
+        let [shop, crm] = working(&id);
+        if named {
+            assert_named(&session, "restore-left-behind", &[&crm], &[&shop]);
+        } else {
+            assert_eq!(session.failure(), None, "nobody has begun");
+        }
+        prepared.assert_clean();
+    }
+}
+
+#[test]
 fn a_worker_that_tidies_up_is_given_its_time_and_its_word_is_taken() {
     let tidy = prepared(Script::Tidies(Duration::from_millis(1500)));
     let mut settings = tidy.scene.settings();

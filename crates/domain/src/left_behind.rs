@@ -29,7 +29,7 @@ impl Asked {
 }
 
 /// The failure of a restore that would have ended without one. It does not say yet what is left.
-pub(crate) fn failure(instance: &str, cause: impl Into<String>) -> Failure {
+pub fn failure(instance: &str, cause: impl Into<String>) -> Failure {
     Failure::new(CODE, format!("removing from {instance} what was half-restored"), cause, "")
 }
 
@@ -41,7 +41,8 @@ pub(crate) fn named(databases: &[Asked], traces: impl Fn(&Asked) -> String, more
 }
 
 /// Says in the failure that a restore ends with what the instance may still have, and what to do about it.
-pub(crate) fn said(mut failure: Failure, instance: &str, may_be: &[String], remedy: &str) -> Failure {
+#[must_use]
+pub fn said(mut failure: Failure, instance: &str, may_be: &[String], remedy: &str) -> Failure {
     failure.cause.push_str(&format!("; {instance} may still have {}", may_be.join("; ")));
     let own = std::mem::take(&mut failure.remedy);
     failure.remedy = if own.is_empty() { remedy.to_owned() } else { format!("{remedy}; {own}") };

@@ -24,6 +24,7 @@ use haulier_domain::failure::Failure;
 use haulier_domain::id::SessionId;
 use haulier_domain::secret::SecretBytes;
 use haulier_domain::session::SessionKind;
+use haulier_domain::sqlserver::log_target;
 use haulier_proto::worker::v1 as wire;
 use haulier_repository::{Domain, DomainConfig, DomainKey};
 
@@ -54,10 +55,13 @@ impl Movers {
 impl Runner for Movers {
     async fn run(&self, assignment: wire::Assignment, task: Task) -> Result<Report, Stopped> {
         let tidying = tidying(&assignment);
-        let left = self.left_behind(&assignment, &task.session_id);
+        let (assigned, session, desk) = (assignment.clone(), task.session_id.clone(), task.desk.clone());
+        let left = || self.left_behind(&assigned, &session, &desk);
         let work = Work::try_from(assignment).map_err(|error| {
             let remedy = "coordinator and worker image do not fit together: use images of the coordinator's version";
-            Failure::new("assignment-invalid", "reading the assignment", error.to_string(), remedy)
+            let failure = Failure::new("assignment-invalid", "reading the assignment", error.to_string(), remedy);
+            // Of a restore that it cannot read, it does not know anything.
+            left().map_or(failure.clone(), |left| log_target::add_to(failure, &left))
         })?;
         let bench = Bench { settings: &self.settings, ports: &self.ports, task };
         let cancel = bench.task.cancel.clone();
@@ -77,7 +81,7 @@ impl Runner for Movers {
             report = working => report,
             // The movers stop by themselves and tidy up; this is for the stretches before and after them.
             () = async { cancel.cancelled().await; tokio::time::sleep(tidying).await } => {
-                Err(left.map_or(Stopped::Cancelled, Stopped::Failed))
+                Err(left().map_or(Stopped::Cancelled, Stopped::Failed))
             }
         }
     }
@@ -86,11 +90,11 @@ impl Runner for Movers {
         tidying(assignment) + (STOPPING - LETTING_GO)
     }
 
-    fn left_behind(&self, assignment: &wire::Assignment, session: &SessionId) -> Option<Failure> {
+    fn left_behind(&self, assignment: &wire::Assignment, session: &SessionId, desk: &Desk) -> Option<Failure> {
         match &assignment.work {
             Some(wire::assignment::Work::RestorePostgres(message)) => restore::left_behind(message, session),
             Some(wire::assignment::Work::RestoreSqlServer(message)) => native::left_behind(message, session),
-            Some(wire::assignment::Work::BackupSqlServer(message)) => native::log_target_left(message),
+            Some(wire::assignment::Work::BackupSqlServer(message)) => native::log_target_left(message, desk),
             _ => None,
         }
     }

@@ -44,17 +44,12 @@ impl Bench<'_> {
         let (streams, full, before, context) = match (prepared.await, &work.log_target) {
             (Ok(prepared), _) => prepared,
             // An earlier worker has replaced it, and this one cannot put it back.
-            (Err(failure), Some(before)) => {
-                let left = |why: &str| log_target::left(&work.source.instance.id, before, why);
-                let is_cancelled = self.task.cancel.is_cancelled();
-                let said = if is_cancelled {
-                    left(&failure.to_string())
-                } else {
-                    log_target::add_to(failure, &left("this worker could not begin"))
-                };
-                return Err(said.into());
+            (Err(failure), before) => {
+                let why =
+                    if self.task.cancel.is_cancelled() { &failure.to_string() } else { "this worker could not begin" };
+                let left = before.as_ref().map(|before| log_target::left(&work.source.instance.id, before, why));
+                return Err(self.leaving(failure, left).into());
             }
-            (Err(failure), None) => return Err(failure.into()),
         };
         let job = BackupJob {
             instance: work.source.instance.id,
@@ -77,7 +72,18 @@ impl Bench<'_> {
             summary: outcome.summary,
             warnings: outcome.warnings,
         };
-        Ok(self.proposed(&what, made, &streams).await?)
+        let proposed = self.proposed(&what, made, &streams).await;
+        Ok(proposed.map_err(|failure| self.leaving(failure, outcome.log_target_left))?)
+    }
+
+    /// The failure of a backup, with what it leaves of the instance's place for log backups. Of one that is cancelled, only that
+    /// is told.
+    fn leaving(&self, failure: Failure, left: Option<Failure>) -> Failure {
+        match left {
+            Some(left) if self.task.cancel.is_cancelled() => left,
+            Some(left) => log_target::add_to(failure, &left),
+            None => failure,
+        }
     }
 
     /// Restores the databases.
@@ -169,12 +175,12 @@ pub(super) fn left_behind(message: &wire::RestoreSqlServer, session: &SessionId)
     (!databases.is_empty()).then(|| left.failure("the restore was broken off before it had tidied up"))
 }
 
-/// What such a backup may leave where it is broken off: the place of log backups that earlier workers have replaced.
-pub(super) fn log_target_left(message: &wire::BackupSqlServer) -> Option<Failure> {
+/// What such a backup may leave where it is broken off: the place of log backups that this worker or earlier ones have replaced.
+pub(super) fn log_target_left(message: &wire::BackupSqlServer, desk: &Desk) -> Option<Failure> {
     let instance = message.instance.as_ref()?;
     let why = "the backup was broken off before it had put it back";
-    let before = Some(message.log_target_arn.as_str()).filter(|arn| !arn.is_empty())?;
-    Some(log_target::left(&instance.id, before, why))
+    let told = Some(message.log_target_arn.clone()).filter(|arn| !arn.is_empty());
+    Some(log_target::left(&instance.id, &desk.log_target().or(told)?, why))
 }
 
 #[async_trait]

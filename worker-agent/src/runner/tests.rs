@@ -374,9 +374,9 @@ async fn a_restore_that_is_broken_off_names_what_it_may_have_left() {
     };
     let session = &bench.task.session_id;
     let names = ["shop", "crm"].map(|name| working_name(session.as_str(), name, name));
-    let left = bench.movers.left_behind(&restore(Vec::new()), session).unwrap();
+    let left = bench.movers.left_behind(&restore(Vec::new()), session, &bench.task.desk).unwrap();
     assert!(names.iter().all(|name| left.cause.contains(name)), "{left}");
-    let left = bench.movers.left_behind(&restore(vec![&part]), session).unwrap();
+    let left = bench.movers.left_behind(&restore(vec![&part]), session, &bench.task.desk).unwrap();
     assert_eq!(names.map(|name| left.cause.contains(&name)), [false, true], "the first is complete: {left}");
 
     // The store hangs, and the restore has not begun anything: a cancel is obeyed at once, and nothing is left.

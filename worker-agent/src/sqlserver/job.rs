@@ -1,6 +1,7 @@
 //! What to do, and what came of it.
 
 use haulier_domain::clash::OnClash;
+use haulier_domain::failure::Failure;
 use haulier_domain::id::PointId;
 use haulier_domain::left_behind::Asked;
 use haulier_domain::manifest::StreamReference;
@@ -58,6 +59,8 @@ pub struct BackupOutcome {
     pub summary: PointSummary,
     /// What an operator should know all the same.
     pub warnings: Vec<String>,
+    /// Among those: where the instance's place for log backups could not be put back.
+    pub log_target_left: Option<Failure>,
 }
 
 /// Restore databases of one point into one instance.

@@ -9,10 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use haulier_domain::failure::Failure;
-use haulier_domain::native_backup::temporary::NAME_PREFIX;
 use haulier_domain::sqlserver::diagnosis::{self, Class};
 use haulier_domain::sqlserver::keys::TemporaryPlace;
-use haulier_domain::sqlserver::log_target::left;
+use haulier_domain::sqlserver::log_target::{is_of_session, left};
 use tokio::time::{Instant, timeout};
 
 use super::calls::Patience;
@@ -53,7 +52,8 @@ impl LogTarget {
         if current.as_deref().is_some_and(|current| is_same_target(current, &self.own)) {
             return Ok(());
         }
-        if let Some(current) = current.filter(|current| !is_left_over(current)) {
+        // What an earlier session has left is nobody's.
+        if let Some(current) = current.filter(|current| !is_of_session(current)) {
             context.obey(context.tasks.log_target_replaced(&current)).await?;
             context.info(&format!("the instance copied log backups to {current} so far"));
             // Where the operator has set another since an earlier worker replaced the first, that one counts.
@@ -81,7 +81,9 @@ impl LogTarget {
         };
         let why = match timeout(limit, putting).await {
             Ok(Ok(())) => return None,
-            Ok(Err(stopped)) => stopped.to_string(),
+            // Its remedy is for somebody who wants the session's own place.
+            Ok(Err(Stopped::Failed(failure))) => failure.cause,
+            Ok(Err(Stopped::Cancelled)) => "it was cancelled".to_owned(),
             Err(_) => "it was not done in time".to_owned(),
         };
         Some(left(&self.instance, &before, why))
@@ -99,7 +101,10 @@ impl LogTarget {
                 Err(error) => error,
             };
             let failure = failures::call(what, &error);
-            if let CallError::Refused { text, .. } = &error {
+            // What passes by its number is a restart or a failover of the instance: it is tried again as a lost answer is.
+            if let CallError::Refused { number, text } = &error
+                && !diagnosis::passes(*number)
+            {
                 let known = diagnosis::of_text(text).filter(|known| known.class == Class::RetryLater);
                 if known.is_none_or(|known| began.elapsed() + busy > known.patience) {
                     return Err(failure.into());
@@ -108,32 +113,12 @@ impl LogTarget {
                     context.warn(&format!("waiting: {failure}"));
                 }
                 context.pause(busy).await?;
+                // That may have taken an hour; a connection that breaks then is none that has been broken for so long.
+                patience = Patience::new(&context.pace);
                 continue;
             }
             let pause = patience.pause().filter(|_| failure.retryable);
             context.pause(pause.ok_or(failure)?).await?;
-        }
-    }
-}
-
-/// Whether a place is in a bucket that the coordinator has made: another session's, which is over.
-fn is_left_over(arn: &str) -> bool {
-    arn.split(":::").nth(1).is_some_and(|bucket| bucket.starts_with(NAME_PREFIX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_earlier_session_has_left_is_nobodys() {
-        for (arn, expected) in [
-            ("arn:aws:s3:::haulier-temporary-0123-1-eu/ses-1/log", true),
-            ("arn:aws-cn:s3:::haulier-temporary-0123", true),
-            ("arn:aws:s3:::our-logs/haulier-temporary-", false),
-            ("", false),
-        ] {
-            assert_eq!(is_left_over(arn), expected, "{arn}");
         }
     }
 }

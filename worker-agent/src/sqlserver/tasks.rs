@@ -56,6 +56,7 @@ pub(super) async fn submit(
                     context.warn(&format!("waiting: {failure}"));
                 }
                 context.pause(context.pace.busy).await?;
+                patience = Patience::new(&context.pace);
             }
             CallError::Lost(_) | CallError::Strange(_) => {
                 context.warn(&format!("looking for the task, since its number was not told: {failure}"));

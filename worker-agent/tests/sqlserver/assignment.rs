@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use haulier_cli::export::{Watcher, native};
+use haulier_cloud::ErrorKind;
 use haulier_cloud::aws::SharedCredentials;
-use haulier_cloud::doubles::{MemoryObjectStore, MemorySecrets};
+use haulier_cloud::doubles::{Fault as BucketFault, Faults, Faulty, MemoryObjectStore, MemorySecrets, Rule};
 use haulier_cloud::object_store::{ObjectStore, UserMetadata};
 use haulier_cloud::secrets::Secrets;
 use haulier_domain::failure::Failure;
@@ -30,7 +31,7 @@ use haulier_worker_agent::settings::Settings;
 use haulier_worker_agent::sqlserver::{Pace, Server};
 use haulier_worker_agent::watchdog::Pulse;
 
-use crate::instance::Instance;
+use crate::instance::{Fault, Instance};
 use crate::support::{Coordinator, TestSigner, credentials};
 
 const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:orders";
@@ -39,15 +40,22 @@ const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:or
 #[derive(Debug)]
 struct Cloud {
     repository: Arc<MemoryObjectStore>,
+    /// Of the repository.
+    faults: Faults,
     temporary: Arc<MemoryObjectStore>,
     secrets: Arc<MemorySecrets>,
     instance: Instance,
+    tidying: Duration,
 }
 
 #[async_trait]
 impl Ports for Cloud {
     async fn object_store(&self, _: &SharedCredentials, bucket: &str, _: &str) -> Arc<dyn ObjectStore> {
-        if bucket == "temp" { self.temporary.clone() } else { self.repository.clone() }
+        if bucket == "temp" {
+            self.temporary.clone()
+        } else {
+            Arc::new(Faulty::new(self.repository.clone(), self.faults.clone()))
+        }
     }
 
     async fn secrets(&self, _: &SharedCredentials, _: &str) -> Arc<dyn Secrets> {
@@ -78,7 +86,7 @@ impl Ports for Cloud {
 
     fn pace(&self) -> Pace {
         let short = Duration::from_millis(5);
-        Pace { poll: short, busy: short, retry: short, ..Pace::default() }
+        Pace { poll: short, busy: short, retry: short, tidying: self.tidying, ..Pace::default() }
     }
 }
 
@@ -97,6 +105,7 @@ struct Heard {
     tasks: Vec<wire::TaskSubmitted>,
     ended: Vec<wire::TaskEnded>,
     parts: Vec<wire::PartRestored>,
+    log_targets: Vec<String>,
 }
 
 impl Scene {
@@ -121,7 +130,9 @@ impl Scene {
             domain_id: id.to_string(),
             immutability: None,
         };
-        Self { cloud: Arc::new(Cloud { repository, temporary, secrets, instance }), domain, key, place, folder }
+        let (faults, tidying) = (Faults::new(), Pace::default().tidying);
+        let cloud = Arc::new(Cloud { repository, faults, temporary, secrets, instance, tidying });
+        Self { cloud, domain, key, place, folder }
     }
 
     fn settings(&self) -> Settings {
@@ -175,7 +186,8 @@ impl Scene {
                 Some(Event::TaskEnded(task)) => heard.ended.push(task),
                 Some(Event::PartRestored(part)) => heard.parts.push(part),
                 Some(Event::Finished(finished)) => break finished.result.unwrap(),
-                Some(Event::Log(_) | Event::LogTargetReplaced(_)) | None => {}
+                Some(Event::LogTargetReplaced(replaced)) => heard.log_targets.push(replaced.target_arn),
+                Some(Event::Log(_)) | None => {}
             }
         };
         stream.say(Message::Shutdown(wire::Shutdown {})).await;
@@ -365,4 +377,32 @@ async fn the_log_of_encrypted_storage_is_copied_with_the_key_that_the_worker_is_
     assert!(std::fs::read(file).unwrap() == scene.cloud.temporary.get(copied).await.unwrap(), "{}", file.display());
     let kept: UserMetadata = serde_json::from_slice(&std::fs::read(beside).unwrap()).unwrap();
     assert_eq!(Some(kept), scene.cloud.temporary.metadata(copied).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_point_that_cannot_be_stored_does_not_hide_that_the_place_of_log_backups_was_not_put_back() {
+    let operators = "arn:aws:s3:::operators-logs";
+    let mut scene = Scene::new().await;
+    scene.cloud.instance.copies_logs_to(operators);
+    let full = scene.backup_of_shop();
+    let (heard, _) = scene.assign(assignment::Work::BackupSqlServer(full.clone())).await;
+    let root = heard.proposal.unwrap();
+    scene.domain.publish_point(&serde_json::from_slice(&root).unwrap()).await.unwrap();
+    scene.cloud.instance.back_up_logs();
+    Arc::get_mut(&mut scene.cloud).unwrap().tidying = Duration::from_millis(300);
+    scene.cloud.instance.fault(Fault::KeepTarget);
+    scene.cloud.faults.add(Rule::once("PutObject", BucketFault::Before(ErrorKind::Denied)).always());
+    let log = wire::BackupSqlServer {
+        point_id: "pnt-2".into(),
+        r#type: wire::NativeBackupType::Log.into(),
+        full_root: root,
+        temporary: temporary().map(|place| wire::TemporaryLocation { prefix: "ses-2".into(), ..place }),
+        ..full
+    };
+    let (heard, end) = scene.assign(assignment::Work::BackupSqlServer(log)).await;
+    assert_eq!(heard.log_targets, [operators]);
+    let finished::Result::Failure(failure) = end else { panic!("{end:?}") };
+    assert_eq!(failure.code, "repository-denied", "{failure:?}");
+    assert!(failure.cause.contains(&format!("and not to {operators}: it was not done in time")), "{failure:?}");
+    assert!(failure.remedy.contains(&format!("@target_s3_arn = N'{operators}'")), "{failure:?}");
 }

@@ -99,6 +99,12 @@ const SEEN_ELSEWHERE: &[Known] = &[
         "rds_cancel_task",
     ),
     (
+        "An error occurred while running the rds_tlog_copy_setup stored procedure. Reconnect to the RDS endpoint and try again.",
+        "sqlserver-procedure-failed",
+        true,
+        "events",
+    ),
+    (
         "Cannot find server certificate. RESTORE FILELIST is terminating abnormally.",
         "sqlserver-certificate-missing",
         false,

@@ -25,7 +25,7 @@ use logs::Logs;
 /// What an instance is told to do wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The next submission is carried out, and its answer lost.
+    /// The next submission, or the next move of the place of log backups, is carried out, and its answer lost.
     LoseAnswer,
     /// The next submission is lost on its way.
     LoseRequest,
@@ -51,6 +51,12 @@ pub(crate) enum Fault {
     KeepNames,
     /// Nothing answers any more, from the next task's failure on.
     Vanish,
+    /// The place of log backups is not moved so many times: a task is pending.
+    Pending(u32),
+    /// The place of log backups stays one of the temporary bucket: a task is pending.
+    KeepTarget,
+    /// The place of log backups is not moved once, with this number.
+    StumbleMoving(u32),
     /// So many calls find nobody.
     Away(u32),
     /// So many looks are refused with this number.

@@ -1,5 +1,6 @@
 //! Log backups: what RDS has taken since the full one is stored, and brings a database to any moment since.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use haulier_cloud::doubles::{Fault as BucketFault, Rule};
@@ -151,7 +152,9 @@ async fn snapshots_and_other_full_backups_break_no_log() {
 async fn the_place_of_log_backups_is_left_as_it_was() {
     let own = "arn:aws:s3:::temp/ses-2/log";
     let left_over = "arn:aws:s3:::haulier-temporary-0123-1-eu/ses-0/log";
-    for (before, after) in [(Some(OPERATORS), OPERATORS), (None, own), (Some(left_over), own)] {
+    let in_prepared = "arn:aws:s3:::temp/backups/haulier-0123-native/log";
+    for (before, after) in [(Some(OPERATORS), OPERATORS), (None, own), (Some(left_over), own), (Some(in_prepared), own)]
+    {
         for fails in [false, true] {
             let scene = Scene::new(&[("shop", "s1")]);
             if let Some(before) = before {
@@ -236,4 +239,69 @@ async fn somebody_elses_task_is_waited_for_before_the_place_is_moved() {
     assert!(outcome.manifest.databases.iter().all(|database| database.backup_type == BackupType::Log));
     assert!(next.said("pending tasks"));
     assert_eq!(scene.instance.log_target().as_deref(), Some(OPERATORS));
+}
+
+/// A full point of `shop` on an instance of the operators' place, with a log backup, and a session that is to store that.
+async fn one_to_store() -> (Scene, FullPoint) {
+    let scene = Scene::new(&[("shop", "s1")]);
+    scene.instance.copies_logs_to(OPERATORS);
+    let full = scene.point("ses-1", "pnt-full", None).await;
+    scene.instance.back_up_logs();
+    (scene.next("ses-2"), full)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_or_a_failover_does_not_keep_the_place_from_being_moved() {
+    // The third is of a connection that breaks after RDS was waited for longer than a broken one is.
+    for faults in [
+        vec![Fault::LoseAnswer],
+        vec![Fault::StumbleMoving(18_401)],
+        vec![Fault::Pending(20), Fault::LoseAnswer],
+        vec![Fault::Pending(20), Fault::StumbleMoving(6_005)],
+    ] {
+        let (scene, full) = one_to_store().await;
+        faults.iter().for_each(|fault| scene.instance.fault(fault.clone()));
+        let outcome = scene.back_up(scene.log_job(&full)).await.unwrap();
+        assert_eq!((outcome.warnings, outcome.log_target_left), (Vec::new(), None), "{faults:?}");
+        assert_eq!(scene.instance.log_target().as_deref(), Some(OPERATORS), "{faults:?}");
+        assert_eq!(scene.instance.changes().len(), 2, "{faults:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_place_is_not_moved_before_the_coordinator_knows_of_it() {
+    let (scene, full) = one_to_store().await;
+    scene.memory.away.store(true, Ordering::Relaxed);
+    let context = scene.context(&Gate::default());
+    let mut worker = Box::pin(sqlserver::backup::run(scene.log_job(&full), &context));
+    assert!(timeout(Duration::from_secs(3_600), &mut worker).await.is_err());
+    assert_eq!(scene.instance.changes(), Vec::<String>::new());
+    scene.cancel.cancel();
+    assert_eq!(worker.await.unwrap_err(), Stopped::Cancelled);
+    assert_eq!(scene.instance.log_target().as_deref(), Some(OPERATORS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_operators_set_while_a_worker_is_at_work_stays() {
+    let (scene, full) = one_to_store().await;
+    scene.faults.add(Rule::once("*", BucketFault::Hang));
+    let context = scene.context(&Gate::default());
+    let mut worker = Box::pin(sqlserver::backup::run(scene.log_job(&full), &context));
+    assert!(timeout(Duration::from_secs(3_600), &mut worker).await.is_err());
+    let later = "arn:aws:s3:::operators-logs/later";
+    scene.instance.copies_logs_to(later);
+    scene.cancel.cancel();
+    assert_eq!(worker.await.unwrap_err(), Stopped::Cancelled);
+    assert_eq!(scene.instance.log_target().as_deref(), Some(later));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_succeeds_says_what_to_run_where_the_place_cannot_be_put_back() {
+    let (scene, full) = one_to_store().await;
+    scene.instance.fault(Fault::KeepTarget);
+    let outcome = scene.back_up(scene.log_job(&full)).await.unwrap();
+    let left = outcome.log_target_left.unwrap();
+    assert_eq!(outcome.warnings, [left.to_string()]);
+    assert!(left.remedy.contains(&format!("@target_s3_arn = N'{OPERATORS}'")), "{left}");
+    assert!(left.cause.contains("it was not done in time"), "{left}");
 }

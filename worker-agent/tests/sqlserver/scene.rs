@@ -1,5 +1,6 @@
 //! A worker's surroundings, which outlive it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) struct Memory {
     pub(crate) ended: Mutex<Vec<Task>>,
     pub(crate) restored: Mutex<Vec<RestoredDatabase>>,
     pub(crate) log_target: Mutex<Option<String>>,
+    /// Whether it is away, and takes in nothing that somebody waits for.
+    pub(crate) away: AtomicBool,
     pub(crate) lines: Mutex<Vec<String>>,
     pub(crate) shown: Mutex<Vec<ProgressEvent>>,
 }
@@ -44,6 +47,9 @@ impl TaskSink for Memory {
     }
 
     async fn log_target_replaced(&self, before: &str) {
+        if self.away.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         *self.log_target.lock().unwrap() = Some(before.to_owned());
     }
 }

@@ -47,6 +47,8 @@ pub(crate) enum Script {
     Tidies(Duration),
     /// Works until it is told to cancel, and has something that it cannot remove.
     LeavesBehind,
+    /// Is told to cancel before it has begun.
+    BeginsLate,
     /// Restores one database and says so. Its machine goes down then, as long as its epoch is at most this.
     RestoresOneUpTo(u64),
     /// Has RDS begin a task and says so. Its machine goes down then, as long as its epoch is at most this.
@@ -55,8 +57,12 @@ pub(crate) enum Script {
     Fails,
     /// Reports done without having proposed a point.
     Idle,
+    /// The same of a session of log backups, with a warning that it could not put back the place that it has found.
+    IdleLeaving,
     /// Boots, and never says a word.
     Mute,
+    /// Boots once workers that come after it follow another script, and follows that.
+    Late,
 }
 
 /// The workers of one cloud.
@@ -105,6 +111,7 @@ struct Worker {
     instance: String,
     user_data: UserData,
     script: Script,
+    current: Arc<Mutex<Script>>,
     log: Arc<Log>,
     key: KeyPair,
     assignment: Option<wire::Assignment>,
@@ -136,6 +143,7 @@ impl Fleet {
                             instance,
                             user_data,
                             script: *current.lock().unwrap(),
+                            current: current.clone(),
                             log: workers.clone(),
                             key: KeyPair::generate().unwrap(),
                             assignment: None,
@@ -171,6 +179,10 @@ enum Over {
 
 impl Worker {
     async fn live(mut self) {
+        while self.script == Script::Late && !self.is_gone() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.script = *self.current.lock().unwrap();
+        }
         let certificate = loop {
             if self.is_gone() || self.script == Script::Mute {
                 return;
@@ -252,7 +264,9 @@ impl Worker {
                             tokio::time::sleep(time).await;
                         }
                         let left = (self.script == Script::LeavesBehind).then(left_behind);
-                        self.events.push(finished(1, wire::finished::Result::Cancelled(wire::Cancelled { left })));
+                        let not_begun = self.script == Script::BeginsLate || self.assignment.is_none();
+                        self.events
+                            .push(finished(1, wire::finished::Result::Cancelled(wire::Cancelled { left, not_begun })));
                         self.repeat(&sender).await;
                     }
                 }

@@ -212,6 +212,12 @@ const KNOWN: &[Known] = &[
         "wait until the instance's other tasks have ended, or cancel them with rds_cancel_task",
     ),
     passing(
+        &["An error occurred while running the rds_tlog_", "try again"],
+        "sqlserver-procedure-failed",
+        5,
+        "run again; if it stays so, look at the instance's events, or ask AWS",
+    ),
+    passing(
         &["A T-log backup file copy task has already been issued for database"],
         "sqlserver-task-busy",
         60,

@@ -21,6 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::attach::{Dial, DialError, Ending, Incoming, serve};
+use crate::desk::Desk;
 use crate::postgres::Stopped;
 use crate::redact::Redactor;
 use crate::session::{Report, Runner, STOPPING, Session, Task};
@@ -87,9 +88,11 @@ impl Runner for Actor {
         if matches!(self.script, Script::Tidies(_)) { Duration::from_secs(20) } else { STOPPING }
     }
 
-    fn left_behind(&self, _: &wire::Assignment, _: &SessionId) -> Option<Failure> {
+    fn left_behind(&self, _: &wire::Assignment, _: &SessionId, _: &Desk) -> Option<Failure> {
         let failure = || Failure::new("restore-left-behind", "x", "a database may be there", "drop it");
-        matches!(self.script, Script::Tidies(_) | Script::Panics).then(failure)
+        // What the work has told since it began counts.
+        let has_begun = self.starts.load(Ordering::Relaxed) > 0;
+        (has_begun && matches!(self.script, Script::Tidies(_) | Script::Panics)).then(failure)
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::mover::Instance;
 use crate::mover::login::LoginProvider;
-use crate::sqlserver::{CallError, Server, TaskRequest};
+use crate::sqlserver::{CallError, Server, TaskRequest, TaskSink};
 
 const OPERATORS: &str = "arn:aws:s3:::operators-logs";
 const OWN: &str = "arn:aws:s3:::temp/ses-1/log";
@@ -194,11 +194,57 @@ async fn a_worker_that_is_stopped_puts_the_place_back_once_rds_lets_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_is_stopped_before_it_has_begun_puts_the_place_back_too() {
+    let bench = Bench::new().await;
+    let server = Slow::new(Duration::from_secs(1));
+    let cloud = Cloud { doubles: bench.doubles.clone(), server: server.clone() };
+    let movers = Movers::new(bench.movers.settings.clone(), Arc::new(cloud));
+    bench.task.cancel.cancel();
+    let ended = movers.run(assignment(backup(&bench)), bench.task.clone()).await;
+    assert_eq!((ended, server.target().as_str()), (Err(Stopped::Cancelled), OPERATORS));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_cannot_put_the_place_back_says_what_to_run() {
     let (ended, target) = stopped(Duration::from_secs(1_000)).await;
     let failure = failure(ended);
     assert!(failure.code == log_target::CODE && says_what_to_run(&failure), "{failure}");
     assert_eq!(target, OWN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_replaced_is_told_only_once_the_coordinator_has_it() {
+    let desk = Desk::new(Redactor::new());
+    let mut told = TaskSink::log_target_replaced(&desk, OPERATORS);
+    assert!(tokio::time::timeout(Duration::from_secs(3_600), &mut told).await.is_err());
+    let event = desk.event_after(0).unwrap();
+    let expected = wire::LogTargetReplaced { target_arn: OPERATORS.into() };
+    assert_eq!(event.event, Some(wire::event::Event::LogTargetReplaced(expected)));
+    desk.acknowledge(event.sequence);
+    told.await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_worker_that_is_broken_off_says_what_it_has_replaced_itself() {
+    let bench = Bench::new().await;
+    let first = assignment(wire::BackupSqlServer { log_target_arn: String::new(), ..backup(&bench) });
+    let task = &bench.task;
+    assert_eq!(bench.movers.left_behind(&first, &task.session_id, &task.desk), None);
+    task.desk.log_target_replaced(wire::LogTargetReplaced { target_arn: OPERATORS.into() });
+    let left = bench.movers.left_behind(&first, &task.session_id, &task.desk).unwrap();
+    assert!(left.code == log_target::CODE && says_what_to_run(&left), "{left}");
+    // Of what earlier workers and it have found, the last counts.
+    let earlier = wire::BackupSqlServer { log_target_arn: "arn:aws:s3:::earlier".into(), ..backup(&bench) };
+    let left = bench.movers.left_behind(&assignment(earlier), &task.session_id, &task.desk).unwrap();
+    assert!(says_what_to_run(&left), "{left}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_cannot_read_its_assignment_says_what_an_earlier_one_has_left() {
+    let bench = Bench::new().await;
+    let unreadable = wire::BackupSqlServer { full_root: Vec::new(), ..backup(&bench) };
+    let failure = failure(bench.movers.run(assignment(unreadable), bench.task.clone()).await);
+    assert!(failure.code == "assignment-invalid" && says_what_to_run(&failure), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,9 +258,9 @@ async fn a_worker_that_cannot_begin_says_what_an_earlier_one_has_left() {
     };
     let unknown = wire::BackupSqlServer { log_target_arn: String::new(), ..known.clone() };
     let (known, unknown) = (assignment(known), assignment(unknown));
-    let left = bench.movers.left_behind(&known, &bench.task.session_id).unwrap();
+    let left = bench.movers.left_behind(&known, &bench.task.session_id, &bench.task.desk).unwrap();
     assert!(left.code == log_target::CODE && says_what_to_run(&left), "{left}");
-    assert_eq!(bench.movers.left_behind(&unknown, &bench.task.session_id), None);
+    assert_eq!(bench.movers.left_behind(&unknown, &bench.task.session_id, &bench.task.desk), None);
     for (assignment, says) in [(&unknown, false), (&known, true)] {
         let failure = failure(bench.movers.run(assignment.clone(), bench.task.clone()).await);
         assert_eq!((failure.code.as_str(), says_what_to_run(&failure)), ("db-iam-unsupported", says), "{failure}");

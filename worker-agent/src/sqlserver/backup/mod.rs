@@ -87,8 +87,8 @@ pub async fn run(job: BackupJob, context: &Context) -> Result<BackupOutcome, Sto
     }
     match (outcome, unset) {
         (Ok(mut outcome), unset) => {
-            outcome.warnings.extend(unset.map(|left| left.to_string()));
-            Ok(outcome)
+            outcome.warnings.extend(unset.as_ref().map(ToString::to_string));
+            Ok(BackupOutcome { log_target_left: unset, ..outcome })
         }
         (Err(_), None) if context.cancel.is_cancelled() => Err(Stopped::Cancelled),
         (Err(stopped), None) => Err(stopped),
@@ -156,7 +156,7 @@ async fn run_within(job: &BackupJob, target: &LogTarget, context: &Context) -> R
     };
     let manifest_stream = manifests::write(context, &manifest).await?;
     let summary = summarise(&manifest, scope.full.as_ref());
-    Ok(BackupOutcome { manifest_stream, summary, manifest, warnings })
+    Ok(BackupOutcome { manifest_stream, summary, manifest, warnings, log_target_left: None })
 }
 
 /// Decides how each database is backed up in a session of log backups, and has RDS copy them here: where nobody has ever said

@@ -58,7 +58,18 @@ impl Logs {
 impl World {
     pub(super) fn set_log_target(&mut self, arn: &str) -> Result<(), CallError> {
         let refused = |text: &str| Err(CallError::Refused { number: 50_000, text: text.to_owned() });
-        if self.runs.iter().any(|run| !run.task.lifecycle.has_ended()) {
+        let is_kept = match self.faults.first().cloned() {
+            Some(Fault::Pending(times)) => {
+                self.again(times, Fault::Pending);
+                true
+            }
+            Some(Fault::StumbleMoving(number)) => {
+                self.faults.remove(0);
+                return Err(CallError::Refused { number, text: "not now".into() });
+            }
+            fault => fault == Some(Fault::KeepTarget) && !arn.starts_with(BUCKET),
+        };
+        if is_kept || self.runs.iter().any(|run| !run.task.lifecycle.has_ended()) {
             return refused(
                 "You cannot run the rds_tlog_copy_setup stored procedure while there are pending tasks. Wait for the pending tasks \
                  to complete and try again.",
@@ -69,6 +80,10 @@ impl World {
         }
         self.calls.push(format!("log target {arn}"));
         self.logs.target = Some(arn.to_owned());
+        if self.faults.first() == Some(&Fault::LoseAnswer) {
+            self.faults.remove(0);
+            return Err(CallError::Lost("reset by peer".into()));
+        }
         Ok(())
     }
 }

@@ -43,10 +43,20 @@ pub(super) fn task(work: &wire::assignment::Work) -> wire::TaskSubmitted {
     }
 }
 
+/// What the worker of that epoch ends with that could not put that place back.
+pub(super) fn not_put_back(epoch: u64) -> wire::finished::Result {
+    let left = haulier_domain::sqlserver::log_target::left("crm", &found_by(epoch), "a task is pending");
+    wire::finished::Result::Done(wire::Done { warnings: vec![left.to_string()], ..Default::default() })
+}
+
+fn found_by(epoch: u64) -> String {
+    format!("arn:aws:s3:::found-by-{epoch}")
+}
+
 /// Of log backups: where the instance has copied them to before, as the worker of that epoch finds it.
 pub(super) fn log_target(work: &wire::assignment::Work, epoch: u64) -> Option<wire::event::Event> {
     let wire::assignment::Work::BackupSqlServer(backup) = work else { return None };
-    let target_arn = format!("arn:aws:s3:::found-by-{epoch}");
+    let target_arn = found_by(epoch);
     let told = wire::event::Event::LogTargetReplaced(wire::LogTargetReplaced { target_arn });
     (backup.r#type() == wire::NativeBackupType::Log).then_some(told)
 }

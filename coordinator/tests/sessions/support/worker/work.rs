@@ -12,7 +12,7 @@ use haulier_repository::prune::PruneOptions;
 use haulier_repository::{Domain, DomainConfig, DomainKey, PointRoot, StreamKind};
 use jiff::{SignedDuration, Timestamp};
 
-use super::native::{log_target, task, task_events};
+use super::native::{log_target, not_put_back, task, task_events};
 use super::{Script, Worker};
 
 impl Worker {
@@ -30,7 +30,9 @@ impl Worker {
         let done = wire::Done { warnings: Vec::new(), report: b"{}".to_vec(), totals: Some(totals) };
         let done = wire::finished::Result::Done(done);
         self.events = match (self.script, self.assignment.clone().and_then(|assignment| assignment.work)) {
-            (Script::Endless | Script::Deaf | Script::Tidies(_) | Script::LeavesBehind, _) => Vec::new(),
+            (Script::Endless | Script::Deaf | Script::Tidies(_) | Script::LeavesBehind | Script::BeginsLate, _) => {
+                Vec::new()
+            }
             (Script::RestoresOneUpTo(_), Some(wire::assignment::Work::RestorePostgres(restore)))
                 if self.dies_half_way() =>
             {
@@ -43,6 +45,10 @@ impl Worker {
                 vec![log, wire::Event { sequence: 2, event: Some(told) }]
             }
             (Script::Idle, _) => vec![log, finished(2, done)],
+            (Script::IdleLeaving, Some(work)) => {
+                let found = log_target(&work, self.user_data.epoch);
+                vec![log, wire::Event { sequence: 2, event: found }, finished(3, not_put_back(self.user_data.epoch))]
+            }
             (Script::Fails, _) => {
                 let failure =
                     haulier_domain::failure::Failure::new("db-auth-failed", "logging in", "wrong password", "x");

@@ -244,7 +244,7 @@ async fn what_may_be_deleted_at_any_moment_is_no_matter_of_locked_points() {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (dice >> 33) % of
         };
-        let mut points: Vec<scene::Made> = Vec::new();
+        let mut points: Vec<Made> = Vec::new();
         for round in 0..14 {
             match roll(4) {
                 0 => scene.pass(SignedDuration::from_hours(12 + 12 * roll(5) as i64)),

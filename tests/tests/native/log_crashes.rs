@@ -28,29 +28,35 @@ fn scene() -> Result<Scene> {
     let full = scene.back_up(LOGS)?;
     ensure!(full["full_point_id"].is_null(), "{full:#}");
     for seed in [1, 2] {
-        scene.stage.cloud.commit_pages(SOURCE, DATABASE, PAGES / 100, seed)?;
-        scene.stage.cloud.take_log_backup(SOURCE, DATABASE)?;
+        log_more(&scene, seed)?;
     }
     Ok(scene)
+}
+
+/// Changes pages, and has RDS back up the log of that.
+fn log_more(scene: &Scene, seed: u64) -> Result<()> {
+    scene.stage.cloud.commit_pages(SOURCE, DATABASE, PAGES / 100, seed)?;
+    scene.stage.cloud.take_log_backup(SOURCE, DATABASE).map(drop)
 }
 
 fn copy() -> Vec<String> {
     vec![format!("TLOG_BACKUP_COPY_TO_S3 {DATABASE}: SUCCESS")]
 }
 
-/// The tasks of a restore of two log backups.
-fn restored(name: &str) -> Vec<String> {
-    ["RESTORE_DB_NORECOVERY", "RESTORE_DB_LOG_NORECOVERY", "RESTORE_DB_LOG_NORECOVERY", "FINISH_RESTORE"]
-        .map(|kind| format!("{kind} {name}: SUCCESS"))
-        .to_vec()
+/// The tasks of a restore of so many log backups.
+fn restored(name: &str, logs: usize) -> Vec<String> {
+    let logs = std::iter::repeat_n("RESTORE_DB_LOG_NORECOVERY", logs);
+    let kinds = std::iter::once("RESTORE_DB_NORECOVERY").chain(logs).chain(["FINISH_RESTORE"]);
+    kinds.map(|kind| format!("{kind} {name}: SUCCESS")).collect()
 }
 
 #[test]
 fn log_backups_are_copied_and_restored_though_workers_are_killed() -> Result<()> {
     let scene = scene()?;
-    let pages = scene.stage.cloud.pages_of(SOURCE, DATABASE)?;
     let mut points = Vec::new();
-    for strikes in [[PLACE_IS_MOVED, COPY_IS_ASKED_FOR], [COPY_RUNS, IS_FETCHED]] {
+    for (seed, strikes) in [(3, [PLACE_IS_MOVED, COPY_IS_ASKED_FOR]), (4, [COPY_RUNS, IS_FETCHED])] {
+        // The second point takes over what the first one has.
+        log_more(&scene, seed)?;
         let tasks = scene.tasks()?;
         let session = workers_die(&scene, &strikes, |scene| scene.start_backup(LOGS))?;
         assert_eq!(scene.since(&tasks)?, copy());
@@ -60,10 +66,11 @@ fn log_backups_are_copied_and_restored_though_workers_are_killed() -> Result<()>
         points.push(point);
     }
     ensure!(scene.points()? == 3, "three points, not more");
+    let pages = scene.stage.cloud.pages_of(SOURCE, DATABASE)?;
     for (strikes, name) in [([LOG_IS_ASKED_FOR, LOG_RUNS], "one"), ([FULL_RUNS, FINISH_RUNS], "two")] {
         let tasks = scene.tasks()?;
         workers_die(&scene, &strikes, |scene| scene.start_restore(&points[1], &[(DATABASE, name)], &[]))?;
-        assert_eq!(scene.since(&tasks)?, restored(name));
+        assert_eq!(scene.since(&tasks)?, restored(name, 4));
         scene.assert_pages(name, &pages)?;
         scene.assert_nothing_left()?;
     }
@@ -82,7 +89,7 @@ fn log_backups_are_copied_and_restored_though_the_coordinator_is_killed() -> Res
     let tasks = scene.tasks()?;
     let start = |scene: &Scene| scene.start_restore(&point, &[(DATABASE, "copy")], &[]);
     coordinator_dies(&mut scene, &[FULL_RUNS, LOG_RUNS, FINISH_RUNS], start)?;
-    assert_eq!(scene.since(&tasks)?, restored("copy"));
+    assert_eq!(scene.since(&tasks)?, restored("copy", 2));
     scene.assert_pages("copy", &pages)?;
     scene.assert_nothing_left()
 }

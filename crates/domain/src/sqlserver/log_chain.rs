@@ -56,11 +56,12 @@ impl LogBackup {
     pub fn file_name(&self) -> String {
         format!("{}.{}.{}", self.family, self.sequence, self.at.as_second())
     }
+}
 
-    /// Whether an object of this key is its file. RDS does not say in which case it writes GUIDs.
-    pub fn is_file(&self, key: &str) -> bool {
-        key.rsplit('/').next().is_some_and(|name| name.eq_ignore_ascii_case(&self.file_name()))
-    }
+/// By what an object of that key is known as the file of a log backup, and its file name too: RDS does not say in which case it writes
+/// GUIDs.
+pub fn name_of(key: &str) -> String {
+    key.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// Why log backups do not bring a database to the moment that was asked for.
@@ -230,7 +231,7 @@ pub(crate) mod tests {
             ("ses-1/log/5.0a-0b/5.0a-0b.3508.1663274641", false),
             ("ses-1/log/15.0a-0b/15.0a-0b.3507.1663274641", false),
         ] {
-            assert_eq!(read.is_file(key), expected, "{key}");
+            assert_eq!(name_of(key) == name_of(&read.file_name()), expected, "{key}");
         }
         assert!(LogBackup::of_row(&row(&[("rds_backup_seq_id", Some("1"))])).is_err());
     }

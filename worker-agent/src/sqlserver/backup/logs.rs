@@ -2,8 +2,10 @@
 //!
 //! Which ones is decided for all databases before any task is asked for: RDS lets nobody say where they go while one is pending.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use haulier_cloud::object_store::ObjectMeta;
 use haulier_domain::failure::Failure;
 use haulier_domain::sqlserver::chain::Broken;
@@ -21,6 +23,9 @@ use crate::sqlserver::fetch::{self, Fetched};
 use crate::sqlserver::objects;
 use crate::sqlserver::port::{TaskRequest, is_copy};
 use crate::sqlserver::tasks::{self, Size};
+
+/// Objects whose metadata is asked for at once: after a week there may be two thousand.
+const LOOKED_AT: usize = 16;
 
 /// How a database is backed up in a session of log backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,11 +87,11 @@ pub(super) async fn back_up(
     let expected = scope.expected.fetch_add(bytes, Ordering::Relaxed) + bytes;
     context.progress.report(ProgressEvent::Expected(expected));
     context.progress.report(ProgressEvent::Current(database.name.clone()));
-    let mut with_metadata = Vec::new();
-    for (log, object) in copied {
+    let with_metadata = stream::iter(copied).map(|(log, object)| async move {
         let metadata = objects::metadata(context, &object.key).await?;
-        with_metadata.push((log, object, metadata));
-    }
+        Ok::<_, Stopped>((log, object, metadata))
+    });
+    let with_metadata: Vec<_> = with_metadata.buffered(LOOKED_AT).try_collect().await?;
     // Before any bytes: files that nothing could ever be made of are not worth moving.
     let told_before = files.iter().map(|file| (file.name.as_str(), &file.metadata));
     let told = with_metadata.iter().map(|(_, object, metadata)| (object.key.as_str(), metadata)).chain(told_before);
@@ -158,7 +163,8 @@ async fn copied(
     let whole: Result<Vec<_>, LogBackup> = there(scope, logs, what, context).await?.into_iter().collect();
     whole.map_err(|missing| {
         let cause = format!("RDS says that it is done, and {:?} is not there", missing.file_name());
-        let remedy = "find out who removes objects from the temporary bucket, then run again";
+        let remedy = "find out who removes objects from the temporary bucket, or has the instance copy log backups elsewhere meanwhile \
+                      (rds_tlog_copy_setup), then run again";
         Failure::new("temporary-object-missing", what, cause, remedy).retryable().into()
     })
 }
@@ -172,7 +178,9 @@ async fn there(
 ) -> Result<Vec<Result<(LogBackup, ObjectMeta), LogBackup>>, Stopped> {
     let objects = objects::list(context, &format!("{}/", scope.job.place.logs())).await?;
     tracing::debug!(what, objects = objects.len(), "log backups in the temporary bucket");
-    let find = |log: &LogBackup| objects.iter().find(|object| log.is_file(&object.key)).cloned();
+    let mut named: HashMap<_, _> =
+        objects.into_iter().map(|object| (log_chain::name_of(&object.key), object)).collect();
+    let mut find = |log: &LogBackup| named.remove(&log_chain::name_of(&log.file_name()));
     let each = |log: &LogBackup| find(log).map(|object| (log.clone(), object)).ok_or_else(|| log.clone());
     Ok(logs.iter().map(each).collect())
 }

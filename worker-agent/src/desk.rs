@@ -118,13 +118,14 @@ impl Desk {
         self.push(Event::TaskEnded(task));
     }
 
-    /// The instance is about to copy log backups elsewhere than it does so far.
+    /// The instance is about to copy log backups elsewhere than it does so far; or, with no ARN, it does again as it did.
     pub(crate) fn log_target_replaced(&self, target: wire::LogTargetReplaced) {
         *lock(&self.0.log_target) = Some(target.target_arn.clone());
         self.push(Event::LogTargetReplaced(target));
     }
 
-    /// Where the instance copied log backups to before this worker, as it has told; `None` where it has told nothing.
+    /// Where the instance copied log backups to before this worker, as it has told: empty where it does so again; `None` where
+    /// it has told nothing.
     pub(crate) fn log_target(&self) -> Option<String> {
         lock(&self.0.log_target).clone()
     }

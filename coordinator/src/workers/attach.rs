@@ -209,7 +209,7 @@ impl Stream {
             return Ok(Next::Close);
         }
         // An earlier worker may have left what only one that has the assignment can tidy up: it gets that before the cancel.
-        if worker.epoch > Epoch(1) && self.refresh.is_none() {
+        if session.cancel_requested && worker.epoch > Epoch(1) && !self.assigned && self.refresh.is_none() {
             self.refresh().await?;
         }
         if session.cancel_requested && !self.cancelled {

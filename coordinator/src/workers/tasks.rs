@@ -29,14 +29,17 @@ pub async fn of_session(state: &State, session: &SessionId) -> Result<Vec<Task>>
 }
 
 /// Where the session's instance copied log backups to before the session, as the last of its workers that replaced it has
-/// told: an ARN. The operator may have set another one in between. `None` while none has.
+/// told: an ARN. The operator may have set another one in between. `None` while none has, and once it is so again.
 ///
 /// # Errors
 /// Where the state cannot be read.
 pub(crate) async fn log_target(state: &State, session: &SessionId) -> Result<Option<String>> {
-    let told = state.events_of_session(session, EVENT_LOG_TARGET).await?;
+    Ok(replaced(&state.events_of_session(session, EVENT_LOG_TARGET).await?))
+}
+
+fn replaced(told: &[WorkerEvent]) -> Option<String> {
     let read = |event: &WorkerEvent| LogTargetReplaced::decode(event.body.as_slice()).ok();
-    Ok(told.iter().rev().find_map(read).map(|told| told.target_arn))
+    told.iter().rev().find_map(read).map(|told| told.target_arn).filter(|arn| !arn.is_empty())
 }
 
 /// Which of these sessions have a task of which no worker has said that it has ended.
@@ -71,4 +74,27 @@ fn together(submitted: &[WorkerEvent], ended: &[WorkerEvent]) -> Vec<Task> {
         }
     }
     tasks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_was_put_back_is_replaced_no_longer() {
+        let event = |arn: &str| WorkerEvent {
+            kind: EVENT_LOG_TARGET.to_owned(),
+            body: LogTargetReplaced { target_arn: arn.to_owned() }.encode_to_vec(),
+        };
+        for (told, expected) in [
+            (&[][..], None),
+            (&["arn:a"], Some("arn:a")),
+            (&["arn:a", "arn:b"], Some("arn:b")),
+            (&["arn:a", ""], None),
+            (&["arn:a", "", "arn:b"], Some("arn:b")),
+        ] {
+            let told: Vec<_> = told.iter().map(|arn| event(arn)).collect();
+            assert_eq!(replaced(&told).as_deref(), expected);
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub struct PointSummary {
     pub remarks: Vec<String>,
     /// Version of the server as it prints itself: `15.18`.
     pub server_version: String,
-    /// Bytes read from the source, all databases together.
+    /// Bytes read from the source, all databases together, those included that were taken over from an earlier point.
     pub bytes_read: u64,
     /// Roles described in it.
     pub roles: u64,
@@ -31,7 +31,7 @@ pub struct DatabaseSummary {
     /// `consistent_at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restorable_from: Option<Timestamp>,
-    /// Bytes read for it.
+    /// Bytes read for it, or taken over from an earlier point.
     pub bytes: u64,
     /// Tables with data of their own, partitions counted one by one.
     pub tables: u64,

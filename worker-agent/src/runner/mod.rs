@@ -61,7 +61,11 @@ impl Runner for Movers {
             let remedy = "coordinator and worker image do not fit together: use images of the coordinator's version";
             let failure = Failure::new("assignment-invalid", "reading the assignment", error.to_string(), remedy);
             // Of a restore that it cannot read, it does not know anything.
-            left().map_or(failure.clone(), |left| log_target::add_to(failure, &left))
+            match left() {
+                Some(left) if task.cancel.is_cancelled() => left,
+                Some(left) => log_target::add_to(failure, &left),
+                None => failure,
+            }
         })?;
         let bench = Bench { settings: &self.settings, ports: &self.ports, task };
         let cancel = bench.task.cancel.clone();

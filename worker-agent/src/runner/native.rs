@@ -179,8 +179,8 @@ pub(super) fn left_behind(message: &wire::RestoreSqlServer, session: &SessionId)
 pub(super) fn log_target_left(message: &wire::BackupSqlServer, desk: &Desk) -> Option<Failure> {
     let instance = message.instance.as_ref()?;
     let why = "the backup was broken off before it had put it back";
-    let told = Some(message.log_target_arn.clone()).filter(|arn| !arn.is_empty());
-    Some(log_target::left(&instance.id, &desk.log_target().or(told)?, why))
+    let before = desk.log_target().unwrap_or_else(|| message.log_target_arn.clone());
+    (!before.is_empty()).then(|| log_target::left(&instance.id, &before, why))
 }
 
 #[async_trait]
@@ -211,6 +211,10 @@ impl TaskSink for Desk {
     async fn log_target_replaced(&self, before: &str) {
         Self::log_target_replaced(self, wire::LogTargetReplaced { target_arn: before.to_owned() });
         self.safe().await;
+    }
+
+    fn log_target_put_back(&self) {
+        Self::log_target_replaced(self, wire::LogTargetReplaced::default());
     }
 }
 

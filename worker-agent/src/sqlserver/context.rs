@@ -104,6 +104,9 @@ pub trait TaskSink: Send + Sync {
     /// The instance is about to copy log backups elsewhere than to this ARN. Returns once the next worker, should there be one,
     /// would be told.
     async fn log_target_replaced(&self, before: &str);
+
+    /// What was replaced is there again: nobody has to put anything back. Must not block.
+    fn log_target_put_back(&self);
 }
 
 /// Hears which databases of a restore are complete, and remembers them beyond the life of this worker.

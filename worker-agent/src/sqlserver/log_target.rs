@@ -80,7 +80,10 @@ impl LogTarget {
             if is_ours { self.set(&before, &what, busy, context).await } else { Ok(()) }
         };
         let why = match timeout(limit, putting).await {
-            Ok(Ok(())) => return None,
+            Ok(Ok(())) => {
+                context.tasks.log_target_put_back();
+                return None;
+            }
             // Its remedy is for somebody who wants the session's own place.
             Ok(Err(Stopped::Failed(failure))) => failure.cause,
             Ok(Err(Stopped::Cancelled)) => "it was cancelled".to_owned(),

@@ -34,6 +34,9 @@ use haulier_worker_agent::watchdog::Pulse;
 use crate::instance::{Fault, Instance};
 use crate::support::{Coordinator, TestSigner, credentials};
 
+/// The KMS key that RDS copies the log of the instance with, whose storage is encrypted.
+const LOG_KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/logs";
+
 const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:orders";
 
 /// A cloud of two buckets, one secret and one instance.
@@ -345,7 +348,6 @@ async fn a_login_by_iam_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_of_encrypted_storage_is_copied_with_the_key_that_the_worker_is_told() {
     let scene = Scene::new().await;
-    let key = "arn:aws:kms:eu-central-1:111122223333:key/logs";
     let (heard, _) = scene.assign(assignment::Work::BackupSqlServer(scene.backup_of_shop())).await;
     let full = heard.proposal.unwrap();
     scene.domain.publish_point(&serde_json::from_slice(&full).unwrap()).await.unwrap();
@@ -358,7 +360,7 @@ async fn the_log_of_encrypted_storage_is_copied_with_the_key_that_the_worker_is_
         temporary: temporary().map(|place| wire::TemporaryLocation { prefix, ..place }),
         r#type: wire::NativeBackupType::Log.into(),
         full_root: full,
-        log_kms_key_arn: key.into(),
+        log_kms_key_arn: LOG_KEY.into(),
         ..scene.backup_of_shop()
     };
     let (heard, end) = scene.assign(assignment::Work::BackupSqlServer(backup)).await;
@@ -368,7 +370,7 @@ async fn the_log_of_encrypted_storage_is_copied_with_the_key_that_the_worker_is_
     let to = scene.folder.path().join("export");
     let exported = native::run(&scene.domain, &root, &[], &to, &mut Silent).await.unwrap();
     let [shop] = &exported.databases[..] else { panic!("{exported:?}") };
-    assert_eq!(shop.kms_key_arn.as_deref(), Some(key));
+    assert_eq!(shop.kms_key_arn.as_deref(), Some(LOG_KEY));
     assert!(exported.remarks.iter().any(|remark| remark.contains("rds_restore_log")), "{exported:?}");
     let ([file], [beside]) = (&shop.files[..], &shop.metadata_files[..]) else { panic!("{shop:?}") };
     assert!(beside.to_str().unwrap().ends_with(".trn.metadata.json"), "{}", beside.display());
@@ -397,6 +399,7 @@ async fn a_point_that_cannot_be_stored_does_not_hide_that_the_place_of_log_backu
         r#type: wire::NativeBackupType::Log.into(),
         full_root: root,
         temporary: temporary().map(|place| wire::TemporaryLocation { prefix: "ses-2".into(), ..place }),
+        log_kms_key_arn: LOG_KEY.into(),
         ..full
     };
     let (heard, end) = scene.assign(assignment::Work::BackupSqlServer(log)).await;

@@ -230,3 +230,40 @@ async fn log_backups_are_taken_over_with_their_data_keys_and_never_under_another
         assert_eq!(scene.instance.contents()["copy"], "s2");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_rds_encrypts_the_log_in_another_way_than_before_the_database_is_backed_up_in_full() {
+    // Whether it has not encrypted the log backups of the point before, and those since.
+    for (plain_before, plain_since) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (source, full) = encrypted().await;
+        source.instance.back_up_logs();
+        let first = source.next("ses-2");
+        if plain_before {
+            first.instance.fault(Fault::CopyPlain);
+        }
+        let before = log_backup(&first, &full).await;
+        source.instance.change("shop", "s2");
+        source.instance.back_up_logs();
+        let next = source.next("ses-3");
+        if plain_since {
+            next.instance.fault(Fault::CopyPlain);
+        }
+        let job = BackupJob {
+            kms_key_arn: key("all"),
+            log_kms_key_arn: key("logs"),
+            before: Some(before.manifest_stream),
+            ..next.log_job(&full)
+        };
+        let outcome = next.back_up(job).await.unwrap();
+        let shop = &outcome.manifest.databases[0];
+        let same = plain_before == plain_since;
+        let expected = if same { BackupType::Log } else { BackupType::Full };
+        assert_eq!(shop.backup_type, expected, "{plain_before} {plain_since}");
+        assert_eq!(outcome.warnings.iter().any(|text| text.contains("in full: RDS encrypts its log")), !same);
+        let point = FullPoint { point: "pnt-next".parse().unwrap(), manifest: outcome.manifest_stream };
+        let points = if same { vec![&full, &point] } else { vec![&point] };
+        let scene = source.next("ses-4");
+        scene.restore(scene.restore_job(&points, vec![wanted("shop", "copy", OnClash::Refuse)])).await.unwrap();
+        assert_eq!(scene.instance.contents()["copy"], "s2", "{plain_before} {plain_since}");
+    }
+}

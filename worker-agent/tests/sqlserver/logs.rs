@@ -173,6 +173,8 @@ async fn the_place_of_log_backups_is_left_as_it_was() {
             assert_eq!(scene.instance.log_target().as_deref(), Some(after), "{before:?} {fails}");
             let told = next.memory.log_target.lock().unwrap().clone();
             assert_eq!(told.as_deref(), before.filter(|before| *before == OPERATORS));
+            let put_back = next.memory.put_back.load(Ordering::SeqCst);
+            assert_eq!(put_back, u32::from(told.is_some()), "{before:?} {fails}");
         }
     }
 }

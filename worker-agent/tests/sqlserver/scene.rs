@@ -1,6 +1,6 @@
 //! A worker's surroundings, which outlive it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(crate) struct Memory {
     pub(crate) ended: Mutex<Vec<Task>>,
     pub(crate) restored: Mutex<Vec<RestoredDatabase>>,
     pub(crate) log_target: Mutex<Option<String>>,
+    /// How often it was told that nothing is left to put back.
+    pub(crate) put_back: AtomicU32,
     /// Whether it is away, and takes in nothing that somebody waits for.
     pub(crate) away: AtomicBool,
     pub(crate) lines: Mutex<Vec<String>>,
@@ -44,6 +46,10 @@ impl TaskSink for Memory {
 
     fn ended(&self, task: &Task) {
         self.ended.lock().unwrap().push(task.clone());
+    }
+
+    fn log_target_put_back(&self) {
+        self.put_back.fetch_add(1, Ordering::SeqCst);
     }
 
     async fn log_target_replaced(&self, before: &str) {

@@ -92,16 +92,23 @@ async fn what_cannot_be_had_of_it_is_copied_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_belongs_to_another_full_point_or_another_key_is_not_taken_over() {
-    let (scene, _, before, _) = begun().await;
-    let later = scene.point("ses-3", "pnt-later-full", None).await;
-    scene.instance.change("shop", "s3");
+async fn what_belongs_to_another_full_point_is_not_taken_over() {
+    let scene = Scene::new(&[("shop", "s1")]);
+    scene.instance.copies_logs_to(OPERATORS);
+    let full = scene.point("ses-1", "pnt-full", None).await;
     scene.instance.back_up_logs();
-    let next = scene.next("ses-4");
-    let job = BackupJob { before: Some(before.manifest), ..next.log_job(&later) };
-    let second = next.back_up(job).await.unwrap();
-    assert_eq!((copied(&next), shop(&second).backup_type), (shop(&second).files.len(), BackupType::Log));
-    assert_restores(&scene, &later, &second, "s3").await;
+    let later = scene.point("ses-2", "pnt-later-full", None).await;
+    // Both chains have this one.
+    scene.instance.change("shop", "s2");
+    scene.instance.back_up_logs();
+    let before = scene.log_point("ses-3", "pnt-log", &full).await;
+    for (on, session, copies) in [(&later, "ses-4", 1), (&full, "ses-5", 0)] {
+        let next = scene.next(session);
+        let job = BackupJob { before: Some(before.manifest.clone()), ..next.log_job(on) };
+        let outcome = next.back_up(job).await.unwrap();
+        assert_eq!((copied(&next), shop(&outcome).backup_type), (copies, BackupType::Log));
+        assert_eq!(shop(&outcome).files.len(), if copies == 0 { 2 } else { 1 });
+    }
 }
 
 #[tokio::test(start_paused = true)]

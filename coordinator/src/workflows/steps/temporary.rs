@@ -8,7 +8,7 @@
 
 use haulier_domain::failure::Failure;
 use haulier_domain::id::Epoch;
-use haulier_domain::native_backup::temporary::{self, EXPIRE_DAYS, LogWriter, bucket_name};
+use haulier_domain::native_backup::temporary::{self, EXPIRE_DAYS, FOLDER_ROLE, LogWriter, bucket_name};
 use haulier_domain::session::Severity;
 use haulier_domain::session_policy::TemporaryAccess;
 use haulier_proto::worker::v1::TemporaryLocation;
@@ -48,7 +48,7 @@ pub(in crate::workflows) async fn open(
     logs_of: Option<&str>,
 ) -> Attempt<TemporaryPlace> {
     let place = work.place();
-    let own = work.naming.of_session("native");
+    let own = work.naming.of_session(FOLDER_ROLE);
     let (bucket, prefix) = match prepared {
         Some(PreparedBucket { bucket, prefix }) if prefix.is_empty() => (bucket.clone(), own),
         Some(PreparedBucket { bucket, prefix }) => (bucket.clone(), format!("{prefix}/{own}")),

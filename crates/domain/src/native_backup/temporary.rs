@@ -12,8 +12,8 @@ use crate::id::InstallationId;
 
 /// What the names of all temporary buckets of all installations begin with.
 pub const NAME_PREFIX: &str = "haulier-temporary-";
-/// What the names of the folders of sessions end with, in a bucket that is prepared or made; they begin with `haulier-`.
-pub const FOLDER_ENDS: &str = "-native";
+/// The last part of the names of sessions' folders, in a bucket that is prepared or made: `haulier-0123-native`.
+pub const FOLDER_ROLE: &str = "native";
 /// Days after which S3 itself removes what nobody has: the last resort, far beyond any session.
 pub const EXPIRE_DAYS: u32 = 7;
 /// Bytes that S3 takes in a bucket's name.

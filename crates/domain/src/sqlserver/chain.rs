@@ -136,6 +136,11 @@ pub enum Broken {
     /// Its log backups do not reach from its full backup to now.
     #[error(transparent)]
     Log(#[from] Gap),
+    /// Its newer log backups are encrypted otherwise than those that the point before has: a restore gives RDS one key for all.
+    #[error(
+        "RDS encrypts its log backups in another way since the last point, and a restore takes one key for all of them"
+    )]
+    LogKey,
     /// Nobody backs up its log.
     #[error("its recovery model is {0}, in which RDS takes no log backups")]
     RecoveryModel(String),

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 use crate::failure::Failure;
-use crate::native_backup::temporary::{FOLDER_ENDS, NAME_PREFIX};
+use crate::native_backup::temporary::{FOLDER_ROLE, NAME_PREFIX};
 
 /// Code of the failure.
 pub const CODE: &str = "sqlserver-log-target-left";
@@ -40,7 +40,9 @@ pub fn is_of_session(arn: &str) -> bool {
     let Some((_, place)) = arn.split_once(":::") else { return false };
     let (bucket, key) = place.trim().split_once('/').unwrap_or((place, ""));
     let folder = key.trim_end_matches('/').strip_suffix("/log").and_then(|key| key.rsplit('/').next());
-    let is_folder = |folder: &str| folder.starts_with("haulier-") && folder.ends_with(FOLDER_ENDS);
+    let is_folder = |folder: &str| {
+        folder.starts_with("haulier-") && folder.strip_suffix(FOLDER_ROLE).is_some_and(|rest| rest.ends_with('-'))
+    };
     bucket.starts_with(NAME_PREFIX) || folder.is_some_and(is_folder)
 }
 

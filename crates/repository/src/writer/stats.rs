@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 /// What a writer has read and stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WriteStats {
-    /// Plain bytes taken from all streams, the catalogue not counted.
+    /// Plain bytes written to all streams, the catalogue not counted, nor streams that were taken over.
     pub bytes_read: u64,
     /// Plain bytes of chunks that were not stored before, those of the catalogue included.
     pub bytes_new: u64,
     /// Bytes uploaded: packs, index objects and list pages, seals included.
     pub bytes_stored: u64,
-    /// Chunks of all streams, the catalogue included.
+    /// Chunks of all streams, the catalogue and what was taken over included.
     pub chunks: u64,
     /// Chunks that were not stored before.
     pub chunks_new: u64,
-    /// Streams finished, the catalogue not counted.
+    /// Streams finished or taken over, the catalogue not counted.
     pub streams: u64,
     /// Chunks of `chunks_new` that were stored as deltas.
     #[serde(default)]

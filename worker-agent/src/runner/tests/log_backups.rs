@@ -235,8 +235,12 @@ async fn a_first_worker_that_is_broken_off_says_what_it_has_replaced_itself() {
     assert!(left.code == log_target::CODE && says_what_to_run(&left), "{left}");
     // Of what earlier workers and it have found, the last counts.
     let earlier = wire::BackupSqlServer { log_target_arn: "arn:aws:s3:::earlier".into(), ..backup(&bench) };
-    let left = bench.movers.left_behind(&assignment(earlier), &task.session_id, &task.desk).unwrap();
+    let earlier = assignment(earlier);
+    let left = bench.movers.left_behind(&earlier, &task.session_id, &task.desk).unwrap();
     assert!(says_what_to_run(&left), "{left}");
+    // Once it is put back, a later stretch of the work leaves nothing.
+    TaskSink::log_target_put_back(&task.desk);
+    assert_eq!(bench.movers.left_behind(&earlier, &task.session_id, &task.desk), None);
 }
 
 #[tokio::test(start_paused = true)]

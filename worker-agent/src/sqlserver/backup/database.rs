@@ -30,7 +30,10 @@ pub(super) struct Done {
 pub(super) async fn back_up(scope: &Scope<'_>, database: &DatabaseFacts, context: &Context) -> Result<Done, Stopped> {
     let mut warnings = Vec::new();
     match scope.logs.get(&database.name) {
-        Some(Plan::Copy(logs, earlier)) => return logs::back_up(scope, database, (logs, *earlier), context).await,
+        Some(Plan::Copy(logs, earlier)) => match logs::back_up(scope, database, (logs, *earlier), context).await? {
+            Ok(done) => return Ok(done),
+            Err(why) => warnings.push(in_full(&database.name, &why)),
+        },
         Some(Plan::Full(why)) => warnings.push(in_full(&database.name, why)),
         Some(Plan::Begun) => warnings
             .push(format!("database {:?} is backed up in full, as an earlier worker has begun it", database.name)),

@@ -1,5 +1,6 @@
 //! Whether RDS has encrypted the log backups that it was given a KMS key for, so that their restore needs it again. No document says
-//! so. What says it is the metadata of their objects: there a file that RDS has encrypted has its wrapped data key.
+//! so. What says it is the metadata of their objects: there a file that RDS has encrypted has its wrapped data key, under names that
+//! Amazon's encryption clients for S3 give it (`x-amz-key-v2`, `x-amz-matdesc`). Other metadata says nothing of it.
 
 use haulier_cloud::object_store::UserMetadata;
 use haulier_domain::failure::Failure;
@@ -24,13 +25,14 @@ pub(super) fn restored_with(
     objects: &[(&str, &UserMetadata)],
 ) -> Result<RestoredWith, Failure> {
     let Some(arn) = given else { return Ok(RestoredWith { kms_key_arn: None, warning: None }) };
-    let without: Vec<&str> = objects.iter().filter(|(_, metadata)| metadata.is_empty()).map(|(key, _)| *key).collect();
+    let without: Vec<&str> =
+        objects.iter().filter(|(_, metadata)| !is_envelope(metadata)).map(|(key, _)| *key).collect();
     match without.first() {
         None => Ok(RestoredWith { kms_key_arn: Some(arn.to_owned()), warning: None }),
         Some(_) if without.len() == objects.len() => {
             let warning = format!(
                 "RDS was given KMS key {arn} for the log backups of database {database:?}, and has not said that it has encrypted \
-                 them: their objects have no metadata. They are stored as they are, and a restore gives RDS no key for them: restore \
+                 them: their objects' metadata names no data key. They are stored as they are, and a restore gives RDS no key for them: restore \
                  this point once before you rely on it"
             );
             Ok(RestoredWith { kms_key_arn: None, warning: Some(warning) })
@@ -38,8 +40,8 @@ pub(super) fn restored_with(
         Some(first) => {
             let what = format!("storing the log backups of database {database:?}");
             let cause = format!(
-                "RDS was told to copy them with {arn}, and {} of their {} objects have no metadata, {first:?} for one: nobody could \
-                 decrypt those",
+                "RDS was told to copy them with {arn}, and the metadata of {} of their {} objects names no data key, {first:?} for \
+                 one: nobody could decrypt those",
                 without.len(),
                 objects.len()
             );
@@ -49,6 +51,11 @@ pub(super) fn restored_with(
     }
 }
 
+/// Whether an object's metadata has what decrypts it.
+fn is_envelope(metadata: &UserMetadata) -> bool {
+    metadata.keys().any(|name| name.to_ascii_lowercase().starts_with("x-amz-"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +63,7 @@ mod tests {
     #[test]
     fn the_metadata_tells_whether_a_restore_needs_the_key() {
         let (with, without) = (UserMetadata::from([("x-amz-key-v2".into(), "AQID".into())]), UserMetadata::new());
+        let other = UserMetadata::from([("copied-by".into(), "rds".into())]);
         let decide = |given, first, second| restored_with("shop", given, &[("a", first), ("b", second)]);
         let key = Some("arn:key");
         for (given, metadata, expected, warns) in [
@@ -64,6 +72,7 @@ mod tests {
             (None, &with, None, false),
             (key, &with, key, false),
             (key, &without, None, true),
+            (key, &other, None, true),
         ] {
             let told = decide(given, metadata, metadata).unwrap();
             assert_eq!((told.kms_key_arn.as_deref(), told.warning.is_some()), (expected, warns), "{told:?}");

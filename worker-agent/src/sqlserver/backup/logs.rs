@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use haulier_cloud::object_store::ObjectMeta;
+use haulier_cloud::object_store::{ObjectMeta, UserMetadata};
 use haulier_domain::failure::Failure;
 use haulier_domain::sqlserver::chain::Broken;
 use haulier_domain::sqlserver::keys::BackupType;
@@ -16,7 +16,9 @@ use haulier_domain::sqlserver::server::DatabaseFacts;
 use haulier_domain::sqlserver::task::{Task, TaskId};
 
 use super::database::Done;
-use super::{Scope, choice, log_encryption, taken_over};
+use super::log_encryption::{self, RestoredWith};
+use super::taken_over::{self, TakenOver};
+use super::{Scope, choice};
 use crate::mover::sinks::{ProgressEvent, Stopped};
 use crate::sqlserver::context::Context;
 use crate::sqlserver::fetch::{self, Fetched};
@@ -69,15 +71,16 @@ pub(super) async fn plan(scope: &Scope<'_>, database: &DatabaseFacts, context: &
     })
 }
 
-/// Backs up one database by these log backups.
+/// Backs up one database by these log backups. Gives the reason where that cannot be, and it has to be backed up in full.
 pub(super) async fn back_up(
     scope: &Scope<'_>,
     database: &DatabaseFacts,
     (logs, earlier): (&[LogBackup], Option<TaskId>),
     context: &Context,
-) -> Result<Done, Stopped> {
+) -> Result<Result<Done, Broken>, Stopped> {
     let what = format!("backing up database {:?} (log)", database.name);
-    let mut files = taken_over::take_over(scope, &database.name, logs, context).await?;
+    let TakenOver { mut files, kms_key_arn: key_before } =
+        taken_over::take_over(scope, &database.name, logs, context).await?;
     let copied = {
         let _task = context.turn(&scope.tasks).await?;
         copied(scope, database, (&logs[files.len()..], earlier), &what, context).await?
@@ -87,16 +90,23 @@ pub(super) async fn back_up(
     let expected = scope.expected.fetch_add(bytes, Ordering::Relaxed) + bytes;
     context.progress.report(ProgressEvent::Expected(expected));
     context.progress.report(ProgressEvent::Current(database.name.clone()));
+    let given = scope.job.log_kms_key_arn.as_deref();
     let with_metadata = stream::iter(copied).map(|(log, object)| async move {
-        let metadata = objects::metadata(context, &object.key).await?;
+        let metadata = match given {
+            Some(_) => objects::metadata(context, &object.key).await?,
+            None => UserMetadata::new(),
+        };
         Ok::<_, Stopped>((log, object, metadata))
     });
     let with_metadata: Vec<_> = with_metadata.buffered(LOOKED_AT).try_collect().await?;
     // Before any bytes: files that nothing could ever be made of are not worth moving.
-    let told_before = files.iter().map(|file| (file.name.as_str(), &file.metadata));
-    let told = with_metadata.iter().map(|(_, object, metadata)| (object.key.as_str(), metadata)).chain(told_before);
-    let given = scope.job.log_kms_key_arn.as_deref();
-    let restored_with = log_encryption::restored_with(&database.name, given, &told.collect::<Vec<_>>())?;
+    let told = with_metadata.iter().map(|(_, object, metadata)| (object.key.as_str(), metadata));
+    let mut restored_with = log_encryption::restored_with(&database.name, given, &told.collect::<Vec<_>>())?;
+    match (files.is_empty(), with_metadata.is_empty()) {
+        (false, true) => restored_with = RestoredWith { kms_key_arn: key_before, warning: None },
+        (false, false) if restored_with.kms_key_arn != key_before => return Ok(Err(Broken::LogKey)),
+        _ => {}
+    }
     if let Some(text) = &restored_with.warning {
         context.warn(text);
     }
@@ -119,7 +129,7 @@ pub(super) async fn back_up(
         backup_set: None,
         stands_on: scope.full.as_ref().map(|full| full.point.clone()),
     };
-    Ok(Done { database, warnings: restored_with.warning.into_iter().collect() })
+    Ok(Ok(Done { database, warnings: restored_with.warning.into_iter().collect() }))
 }
 
 /// The log backups that lie in the temporary bucket, with their objects. What an earlier worker has asked for may have been

@@ -2,7 +2,9 @@
 //! encrypts its copies, each has a data key of its own, and would be stored anew in every session.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use haulier_domain::id::PointId;
 use haulier_domain::sqlserver::keys::BackupType;
 use haulier_domain::sqlserver::log_chain::LogBackup;
@@ -13,6 +15,9 @@ use crate::mover::sinks::Stopped;
 use crate::mover::streams;
 use crate::sqlserver::context::Context;
 use crate::sqlserver::manifests;
+
+/// Log backups that are taken over at once: the lists of longer ones have pages, each some calls to S3.
+const AT_ONCE: usize = 16;
 
 /// Reads the manifest of the point before. Without it everything is copied again, so whatever keeps it away is no failure.
 pub(super) async fn read(scope: &Scope<'_>, context: &Context) -> Result<Option<Manifest>, Stopped> {
@@ -30,6 +35,15 @@ pub(super) async fn read(scope: &Scope<'_>, context: &Context) -> Result<Option<
     }
 }
 
+/// What is taken over of one database.
+#[derive(Debug, Default)]
+pub(super) struct TakenOver {
+    /// The log backups, from the first one on.
+    pub(super) files: Vec<File>,
+    /// ARN of the KMS key that their restore takes.
+    pub(super) kms_key_arn: Option<String>,
+}
+
 /// Takes over those log backups, of these in their order, that the point before has: from the first one on, up to one that it
 /// has not, or that cannot be had of it.
 pub(super) async fn take_over(
@@ -37,30 +51,39 @@ pub(super) async fn take_over(
     database: &str,
     logs: &[LogBackup],
     context: &Context,
-) -> Result<Vec<File>, Stopped> {
-    let (Some(before), Some(full)) = (&scope.before, &scope.full) else { return Ok(Vec::new()) };
-    let held = held(before, database, &full.point, scope.job.log_kms_key_arn.as_deref());
+) -> Result<TakenOver, Stopped> {
+    let (Some(before), Some(full)) = (&scope.before, &scope.full) else { return Ok(TakenOver::default()) };
+    let Some(before) = held(before, database, &full.point, scope.job.log_kms_key_arn.as_deref()) else {
+        return Ok(TakenOver::default());
+    };
+    let held: BTreeMap<u64, &File> = before.logs().map(|(log, file)| (log.sequence, file)).collect();
+    let same = |log: &LogBackup| held.get(&log.sequence).copied().filter(|file| file.log.as_ref() == Some(log));
+    let held: Vec<File> = logs.iter().map_while(same).cloned().collect();
+    let mut taken = pin!(stream::iter(held).map(|file| taken(file, context)).buffered(AT_ONCE));
     let mut files = Vec::new();
-    for log in logs {
-        let Some(file) = held.get(&log.sequence).filter(|file| file.log.as_ref() == Some(log)) else { break };
-        let taken = context.obey(context.streams.take_over(&file.stream)).await?;
-        let Some(stream) = taken.map_err(|error| streams::failure(&error))? else { break };
-        files.push(File { stream, ..(*file).clone() });
+    while let Some(Some(file)) = taken.try_next().await? {
+        files.push(file);
     }
     if let Some(last) = files.last().and_then(|file| file.log.as_ref()) {
         let last = last.sequence;
         context.info(&format!("the point before has the log backups of database {database:?} up to number {last}"));
     }
-    Ok(files)
+    Ok(TakenOver { files, kms_key_arn: before.kms_key_arn.clone() })
 }
 
-/// The log backups of a database in a point, by RDS's number, if they stand on that full point and their restore takes that KMS key.
-fn held<'m>(point: &'m Manifest, database: &str, full: &PointId, key: Option<&str>) -> BTreeMap<u64, &'m File> {
-    let fits = |found: &&Database| {
-        found.backup_type == BackupType::Log
-            && found.stands_on.as_ref() == Some(full)
-            && found.kms_key_arn.as_deref() == key
-    };
-    let database = point.database(database).filter(fits);
-    database.into_iter().flat_map(|database| database.logs()).map(|(log, file)| (log.sequence, file)).collect()
+/// The file as the new point has it, if it can be had.
+async fn taken(file: File, context: &Context) -> Result<Option<File>, Stopped> {
+    let taken = context.obey(context.streams.take_over(&file.stream)).await?;
+    let stream = taken.map_err(|error| streams::failure(&error))?;
+    Ok(stream.map(|stream| File { stream, ..file }))
+}
+
+/// The log backups of a database in a point, if they stand on that full point, and have that KMS key or none at all: with one that was
+/// given, RDS need not have encrypted them.
+fn held<'m>(point: &'m Manifest, database: &str, full: &PointId, given: Option<&str>) -> Option<&'m Database> {
+    point.database(database).filter(|database| {
+        database.backup_type == BackupType::Log
+            && database.stands_on.as_ref() == Some(full)
+            && database.kms_key_arn.as_deref().is_none_or(|key| Some(key) == given)
+    })
 }

@@ -1,6 +1,6 @@
 //! Chunks as deltas on others. Two ways lead to the same format, one zstd frame with the base as its prefix: for chunks
-//! that are their base with little changed, the long stretches both have in common, written down as they are found; for
-//! all others, zstd's own search.
+//! that are their base with little changed, the long stretches both have in common, and what the rest repeats of itself, written
+//! down as they are found; for all others, zstd's own search.
 
 use std::cell::RefCell;
 
@@ -12,9 +12,9 @@ use crate::error::Result;
 /// Deltas are made at this zstd level, unless a lower one is configured: higher ones took up to half as much time again and
 /// did not make them smaller (`docs/adr/0006-similarity-deltas.md`).
 const LEVEL: i32 = 1;
-/// Where more than this part of a chunk is in no common stretch, those are not written down.
+/// Where more than this part of a chunk is in no common stretch, nothing is written down.
 const MOST_LEFT_OVER: usize = 32;
-/// Up to this part, zstd is not asked whether it knows better.
+/// Where no more than this part is in none, nor repeats itself, zstd is not asked whether it knows better.
 const FEW_LEFT_OVER: usize = 1024;
 
 thread_local! {

@@ -4,6 +4,8 @@
 
 use std::cell::RefCell;
 
+use super::repeats;
+
 /// Bytes that must be equal for a stretch to be found. Every window that begins at a multiple of this in the base is
 /// known, so a common stretch of twice the length is found for certain, unless it occurs in the base more than once.
 const WINDOW: usize = 32;
@@ -17,12 +19,12 @@ const SHORTEST_TAIL: usize = 8;
 /// Most slots that are kept for a base: twice as many as one of 8 MiB has windows.
 const MOST_SLOTS: usize = 1 << 17;
 
-/// A stretch of a chunk that its base has too.
+/// A stretch of a chunk that its base has too, or the chunk itself before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Copied {
     /// Where it is in the chunk.
     pub(super) at: usize,
-    /// Where it is in the base.
+    /// Where it is in the base, or in the chunk that follows on the base.
     pub(super) from: usize,
     pub(super) length: usize,
 }
@@ -40,8 +42,8 @@ thread_local! {
     static SLOTS: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The stretches of `plain` that `base` has too, in order, and how many bytes are in none of them. `None` where more
-/// than `most` bytes are not.
+/// The stretches of `plain` that `base` has too, in order, with what the rest repeats of itself, and how many bytes are in none of
+/// them. `None` where `base` does not have more than `most` bytes.
 pub(super) fn between(base: &[u8], plain: &[u8], most: usize) -> Option<(Vec<Copied>, usize)> {
     SLOTS.with_borrow_mut(|slots| match base.len() {
         ..=SHORT_BASE => Search::<WINDOW>::new(base, plain, slots).run(most),
@@ -93,7 +95,7 @@ impl<'a, const WINDOW: usize> Search<'a, WINDOW> {
             self.take(self.plain.len() - tail, self.base.len() - tail, tail);
         }
         let left_over = self.left_over + self.plain.len() - self.told;
-        (left_over <= most).then_some((self.found, left_over))
+        (left_over <= most).then(|| repeats::fill(self.base.len(), self.plain, self.found, left_over))
     }
 
     fn take(&mut self, at: usize, from: usize, length: usize) {

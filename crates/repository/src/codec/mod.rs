@@ -9,6 +9,7 @@ mod delta;
 mod difference;
 mod entropy;
 mod frame;
+mod repeats;
 
 pub(crate) use self::delta::{DeltaDecoder, DeltaEncoder};
 

@@ -79,8 +79,7 @@ fn millions_of_chunks_are_found_in_bounded_memory() {
 }
 
 /// A hundred million chunks, 25 TB at 256 KiB, or as many as `HAULIER_INDEX_CHUNKS` says. Takes 10 GB of disk, twice
-/// that while it merges, and minutes: `cargo nextest run --release -p haulier-repository --run-ignored only
-/// a_hundred_million`.
+/// that while it merges, and minutes: see `docs/benchmarks.md`.
 #[test]
 #[ignore = "takes minutes and tens of gigabytes of disk"]
 fn a_hundred_million_chunks_are_found_in_the_memory_that_a_worker_grants() {

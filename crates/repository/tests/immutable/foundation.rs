@@ -21,7 +21,7 @@ async fn above(scene: &Scene, name: &str, full: &Made, held: bool) -> Made {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_point_stands_on_is_locked_as_long_as_the_point() {
     let scene = Scene::new().await;
-    let full = scene.back_up("full", &noise(12_000_000, 1), None).await;
+    let full = scene.back_up("full", &noise(20_000_000, 1), None).await;
     assert!(full.stream.chunks > 32, "it has list pages");
     let of_full = scene.keys("");
     scene.pass(days(8));

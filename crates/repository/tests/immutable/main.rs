@@ -79,7 +79,7 @@ async fn a_later_point_extends_what_it_takes_over_once_that_is_due_and_nothing_e
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_taken_over_unread_is_locked_like_one_that_was_written() {
     let scene = Scene::new().await;
-    let first = scene.back_up("a", &noise(12_000_000, 1), None).await;
+    let first = scene.back_up("a", &noise(20_000_000, 1), None).await;
     assert!(first.stream.chunks > 32, "it has list pages");
     scene.pass(days(9));
     let writer = scene.domain().await.writer().await.unwrap();
@@ -116,7 +116,7 @@ async fn bases_of_deltas_stay_locked_with_the_points_that_need_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn prune_leaves_what_is_locked_says_until_when_and_deletes_it_afterwards() {
     let scene = Scene::new().await;
-    // Packs of 2.8 to 3.5 MB: of the third one, less than a third stays needed.
+    // Packs of 2.8 to 3.5 MB: of the last one, or of two where the key makes one end in there, a small part stays needed.
     let kept = noise(300_000, 2);
     let old = scene.back_up("a", &[noise(7_600_000, 1), kept.clone()].concat(), None).await;
     let before = scene.keys("/packs/");
@@ -127,11 +127,12 @@ async fn prune_leaves_what_is_locked_says_until_when_and_deletes_it_afterwards()
     assert!(scene.store.hidden("", 10).await.unwrap().is_empty(), "it is destroyed, not hidden");
     let report = scene.prune().await;
     let figures = report.figures;
-    assert!(figures.locked.bytes > 4_000_000 && figures.freed_later.bytes >= figures.locked.bytes, "{figures:?}");
+    assert!(figures.locked.bytes > 2_700_000 && figures.freed_later.bytes >= figures.locked.bytes, "{figures:?}");
     let (next, last) = (figures.next_due.unwrap(), figures.locked_until.unwrap());
     let in_days = |at: Timestamp| at.duration_since(scene.start()).as_secs_f64() / 86_400.0;
     assert!(in_days(next) > 11.9 && (12.4..15.1).contains(&in_days(last)) && next <= last, "{next} {last}");
-    assert_eq!((figures.freed_now.objects, figures.repacked.objects), (0, 1), "{figures:?}");
+    let repacked = figures.repacked.objects;
+    assert!(figures.freed_now.objects == 0 && (1..=2).contains(&repacked), "{figures:?}");
     assert!(scene.keys("/packs/").is_superset(&before));
     scene.assert_clean().await;
     scene.assert_restorable(&new).await;
@@ -143,12 +144,12 @@ async fn prune_leaves_what_is_locked_says_until_when_and_deletes_it_afterwards()
         scene.assert_clean().await;
         scene.assert_restorable(&new).await;
     }
-    assert_eq!(scene.keys("/packs/").intersection(&before).count(), 1);
+    assert_eq!(scene.keys("/packs/").intersection(&before).count() as u64, repacked);
     scene.pass(days(20));
     scene.prune().await;
     assert!(scene.keys("/packs/").is_disjoint(&before));
     let left = scene.store.total_bytes();
-    assert!(left < 1_000_000, "{left} bytes are left");
+    assert!(left < 1_500_000, "{left} bytes are left");
     assert!(scene.store.hidden("", 10).await.unwrap().is_empty(), "what prunes have hidden is destroyed in the end");
     scene.assert_clean().await;
     scene.assert_restorable(&new).await;

@@ -115,24 +115,29 @@ async fn bases_of_deltas_stay_locked_with_the_points_that_need_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prune_leaves_what_is_locked_says_until_when_and_deletes_it_afterwards() {
-    let scene = Scene::new().await;
-    // Packs of 2.8 to 3.5 MB: of the last one, or of two where the key makes one end in there, a small part stays needed.
+    // Packs of 2.8 to 3.5 MB. Of the last one a small part stays needed, but for one key in fifteen, with which two points have
+    // nothing in common, or chunks that lie in two packs.
     let kept = noise(300_000, 2);
-    let old = scene.back_up("a", &[noise(7_600_000, 1), kept.clone()].concat(), None).await;
-    let before = scene.keys("/packs/");
-    scene.pass(days(11));
-    let new = scene.back_up("b", &kept, Some(&old)).await;
-    // The point's lock has ended, that of its packs has not.
-    assert!(scene.domain().await.remove_point(&old.root.point).await.unwrap());
-    assert!(scene.store.hidden("", 10).await.unwrap().is_empty(), "it is destroyed, not hidden");
+    let (scene, before, new) = loop {
+        let scene = Scene::new().await;
+        let old = scene.back_up("a", &[noise(7_600_000, 1), kept.clone()].concat(), None).await;
+        let before = scene.keys("/packs/");
+        scene.pass(days(11));
+        let new = scene.back_up("b", &kept, Some(&old)).await;
+        // The point's lock has ended, that of its packs has not.
+        assert!(scene.domain().await.remove_point(&old.root.point).await.unwrap());
+        assert!(scene.store.hidden("", 10).await.unwrap().is_empty(), "it is destroyed, not hidden");
+        if scene.prune_or_tell(true).await.figures.repacked.objects == 1 {
+            break (scene, before, new);
+        }
+    };
     let report = scene.prune().await;
     let figures = report.figures;
-    assert!(figures.locked.bytes > 2_700_000 && figures.freed_later.bytes >= figures.locked.bytes, "{figures:?}");
+    assert!(figures.locked.bytes > 4_000_000 && figures.freed_later.bytes >= figures.locked.bytes, "{figures:?}");
     let (next, last) = (figures.next_due.unwrap(), figures.locked_until.unwrap());
     let in_days = |at: Timestamp| at.duration_since(scene.start()).as_secs_f64() / 86_400.0;
     assert!(in_days(next) > 11.9 && (12.4..15.1).contains(&in_days(last)) && next <= last, "{next} {last}");
-    let repacked = figures.repacked.objects;
-    assert!(figures.freed_now.objects == 0 && (1..=2).contains(&repacked), "{figures:?}");
+    assert_eq!((figures.freed_now.objects, figures.repacked.objects), (0, 1), "{figures:?}");
     assert!(scene.keys("/packs/").is_superset(&before));
     scene.assert_clean().await;
     scene.assert_restorable(&new).await;
@@ -144,7 +149,7 @@ async fn prune_leaves_what_is_locked_says_until_when_and_deletes_it_afterwards()
         scene.assert_clean().await;
         scene.assert_restorable(&new).await;
     }
-    assert_eq!(scene.keys("/packs/").intersection(&before).count() as u64, repacked);
+    assert_eq!(scene.keys("/packs/").intersection(&before).count(), 1);
     scene.pass(days(20));
     scene.prune().await;
     assert!(scene.keys("/packs/").is_disjoint(&before));

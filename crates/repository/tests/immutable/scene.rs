@@ -120,12 +120,13 @@ impl Scene {
     }
 
     pub(crate) async fn prune(&self) -> PruneReport {
-        let options = PruneOptions {
-            now: self.now(),
-            grace: SignedDuration::from_hours(24),
-            oldest_session: None,
-            dry_run: false,
-        };
+        self.prune_or_tell(false).await
+    }
+
+    /// A prune, or with `dry_run` what it would do.
+    pub(crate) async fn prune_or_tell(&self, dry_run: bool) -> PruneReport {
+        let grace = SignedDuration::from_hours(24);
+        let options = PruneOptions { now: self.now(), grace, oldest_session: None, dry_run };
         self.domain().await.prune(&options, |_, _, _| {}).await.unwrap()
     }
 

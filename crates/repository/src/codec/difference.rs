@@ -145,7 +145,7 @@ fn folded(a: u64, b: u64) -> u64 {
 }
 
 /// How many bytes two slices have in common at their start.
-fn common_start(a: &[u8], b: &[u8]) -> usize {
+pub(super) fn common_start(a: &[u8], b: &[u8]) -> usize {
     let length = a.len().min(b.len());
     let (a, b) = (&a[..length], &b[..length]);
     let (words, others) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
@@ -160,7 +160,7 @@ fn common_start(a: &[u8], b: &[u8]) -> usize {
 }
 
 /// How many bytes two slices have in common at their end.
-fn common_end(a: &[u8], b: &[u8]) -> usize {
+pub(super) fn common_end(a: &[u8], b: &[u8]) -> usize {
     a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 

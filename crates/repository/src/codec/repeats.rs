@@ -1,7 +1,7 @@
 //! What is in no common stretch may repeat itself: rows that are new resemble one another. A search for such repeats, in the gaps between
 //! stretches alone.
 
-use super::difference::Copied;
+use super::difference::{Copied, common_end, common_start};
 
 /// Bytes that must be equal for a repeat to be found.
 const WINDOW: usize = 8;
@@ -47,9 +47,8 @@ impl Search<'_> {
                 at += 1;
                 continue;
             };
-            let ahead = self.plain[from..].iter().zip(&self.plain[at..end]).take_while(|(a, b)| a == b).count();
-            let pairs = self.plain[..from].iter().rev().zip(self.plain[told..at].iter().rev());
-            let behind = pairs.take_while(|(a, b)| a == b).count();
+            let ahead = common_start(&self.plain[from..], &self.plain[at..end]);
+            let behind = common_end(&self.plain[..from], &self.plain[told..at]);
             let length = ahead + behind;
             if length < SHORTEST {
                 at += 1;
